@@ -1,0 +1,1 @@
+//! What events mean: order figures, attribution, ratios, verdicts. Pure functions on values.

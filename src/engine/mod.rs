@@ -1,0 +1,119 @@
+//! One partition's state of each stage: event in, effects out. Pure: no Kafka, no clock, no metrics.
+//!
+//! - State changes only by **facts**. A fact is the current version of one thing by its identity (an order's event, a
+//!   refund, a cancellation, a customer cost, a spend cell, a spent amount, a ledger's bucket). [`Stage::apply`] hands
+//!   the fact that an event became to [`Effects::fact`]; folding the facts again by [`Stage::restore`], in any
+//!   order of identities, gives the same state.
+//! - What an event does to figures elsewhere is a **difference**: contribution after less contribution before. The
+//!   customers stage gathers them between two flushes and hands them over as one payload a destination partition.
+//! - **Updates** (the records of the output topics) are written at a flush, one a touched key.
+
+pub mod ledger;
+
+use std::sync::Arc;
+
+use crate::events::Event;
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// Takes what a stage puts out. The calls of one flush, and of the `apply`s before it, belong in one transaction.
+pub trait Effects {
+    /// The new version of one fact for the changelog of this partition; `None` deletes it. Keys start with a lower-case
+    /// ASCII letter; other first bytes are free for the caller's own facts.
+    fn fact(&mut self, key: &[u8], value: Option<&[u8]>);
+
+    /// A record of the stage's output topic (JSON); `None` is a tombstone.
+    fn update(&mut self, key: &str, value: Option<&[u8]>);
+
+    /// Differences for `partition` of the campaigns stage, to be given to [`Stage::absorb`] there.
+    fn differences(&mut self, partition: u32, payload: &[u8]);
+}
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It is now the current version of what it identifies.
+    Applied,
+    /// It was here before, to the letter.
+    Duplicate,
+    /// A later version was here before.
+    Superseded,
+}
+
+impl Outcome {
+    pub fn code(self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Duplicate => "duplicate",
+            Outcome::Superseded => "superseded",
+        }
+    }
+}
+
+/// A fact or a payload of differences that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    #[error("format version {found} is not known to this program, which writes {known}: it was written by a newer one")]
+    Version { found: u8, known: u8 },
+    #[error("malformed {what}")]
+    Malformed { what: &'static str },
+}
+
+/// What a partition holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    pub customers: u64,
+    /// Customers by `contributing`: true, false, null.
+    pub contributing: [u64; 3],
+    pub orders: u64,
+    /// Orders whose refunds exceed their revenue or cost of goods; the excess is ignored.
+    pub orders_refunded_in_excess: u64,
+    pub campaigns: u64,
+    /// Sum of `ltv.historic` over the customers, micro-units.
+    pub ltv_historic: i128,
+    /// Sum of revenue less known cost of goods over the customers, micro-units.
+    pub ltv_gross_profit: i128,
+    /// Estimate of the memory of the state.
+    pub bytes: u64,
+}
+
+/// The state of one partition of a stage.
+pub trait Stage: Send + Sized + 'static {
+    /// `customers` or `campaigns`.
+    const NAME: &'static str;
+
+    fn new(settings: Arc<Settings>) -> Self;
+
+    /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences
+    /// with the next [`Stage::flush`].
+    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Outcome;
+
+    /// Takes differences of the customers stage.
+    ///
+    /// # Errors
+    /// A payload that can't be read; the customers stage takes none at all. Nothing was changed.
+    fn absorb(&mut self, payload: &[u8]) -> Result<(), FormatError>;
+
+    /// Folds one fact of the changelog into the state, replacing the version that is there; `None` deletes. Puts nothing
+    /// out. Call [`Stage::restored`] after the last one, before anything else.
+    ///
+    /// # Errors
+    /// A fact that can't be read.
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError>;
+
+    /// Ends a restore: what the facts contribute elsewhere was sent when they were written.
+    fn restored(&mut self);
+
+    /// Writes all that changed since the last flush, as of `as_of`, which never goes back.
+    fn flush(&mut self, as_of: Millis, effects: &mut impl Effects);
+
+    /// Writes again what time alone changed between the moments `since` (the last roll that was completed) and `as_of`.
+    /// Looks at about `budget` keys and says whether the roll is complete; if not, call again. `as_of` may advance
+    /// between the calls of one roll; `since` stays. Idempotent: a roll may be begun anew at any time by a new state.
+    fn roll(&mut self, since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
+
+    /// The current record of a customer or campaign, as JSON.
+    fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>>;
+
+    fn sizes(&self) -> Sizes;
+}

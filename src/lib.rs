@@ -1,0 +1,9 @@
+//! payback: real-time LTV and ROAS from Kafka, exactly once.
+
+pub mod domain;
+pub mod engine;
+pub mod events;
+pub mod home;
+pub mod money;
+pub mod settings;
+pub mod time;

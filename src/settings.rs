@@ -1,0 +1,183 @@
+//! What the figures depend on beside the events: the checked, typed form of the configuration that the pure core takes.
+
+use crate::money::Micros;
+use crate::time::{Millis, Zone};
+
+/// The settings of one processor. All numbers with a fraction are exact decimals with six places ([`Micros`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    pub currency: Currency,
+    pub zone: Zone,
+    /// `ltv.lifespan_years`.
+    pub lifespan_years: Micros,
+    /// `costs.default_margin`, 0 to 1: estimates the cost of goods of orders that state none.
+    pub default_margin: Option<Micros>,
+    /// `costs.min_coverage`, 0 to 1.
+    pub min_coverage: Micros,
+    /// `history.complete_from`: customers whose first order is earlier were known before.
+    pub complete_from: Option<Millis>,
+    pub attribution: Attribution,
+    pub verdict: VerdictRules,
+    /// In the order in which they are written out; names are unique.
+    pub windows: Vec<Window>,
+    /// Partitions of the campaigns stage's internal topic: where a difference is sent.
+    pub campaign_partitions: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            currency: Currency(*b"USD"),
+            zone: Zone::utc(),
+            lifespan_years: Micros(1_000_000),
+            default_margin: None,
+            min_coverage: Micros(950_000),
+            complete_from: None,
+            attribution: Attribution::default(),
+            verdict: VerdictRules::default(),
+            windows: [
+                WindowSpan::Hours(24),
+                WindowSpan::Days(7),
+                WindowSpan::Days(30),
+                WindowSpan::Days(90),
+                WindowSpan::Days(365),
+                WindowSpan::Lifetime,
+            ]
+            .map(Window::new)
+            .to_vec(),
+            campaign_partitions: 1,
+        }
+    }
+}
+
+/// An ISO 4217 code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Currency(pub [u8; 3]);
+
+impl Currency {
+    /// `None` unless `code` is three capital letters.
+    pub fn parse(code: &str) -> Option<Currency> {
+        let code: [u8; 3] = code.as_bytes().try_into().ok()?;
+        code.iter().all(u8::is_ascii_uppercase).then_some(Currency(code))
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribution {
+    pub model: Model,
+    /// `attribution.lookback_days`, in milliseconds: touchpoints at most this long before the order take part.
+    pub lookback: i64,
+    /// `attribution.half_life_days`, in milliseconds: of `time_decay`.
+    pub half_life: i64,
+    /// Channels that take part only where no other touchpoint is left.
+    pub ignore_channels: Vec<String>,
+}
+
+impl Default for Attribution {
+    fn default() -> Self {
+        Attribution {
+            model: Model::Last,
+            lookback: 30 * Millis::DAY,
+            half_life: 7 * Millis::DAY,
+            ignore_channels: vec!["direct".to_owned()],
+        }
+    }
+}
+
+/// How an order's figures are shared among its touchpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Model {
+    Last,
+    First,
+    Linear,
+    Position,
+    TimeDecay,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerdictRules {
+    pub profit: Profit,
+    /// Index into [`Settings::windows`] of the window whose verdict is the campaign's.
+    pub window: usize,
+    /// In the reporting currency.
+    pub min_spend: Micros,
+    pub maturity_days: i32,
+    /// Share of a short window, 0 to 1, that spend may be behind.
+    pub max_spend_gap: Micros,
+}
+
+impl Default for VerdictRules {
+    fn default() -> Self {
+        VerdictRules {
+            profit: Profit::OperatingProfit,
+            window: 5,
+            min_spend: Micros::ZERO,
+            maturity_days: 90,
+            max_spend_gap: Micros(250_000),
+        }
+    }
+}
+
+/// The profit that a campaign's value and verdict go by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profit {
+    OperatingProfit,
+    GrossProfit,
+    Revenue,
+}
+
+/// A window with the name under which it is written out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub name: String,
+    pub span: WindowSpan,
+}
+
+impl Window {
+    pub fn new(span: WindowSpan) -> Window {
+        let name = match span {
+            WindowSpan::Hours(hours) => format!("{hours}h"),
+            WindowSpan::Days(days) => format!("{days}d"),
+            WindowSpan::Lifetime => "lifetime".to_owned(),
+        };
+        Window { name, span }
+    }
+
+    /// Reads `24h`, `7d` or `lifetime`. `None` for anything else, for zero, and for spans over [`Window::MAX_HOURS`] or
+    /// [`Window::MAX_DAYS`].
+    pub fn parse(name: &str) -> Option<Window> {
+        let span = if name == "lifetime" {
+            WindowSpan::Lifetime
+        } else {
+            let (number, unit) = name.split_at_checked(name.len().checked_sub(1)?)?;
+            if number.starts_with('0') || !number.bytes().all(|b| b.is_ascii_digit()) {
+                return None;
+            }
+            match (unit, number.parse().ok()?) {
+                ("h", hours) if hours <= Self::MAX_HOURS => WindowSpan::Hours(hours),
+                ("d", days) if days <= Self::MAX_DAYS => WindowSpan::Days(days),
+                _ => return None,
+            }
+        };
+        Some(Window { name: name.to_owned(), span })
+    }
+
+    /// Single hours are kept for 40 days; older ones are joined into days.
+    pub const MAX_HOURS: u32 = 40 * 24;
+    /// Ten years.
+    pub const MAX_DAYS: u32 = 3_660;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowSpan {
+    /// So many whole hours, the last being the one of `as_of`.
+    Hours(u32),
+    /// So many whole days, the last being the one of `as_of`.
+    Days(u32),
+    /// All time.
+    Lifetime,
+}

@@ -1,0 +1,161 @@
+//! Moments, dates and the reporting time zone, passed in as values: nothing here reads a clock.
+
+use std::fmt;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A moment: milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    pub const SECOND: i64 = 1_000;
+    pub const MINUTE: i64 = 60 * Self::SECOND;
+    pub const HOUR: i64 = 60 * Self::MINUTE;
+    /// 24 hours, whatever the clocks do.
+    pub const DAY: i64 = 24 * Self::HOUR;
+    /// 0000-01-01T00:00:00Z, the earliest moment that RFC 3339 can write in UTC.
+    pub const MIN: Millis = Millis(-62_167_219_200_000);
+    /// 9999-12-31T23:59:59.999Z, the latest.
+    pub const MAX: Millis = Millis(253_402_300_799_999);
+
+    /// This moment, `millis` later (earlier when negative), kept within [`Millis::MIN`] and [`Millis::MAX`].
+    pub fn plus(self, millis: i64) -> Millis {
+        Millis(self.0.saturating_add(millis).clamp(Self::MIN.0, Self::MAX.0))
+    }
+
+    fn timestamp(self) -> Timestamp {
+        let clamped = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
+        Timestamp::from_millisecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// RFC 3339 in UTC, with milliseconds only where there are any: `2026-11-21T10:00:05Z`, `2026-11-21T10:00:05.25Z`.
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.timestamp().fmt(f)
+    }
+}
+
+/// A calendar date: days since 1970-01-01.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Date(pub i32);
+
+impl Date {
+    /// The date of a year, month (1-12) and day (1-31), where there is such a date.
+    pub fn from_civil(year: i16, month: i8, day: i8) -> Option<Date> {
+        civil::Date::new(year, month, day).ok().map(Date::from)
+    }
+
+    /// This date, `days` later (earlier when negative).
+    pub fn plus(self, days: i32) -> Date {
+        Date(self.0.saturating_add(days))
+    }
+
+    fn civil(self) -> civil::Date {
+        let since_epoch = SignedDuration::from_hours(i64::from(self.0) * 24);
+        civil::date(1970, 1, 1).saturating_add(since_epoch)
+    }
+}
+
+impl From<civil::Date> for Date {
+    fn from(date: civil::Date) -> Self {
+        let days = civil::date(1970, 1, 1).duration_until(date).as_hours() / 24;
+        Date(i32::try_from(days).unwrap_or(i32::MAX))
+    }
+}
+
+/// `2026-11-21`.
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.civil().fmt(f)
+    }
+}
+
+/// The reporting time zone: where its hours, days and months begin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    pub fn utc() -> Zone {
+        Zone(TimeZone::UTC)
+    }
+
+    /// The zone of an IANA name (`Asia/Tokyo`, `UTC`); `None` when there is no such zone.
+    pub fn named(name: &str) -> Option<Zone> {
+        TimeZone::get(name).ok().map(Zone)
+    }
+
+    pub fn name(&self) -> &str {
+        self.0.iana_name().unwrap_or("UTC")
+    }
+
+    /// The start of the local hour that `at` is in.
+    pub fn hour_start(&self, at: Millis) -> Millis {
+        let local = at.0 + i64::from(self.0.to_offset(at.timestamp()).seconds()) * Millis::SECOND;
+        Millis(at.0 - local.rem_euclid(Millis::HOUR))
+    }
+
+    /// The local date that `at` is in.
+    pub fn date(&self, at: Millis) -> Date {
+        let local = at.0 + i64::from(self.0.to_offset(at.timestamp()).seconds()) * Millis::SECOND;
+        Date(i32::try_from(local.div_euclid(Millis::DAY)).unwrap_or(i32::MAX))
+    }
+
+    /// The first moment of a local date.
+    pub fn start_of(&self, date: Date) -> Millis {
+        let midnight = date.civil().to_datetime(civil::Time::midnight());
+        match self.0.to_ambiguous_timestamp(midnight).compatible() {
+            Ok(start) => Millis(start.as_millisecond()),
+            Err(_) => Millis(i64::from(date.0).saturating_mul(Millis::DAY)),
+        }
+    }
+
+    /// The local month that `at` is in, as `2026-01`.
+    pub fn month(&self, at: Millis) -> String {
+        let date = self.date(at).civil();
+        format!("{:04}-{:02}", date.year(), date.month())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_have_23_or_25_hours_where_clocks_change() {
+        let berlin = Zone::named("Europe/Berlin").unwrap();
+        let hours = |y, m, d| {
+            let date = Date::from_civil(y, m, d).unwrap();
+            (berlin.start_of(date.plus(1)).0 - berlin.start_of(date).0) / Millis::HOUR
+        };
+        assert_eq!(hours(2026, 3, 29), 23);
+        assert_eq!(hours(2026, 10, 25), 25);
+        assert_eq!(hours(2026, 11, 21), 24);
+    }
+
+    #[test]
+    fn hours_begin_where_the_zone_begins_them() {
+        let kolkata = Zone::named("Asia/Kolkata").unwrap();
+        let at = Millis(1_767_225_600_000); // 2026-01-01T00:00:00Z is 05:30 there
+        assert_eq!(kolkata.hour_start(at).to_string(), "2025-12-31T23:30:00Z");
+        assert_eq!(kolkata.date(at).to_string(), "2026-01-01");
+        assert_eq!(kolkata.start_of(Date(20_454)).to_string(), "2025-12-31T18:30:00Z");
+        assert_eq!(kolkata.month(Millis(at.0 - 6 * Millis::HOUR)), "2025-12");
+    }
+
+    #[test]
+    fn no_moment_or_date_panics() {
+        let tokyo = Zone::named("Asia/Tokyo").unwrap();
+        for at in [i64::MIN / 4, Millis::MIN.0, -1, 0, Millis::MAX.0, i64::MAX / 4] {
+            let at = Millis(at);
+            let _ = (tokyo.hour_start(at), tokyo.start_of(tokyo.date(at)), tokyo.month(at), at.to_string());
+        }
+        for days in [i32::MIN, -1, 0, i32::MAX] {
+            let _ = (Date(days).to_string(), tokyo.start_of(Date(days)), Date(days).plus(1));
+        }
+    }
+}
