@@ -9,6 +9,7 @@
 //! - **Updates** (the records of the output topics) are written at a flush, one a touched key.
 
 pub mod ledger;
+pub mod table;
 
 use std::sync::Arc;
 
@@ -101,8 +102,9 @@ pub trait Stage: Send + Sized + 'static {
     /// A fact that can't be read.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError>;
 
-    /// Ends a restore: what the facts contribute elsewhere was sent when they were written.
-    fn restored(&mut self);
+    /// Ends a restore: what the facts contribute elsewhere was sent when they were written. `as_of` is the moment of the
+    /// last flush that was committed; `None` where there was none.
+    fn restored(&mut self, as_of: Option<Millis>);
 
     /// Writes all that changed since the last flush, as of `as_of`, which never goes back.
     fn flush(&mut self, as_of: Millis, effects: &mut impl Effects);

@@ -1,0 +1,180 @@
+//! Things found by their identity (an owner's number and a text), in little memory.
+//!
+//! Values stand in a slab of chunks, which grows without moving them, and have a number for life. The index is an open
+//! hash table of those numbers: 5 to 11 bytes a value.
+
+use std::hash::BuildHasher;
+use std::ops::{Index, IndexMut};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// No slot: the number of nothing.
+pub const NONE: u32 = u32::MAX;
+
+const CHUNK: usize = 1024;
+
+/// What a value of a [`Table`] is known by.
+pub trait Identity {
+    fn owner(&self) -> u32;
+    fn id(&self) -> &str;
+}
+
+/// A growing set of values, each found by its number or by its identity.
+#[derive(Debug)]
+pub struct Table<T> {
+    chunks: Vec<Vec<T>>,
+    len: u32,
+    index: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    id_bytes: usize,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Table {
+            chunks: Vec::new(),
+            len: 0,
+            index: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
+            id_bytes: 0,
+        }
+    }
+}
+
+impl<T: Identity> Table<T> {
+    pub fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The number of the value of this identity.
+    pub fn find(&self, owner: u32, id: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one((owner, id));
+        self.index.find(hash, |&slot| self[slot].owner() == owner && self[slot].id() == id).copied()
+    }
+
+    /// Adds a value whose identity is not there yet, and says its number.
+    pub fn insert(&mut self, value: T) -> u32 {
+        let slot = self.len;
+        self.id_bytes += value.id().len();
+        let hash = self.hasher.hash_one((value.owner(), value.id()));
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => chunk.push(value),
+            Some(_) => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(value);
+                self.chunks.push(chunk);
+            }
+            // The first one grows by itself: a small state stays small.
+            None => self.chunks.push(vec![value]),
+        }
+        self.len += 1;
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| {
+            let value = &chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+            hasher.hash_one((value.owner(), value.id()))
+        });
+        slot
+    }
+
+    /// The values with their numbers, in the order of insertion.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        (0..).zip(self.chunks.iter().flatten())
+    }
+
+    /// Bytes held, with the ids but without what else the values own.
+    pub fn bytes(&self) -> usize {
+        let values: usize = self.chunks.iter().map(Vec::capacity).sum();
+        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes
+    }
+}
+
+impl<T> Index<u32> for Table<T> {
+    type Output = T;
+    fn index(&self, slot: u32) -> &T {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+impl<T> IndexMut<u32> for Table<T> {
+    fn index_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+/// Texts with a number each, for campaigns, channels and skus that many orders name.
+#[derive(Debug, Default)]
+pub struct Names(Table<Name>);
+
+#[derive(Debug)]
+struct Name(Box<str>);
+
+impl Identity for Name {
+    fn owner(&self) -> u32 {
+        0
+    }
+
+    fn id(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Names {
+    /// The number of a text, new or known.
+    pub fn number(&mut self, text: &str) -> u32 {
+        match self.0.find(0, text) {
+            Some(number) => number,
+            None => self.0.insert(Name(text.into())),
+        }
+    }
+
+    /// The number of a text that may be missing: [`NONE`] then.
+    pub fn optional_number(&mut self, text: Option<&str>) -> u32 {
+        text.map_or(NONE, |text| self.number(text))
+    }
+
+    /// The text of a number; `None` for [`NONE`].
+    pub fn text(&self, number: u32) -> Option<&str> {
+        (number != NONE).then(|| self.0[number].id())
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_keep_their_numbers_while_the_table_grows() {
+        let mut names = Names::default();
+        for i in 0..5_000_u32 {
+            assert_eq!(names.number(&format!("name {i}")), i);
+        }
+        for i in (0..5_000).rev() {
+            assert_eq!(names.number(&format!("name {i}")), i);
+            assert_eq!(names.text(i), Some(format!("name {i}").as_str()));
+        }
+        assert_eq!(names.optional_number(None), NONE);
+        assert_eq!(names.text(NONE), None);
+    }
+
+    #[test]
+    fn the_owner_is_part_of_the_identity() {
+        struct Owned(u32, &'static str);
+        impl Identity for Owned {
+            fn owner(&self) -> u32 {
+                self.0
+            }
+            fn id(&self) -> &str {
+                self.1
+            }
+        }
+        let mut table = Table::default();
+        let first = table.insert(Owned(1, "a"));
+        let second = table.insert(Owned(2, "a"));
+        assert_eq!((table.find(1, "a"), table.find(2, "a"), table.find(3, "a")), (Some(first), Some(second), None));
+        assert_eq!(table.iter().map(|(slot, owned)| (slot, owned.0)).collect::<Vec<_>>(), [(first, 1), (second, 2)]);
+    }
+}
