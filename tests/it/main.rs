@@ -1,3 +1,6 @@
 //! The integration tests: one binary, so that the crate is linked once. A module is one subject, or what tests share.
 
+mod broker;
 mod cdnow;
+mod process;
+mod topics;

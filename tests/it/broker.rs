@@ -1,0 +1,212 @@
+//! A real Kafka for the tests and the benchmark: one a process, started by the first that needs it, gone with the process.
+//!
+//! Where from, in this order: `PAYBACK_TEST_BROKERS` (a broker that runs already), Docker where it runs, else Java, with
+//! the jars of `tests/kafka/pom.xml` that Maven fetches once.
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::process::{Leash, Process};
+
+/// The version that Docker runs; that of the jars is in `tests/kafka/pom.xml`.
+const IMAGE: &str = "apache/kafka:4.1.1";
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
+/// `host:port` of the broker.
+pub fn brokers() -> &'static str {
+    static BROKER: LazyLock<Broker> = LazyLock::new(Broker::find);
+    &BROKER.address
+}
+
+struct Broker {
+    address: String,
+    /// None is dropped: the broker ends with the process.
+    _process: Option<(Process, Leash)>,
+}
+
+impl Broker {
+    fn find() -> Broker {
+        if let Ok(address) = std::env::var("PAYBACK_TEST_BROKERS") {
+            return Broker { address, _process: None };
+        }
+        let start: fn() -> Result<Broker, String> = if docker_runs() { start_docker } else { start_java };
+        // Another process may take a port between its choice and the broker's start.
+        let mut failures = Vec::new();
+        for _ in 0..3 {
+            match start() {
+                Ok(broker) => return broker,
+                Err(failure) => failures.push(failure),
+            }
+        }
+        panic!("Kafka does not start:\n{}", failures.join("\n"));
+    }
+}
+
+fn docker_runs() -> bool {
+    let info = Command::new("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    info.is_ok_and(|status| status.success())
+}
+
+fn start_docker() -> Result<Broker, String> {
+    let [port, controller] = free_ports();
+    let name = format!("payback-test-{}-{port}", std::process::id());
+    let mut command = Command::new("docker");
+    command.args(["run", "--rm", "--name", &name, "-p", &format!("127.0.0.1:{port}:{port}")]);
+    command.args(["-e", "KAFKA_HEAP_OPTS=-Xmx512m"]);
+    for (key, value) in properties("0.0.0.0", port, controller, "/tmp/kafka") {
+        command.args(["-e", &format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_"))]);
+    }
+    let process = Process::start(command.arg(IMAGE).stdout(Stdio::null()).stderr(Stdio::null()));
+    let leash = Leash::new(&format!("docker rm -f {name}"));
+    ready(process, leash, port, || format!("see `docker logs {name}`"))
+}
+
+fn start_java() -> Result<Broker, String> {
+    let classpath = jars().join("*");
+    let folder = scratch().join(format!("kafka-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let [port, controller] = free_ports();
+    let config = folder.join("server.properties");
+    let lines = properties("127.0.0.1", port, controller, &folder.join("data").to_string_lossy());
+    let lines: String = lines.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect();
+    fs::write(&config, lines).map_err(|error| error.to_string())?;
+
+    let log = folder.join("log");
+    let java = |class: &str| {
+        let log = fs::File::options().create(true).append(true).open(&log).expect("the log can be written");
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
+        command.arg(&classpath).arg(class).stdout(log.try_clone().expect("a file has many handles")).stderr(log);
+        command
+    };
+    let tail = || fs::read_to_string(&log).unwrap_or_default();
+    let cluster = "cGF5YmFjay10ZXN0LTAwMA";
+    let format = java("kafka.tools.StorageTool")
+        .args(["format", "--standalone", "--cluster-id", cluster, "--config"])
+        .arg(&config)
+        .status();
+    if !format.map_err(|error| format!("java: {error}"))?.success() {
+        return Err(tail());
+    }
+    let process = Process::start(java("kafka.Kafka").arg(&config));
+    // The process has a leash of its own; this one runs after it, once nothing writes to the folder any more.
+    let leash = Leash::new(&format!(
+        "while kill -0 {} 2>/dev/null; do sleep 0.1; done; rm -rf '{}'",
+        process.id(),
+        folder.display()
+    ));
+    ready(process, leash, port, tail)
+}
+
+/// Waits until the broker serves, or says why it doesn't.
+fn ready(mut process: Process, mut leash: Leash, port: u16, log: impl Fn() -> String) -> Result<Broker, String> {
+    let address = format!("127.0.0.1:{port}");
+    let start = Instant::now();
+    let failure = loop {
+        if serves(&address) {
+            return Ok(Broker { address, _process: Some((process, leash)) });
+        }
+        if let Some(status) = process.ended() {
+            break format!("it ended: {status}");
+        }
+        if start.elapsed() > READY_WITHIN {
+            break format!("not ready within {READY_WITHIN:?}");
+        }
+        thread::sleep(Duration::from_millis(100));
+    };
+    leash.cut();
+    Err(format!("{failure}\n{}", log()))
+}
+
+fn serves(address: &str) -> bool {
+    // Before the port is open librdkafka would only back off.
+    if std::net::TcpStream::connect(address).is_err() {
+        return false;
+    }
+    let client: Result<BaseConsumer, _> = ClientConfig::new().set("bootstrap.servers", address).create();
+    let metadata = client.and_then(|client| client.fetch_metadata(None, Duration::from_secs(2)));
+    metadata.is_ok_and(|metadata| !metadata.brokers().is_empty())
+}
+
+/// One node that starts fast and keeps nothing beyond the test.
+fn properties(host: &str, port: u16, controller: u16, data: &str) -> Vec<(&'static str, String)> {
+    let mut properties = vec![
+        ("process.roles", "broker,controller".to_owned()),
+        ("node.id", "1".to_owned()),
+        ("listeners", format!("PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}")),
+        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
+        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        ("controller.listener.names", "CONTROLLER".to_owned()),
+        ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
+        ("log.dirs", data.to_owned()),
+    ];
+    let fixed = [
+        ("auto.create.topics.enable", "false"),
+        ("offsets.topic.num.partitions", "8"),
+        ("offsets.topic.replication.factor", "1"),
+        ("transaction.state.log.num.partitions", "8"),
+        ("transaction.state.log.replication.factor", "1"),
+        ("transaction.state.log.min.isr", "1"),
+        ("share.coordinator.state.topic.num.partitions", "1"),
+        ("share.coordinator.state.topic.replication.factor", "1"),
+        ("share.coordinator.state.topic.min.isr", "1"),
+        // Tests that kill a member wait for its session to end.
+        ("group.min.session.timeout.ms", "1000"),
+        ("group.initial.rebalance.delay.ms", "0"),
+        ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"),
+        // Nothing here outlives the machine's power; compaction would only take CPU.
+        ("log.flush.offset.checkpoint.interval.ms", "600000"),
+        ("log.cleaner.backoff.ms", "600000"),
+        ("log.segment.bytes", "268435456"),
+    ];
+    properties.extend(fixed.map(|(key, value)| (key, value.to_owned())));
+    properties
+}
+
+/// The folder of Kafka's jars, filled by Maven if it isn't there.
+fn jars() -> PathBuf {
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/pom.xml");
+    let version = fs::read_to_string(&pom).expect("the pom is there");
+    let (_, version) = version.split_once("<artifactId>kafka_2.13</artifactId>").expect("the pom names Kafka");
+    let (version, _) = version.split_once("</version>").expect("Kafka has a version");
+    let version = version.trim().trim_start_matches("<version>");
+    let folder = scratch().join(format!("kafka-{version}"));
+    if folder.exists() {
+        return folder;
+    }
+    // Renamed when whole, so that what an interrupted run left is not taken for it.
+    let part = scratch().join(format!("kafka-{version}.{}", std::process::id()));
+    let maven = Command::new("mvn")
+        .args(["-q", "-B", "-Dstyle.color=never", "-f"])
+        .arg(&pom)
+        .arg("dependency:copy-dependencies")
+        .arg(format!("-DoutputDirectory={}", part.display()))
+        .status();
+    let done = maven.unwrap_or_else(|error| panic!("mvn (Maven fetches Kafka where Docker does not run): {error}"));
+    assert!(done.success(), "Maven could not fetch Kafka");
+    if fs::rename(&part, &folder).is_err() {
+        // Another process was quicker.
+        assert!(folder.exists(), "{} can't be made", folder.display());
+        let _ = fs::remove_dir_all(&part);
+    }
+    folder
+}
+
+fn scratch() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
+
+/// Two ports that the operating system holds free now.
+fn free_ports() -> [u16; 2] {
+    let listeners = [0; 2].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound port").port())
+}

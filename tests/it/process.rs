@@ -1,0 +1,107 @@
+//! Processes that tests start. None outlives the test process, however that ends.
+
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Looks every 20 ms whether `condition` holds, and panics with `what` when it doesn't within `limit`.
+#[track_caller]
+pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A child process, killed when this is dropped or when the test process ends in any way.
+pub struct Process {
+    child: Child,
+    leash: Leash,
+}
+
+impl Process {
+    pub fn start(command: &mut Command) -> Process {
+        let child = command.stdin(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let leash = Leash::new(&format!("kill -9 {}", child.id()));
+        Process { child, leash }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        // Not reaped while it is ours, so the id can't have passed to another process.
+        kill_process(Pid::from_child(&self.child), signal).expect("a child can be signalled");
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let status = self.child.try_wait().expect("a child can be waited for");
+        if status.is_some() {
+            self.leash.cut();
+        }
+        status
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", limit, || {
+            status = self.ended();
+            status.is_some()
+        });
+        status.expect("waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.leash.cut();
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Carries out a shell command when the test process is gone: a shell that waits for the end of its input, which is a
+/// pipe from this process.
+pub struct Leash(Child);
+
+impl Leash {
+    pub fn new(last_will: &str) -> Leash {
+        // Ctrl-C reaches the whole process group: this shell has to survive it to do its work.
+        let script = format!("trap '' HUP INT TERM; cat >/dev/null; {last_will}");
+        let shell = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stderr(Stdio::null()).spawn();
+        Leash(shell.expect("sh runs"))
+    }
+
+    /// Ends it without carrying anything out.
+    pub fn cut(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_process_is_stopped_continued_and_terminated() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let mut sleeper = Process::start(Command::new("sleep").arg("600"));
+    let state = |id: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a child has a state");
+        stat.rsplit_once(") ").expect("a name and a state").1.chars().next()
+    };
+    sleeper.signal(Signal::STOP);
+    wait_until("it is stopped", Duration::from_secs(5), || state(sleeper.id()) == Some('T'));
+    sleeper.signal(Signal::CONT);
+    wait_until("it goes on", Duration::from_secs(5), || state(sleeper.id()) == Some('S'));
+    assert_eq!(sleeper.ended(), None);
+    sleeper.signal(Signal::TERM);
+    assert_eq!(sleeper.wait(Duration::from_secs(5)).signal(), Some(15));
+}

@@ -1,0 +1,243 @@
+//! What a test does with topics: creates them, fills them, and reads them to the end as a reader of committed data.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+
+use crate::broker::brokers;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A name that no other test and no other run on the same broker has.
+pub fn unique(name: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
+    format!("{name}-{:x}-{}", since_epoch.as_millis(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+pub fn create(topic: &str, partitions: i32) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let created = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
+    for topic in created {
+        topic.unwrap_or_else(|(topic, error)| panic!("{topic}: {error}"));
+    }
+}
+
+fn client() -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers());
+    config
+}
+
+/// Writes to topics, placing keys as Kafka's Java client does.
+pub struct Loader(BaseProducer);
+
+impl Loader {
+    pub fn new() -> Loader {
+        let producer = client()
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            .set("enable.idempotence", "true")
+            .set("message.max.bytes", "4194304")
+            .create();
+        Loader(producer.expect("a producer"))
+    }
+
+    /// Sends a record to the partition of its key.
+    pub fn send(&self, topic: &str, key: &str, value: &str) {
+        self.send_record(BaseRecord::to(topic).key(key.as_bytes()).payload(value.as_bytes()));
+    }
+
+    /// Sends a record with whatever it has.
+    pub fn send_record(&self, mut record: BaseRecord<'_, [u8], [u8]>) {
+        loop {
+            match self.0.send(record) {
+                Ok(()) => return,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), again)) => {
+                    self.0.poll(Duration::from_millis(10));
+                    record = again;
+                }
+                Err((error, record)) => panic!("{}: {error}", record.topic),
+            }
+        }
+    }
+
+    /// Waits until the broker has all that was sent.
+    pub fn flush(&self) {
+        self.0.flush(LIMIT).expect("the broker takes records");
+    }
+}
+
+/// A committed record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: i64,
+    pub key: Option<Vec<u8>>,
+    pub value: Option<Vec<u8>>,
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Record {
+    /// The key as text; empty when there is none.
+    pub fn key(&self) -> String {
+        String::from_utf8_lossy(self.key.as_deref().unwrap_or_default()).into_owned()
+    }
+
+    /// The value as JSON; `None` for a tombstone.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        self.value.as_deref().map(|value| serde_json::from_slice(value).expect("a record is JSON"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_slice())
+    }
+}
+
+/// All records of `topic` that were committed when this was called; of each partition in order.
+///
+/// Reads until the position has reached the high watermark as a client sees it that reads uncommitted too: that of a
+/// client which reads committed may be behind what was committed.
+pub fn read(topic: &str) -> Vec<Record> {
+    let ends = end_offsets(topic);
+    let consumer: BaseConsumer = client()
+        .set("group.id", "unused")
+        .set("isolation.level", "read_committed")
+        .set("enable.auto.commit", "false")
+        .set("fetch.wait.max.ms", "20")
+        .create()
+        .expect("a consumer");
+    let mut assignment = TopicPartitionList::new();
+    for partition in ends.keys() {
+        assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("a valid offset");
+    }
+    consumer.assign(&assignment).expect("partitions can be assigned");
+    let mut records = Vec::new();
+    let start = Instant::now();
+    while !reached(&consumer, topic, &ends) {
+        assert!(start.elapsed() < LIMIT, "{topic} can't be read to its end {ends:?}: {:?}", consumer.position());
+        let Some(message) = consumer.poll(Duration::from_millis(20)) else { continue };
+        let message = message.unwrap_or_else(|error| panic!("{topic}: {error}"));
+        records.push(Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or_default(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: message
+                .headers()
+                .map(|headers| {
+                    let owned =
+                        |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
+                    headers.iter().map(owned).collect()
+                })
+                .unwrap_or_default(),
+        });
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+fn reached(consumer: &BaseConsumer, topic: &str, ends: &BTreeMap<i32, i64>) -> bool {
+    let position = consumer.position().expect("a consumer has a position");
+    ends.iter().all(|(&partition, &end)| {
+        let position = position.find_partition(topic, partition).map(|at| at.offset());
+        end == 0 || matches!(position, Some(Offset::Offset(at)) if at >= end)
+    })
+}
+
+/// The last record of each key of a compacted topic; tombstones leave none.
+pub fn latest(topic: &str) -> BTreeMap<String, serde_json::Value> {
+    let mut latest = BTreeMap::new();
+    for record in read(topic) {
+        match record.json() {
+            Some(value) => latest.insert(record.key(), value),
+            None => latest.remove(&record.key()),
+        };
+    }
+    latest
+}
+
+/// The high watermark of each partition, whatever is committed of it.
+pub fn end_offsets(topic: &str) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client().set("isolation.level", "read_uncommitted").create().expect("a consumer");
+    let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("the broker answers");
+    let partitions = metadata.topics()[0].partitions();
+    assert!(!partitions.is_empty(), "{topic} does not exist");
+    let end = |partition: i32| consumer.fetch_watermarks(topic, partition, LIMIT).expect("the broker answers").1;
+    partitions.iter().map(|partition| (partition.id(), end(partition.id()))).collect()
+}
+
+/// What `group` has committed of each partition of `topic`; 0 where nothing yet.
+pub fn committed_offsets(group: &str, topic: &str) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client().set("group.id", group).create().expect("a consumer");
+    let mut wanted = TopicPartitionList::new();
+    for partition in end_offsets(topic).keys() {
+        wanted.add_partition(topic, *partition);
+    }
+    let committed = consumer.committed_offsets(wanted, LIMIT).expect("the broker answers");
+    let offset = |at: Offset| if let Offset::Offset(offset) = at { offset } else { 0 };
+    committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
+}
+
+#[test]
+fn what_was_sent_is_read_back_in_order_with_its_key_and_headers() {
+    let topic = unique("topics");
+    create(&topic, 3);
+    let loader = Loader::new();
+    for number in 0..100 {
+        loader.send(&topic, &format!("key-{}", number % 7), &number.to_string());
+    }
+    let headers = OwnedHeaders::new().insert(Header { key: "reason", value: Some("none") });
+    loader.send_record(BaseRecord::to(&topic).partition(2).key(b"last".as_slice()).headers(headers));
+    loader.flush();
+
+    let records = read(&topic);
+    assert_eq!(records.len(), 101);
+    assert_eq!(end_offsets(&topic).values().sum::<i64>(), 101);
+    assert_eq!(committed_offsets(&unique("group"), &topic), BTreeMap::from([(0, 0), (1, 0), (2, 0)]));
+    let last = records.iter().find(|record| record.key() == "last").expect("it is there");
+    assert_eq!((last.partition, last.json(), last.header("reason")), (2, None, Some(b"none".as_slice())));
+    for number in 0..7 {
+        let key = format!("key-{number}");
+        let of_key: Vec<u64> =
+            records.iter().filter(|record| record.key() == key).map(|r| r.json().unwrap().as_u64().unwrap()).collect();
+        assert_eq!(of_key, (number..100).step_by(7).collect::<Vec<_>>());
+    }
+    assert_eq!(latest(&topic)["key-1"], serde_json::json!(99));
+    let home = |key: &str| payback::home::home(key, 3) as i32;
+    assert!(records.iter().filter(|record| record.key() != "last").all(|r| r.partition == home(&r.key())));
+}
+
+#[test]
+fn aborted_records_are_not_read_and_do_not_stop_the_reader() {
+    let topic = unique("topics");
+    create(&topic, 1);
+    let producer: BaseProducer = client().set("transactional.id", unique("loader")).create().expect("a producer");
+    producer.init_transactions(LIMIT).unwrap();
+    for (value, commit) in [("kept", true), ("dropped", false)] {
+        producer.begin_transaction().unwrap();
+        producer.send(BaseRecord::<[u8], [u8]>::to(&topic).payload(value.as_bytes())).unwrap();
+        producer.flush(LIMIT).unwrap();
+        if commit {
+            producer.commit_transaction(LIMIT).unwrap();
+        } else {
+            producer.abort_transaction(LIMIT).unwrap();
+        }
+    }
+    let values: Vec<_> = read(&topic).into_iter().filter_map(|record| record.value).collect();
+    assert_eq!(values, [b"kept"]);
+}
