@@ -3,6 +3,7 @@
 //! One event's amount is a [`Micros`] (an `i64`); a sum of events is a [`Sum`] (an `i128`). An amount is at most
 //! 9 x 10^12 units = 9 x 10^18 micro-units, so a `Sum` holds 10^19 of the largest amounts: more events than there are.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::iter;
 use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
@@ -20,6 +21,126 @@ impl Micros {
     pub const ZERO: Micros = Micros(0);
     /// The largest amount that is accepted: 9,000,000,000,000 units.
     pub const MAX: Micros = Micros(9_000_000_000_000 * SCALE);
+
+    /// Reads the text of a JSON number (`1999.90`, `1.5e3`) exactly, then rounds half to even to six decimals.
+    ///
+    /// `None` when the text is no JSON number (a plus sign, a space, a separator, a leading zero), or the number, before
+    /// rounding, is not from 0 to 9,000,000,000,000. Takes time linear in the text and no memory, whatever the exponent.
+    ///
+    /// ```
+    /// # use payback::money::Micros;
+    /// assert_eq!(Micros::parse("1.5e3"), Some(Micros(1_500_000_000)));
+    /// assert_eq!(Micros::parse("0.0000025"), Some(Micros(2)));
+    /// assert_eq!(Micros::parse("-1"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Micros> {
+        let (negative, unsigned) = match text.as_bytes() {
+            [b'-', unsigned @ ..] => (true, unsigned),
+            unsigned => (false, unsigned),
+        };
+        let (whole, rest) = split_digits(unsigned);
+        if whole.is_empty() || (whole.len() > 1 && whole[0] == b'0') {
+            return None;
+        }
+        let (fraction, rest) = match rest {
+            [b'.', rest @ ..] => match split_digits(rest) {
+                ([], _) => return None,
+                split => split,
+            },
+            _ => (&[][..], rest),
+        };
+        let exponent = match rest {
+            [] => 0,
+            [b'e' | b'E', exponent @ ..] => parse_exponent(exponent)?,
+            _ => return None,
+        };
+        let rounded = round_digits(whole, fraction, exponent)?;
+        (!negative || rounded.is_zero).then_some(Micros(rounded.micros))
+    }
+}
+
+struct Rounded {
+    micros: i64,
+    /// Before rounding.
+    is_zero: bool,
+}
+
+/// The digits' number x 10^exponent, rounded half to even to micro-units; `None` when it is over [`Micros::MAX`].
+fn round_digits(whole: &[u8], fraction: &[u8], exponent: i64) -> Option<Rounded> {
+    // The power of ten, in micro-units, of the digit at hand.
+    let mut power = whole.len() as i64 - 1 + 6 + exponent;
+    let mut digits = whole.iter().chain(fraction).map(|digit| u64::from(digit - b'0'));
+    let first = loop {
+        match digits.next() {
+            None => return Some(Rounded { micros: 0, is_zero: true }),
+            Some(0) => power -= 1,
+            Some(first) => break first,
+        }
+    };
+    if power > 18 {
+        return None;
+    }
+    // At most 19 digits are gathered, which a u64 holds.
+    let mut micros = 0;
+    let mut tenths = 0;
+    let mut beyond = false;
+    for digit in std::iter::once(first).chain(digits) {
+        match power {
+            0.. => micros = micros * 10 + digit,
+            -1 => tenths = digit,
+            _ if digit != 0 => {
+                beyond = true;
+                break;
+            }
+            _ => {}
+        }
+        power -= 1;
+    }
+    if power >= 0 {
+        micros *= 10_u64.pow(power as u32 + 1);
+    }
+    let most = Micros::MAX.0.unsigned_abs();
+    if micros > most || (micros == most && (tenths > 0 || beyond)) {
+        return None;
+    }
+    let up = tenths > 5 || (tenths == 5 && (beyond || micros % 2 == 1));
+    let micros = i64::try_from(micros + u64::from(up)).ok()?;
+    Some(Rounded { micros, is_zero: false })
+}
+
+fn split_digits(text: &[u8]) -> (&[u8], &[u8]) {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// An exponent, kept within +-10^12: no text that is read has that many digits to make up for it.
+fn parse_exponent(text: &[u8]) -> Option<i64> {
+    const MOST: i64 = 1_000_000_000_000;
+    let (sign, digits) = match text {
+        [b'-', digits @ ..] => (-1, digits),
+        [b'+', digits @ ..] => (1, digits),
+        digits => (1, digits),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits
+        .iter()
+        .try_fold(0_i64, |exponent, digit| {
+            digit.is_ascii_digit().then(|| (exponent * 10 + i64::from(digit - b'0')).min(MOST))
+        })
+        .map(|exponent| sign * exponent)
+}
+
+/// `numerator / denominator` (over 0), rounded half to even.
+pub fn divide_half_even(numerator: i128, denominator: i128) -> i128 {
+    let (quotient, remainder) = (numerator.div_euclid(denominator), numerator.rem_euclid(denominator));
+    let up = match remainder.cmp(&(denominator - remainder)) {
+        Ordering::Less => false,
+        Ordering::Equal => quotient % 2 != 0,
+        Ordering::Greater => true,
+    };
+    quotient + i128::from(up)
 }
 
 /// A sum of amounts, in micro-units.

@@ -27,6 +27,50 @@ impl Millis {
         Millis(self.0.saturating_add(millis).clamp(Self::MIN.0, Self::MAX.0))
     }
 
+    /// Reads RFC 3339 with its offset: `2026-11-21T10:00:05.25+09:00`. What is finer than a millisecond is cut off; a leap
+    /// second (`:60`) is read as the second before it.
+    ///
+    /// `None` for any other text, for a date or time of day that does not exist, and for a moment that RFC 3339 could
+    /// not write in UTC.
+    ///
+    /// ```
+    /// # use payback::time::Millis;
+    /// assert_eq!(Millis::parse("1970-01-01T09:00:00.0019+09:00"), Some(Millis(1)));
+    /// assert_eq!(Millis::parse("1970-01-01T00:00:00"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Millis> {
+        let (date, rest) = text.as_bytes().split_at_checked(10)?;
+        let date = parse_date(date)?;
+        let [b'T' | b't', h1, h2, b':', m1, m2, b':', s1, s2, rest @ ..] = rest else { return None };
+        let (hour, minute, second) = (two_digits(*h1, *h2)?, two_digits(*m1, *m2)?, two_digits(*s1, *s2)?);
+        if hour > 23 || minute > 59 || second > 60 {
+            return None;
+        }
+        let (millis, offset) = match rest {
+            [b'.', rest @ ..] => split_fraction(rest)?,
+            offset => (0, offset),
+        };
+        let offset_minutes = match offset {
+            [b'Z' | b'z'] => 0,
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+                let (hours, minutes) = (two_digits(*h1, *h2)?, two_digits(*m1, *m2)?);
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                let minutes = hours * 60 + minutes;
+                if *sign == b'-' { -minutes } else { minutes }
+            }
+            _ => return None,
+        };
+        let of_day = (hour * 60 + minute) * Self::MINUTE + second.min(59) * Self::SECOND + millis;
+        Millis::from_epoch(i64::from(date.0) * Self::DAY + of_day - offset_minutes * Self::MINUTE)
+    }
+
+    /// The moment that is so many milliseconds after the epoch; `None` outside [`Millis::MIN`] to [`Millis::MAX`].
+    pub fn from_epoch(millis: i64) -> Option<Millis> {
+        (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Millis(millis))
+    }
+
     fn timestamp(self) -> Timestamp {
         let clamped = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
         Timestamp::from_millisecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -48,6 +92,11 @@ impl Date {
     /// The date of a year, month (1-12) and day (1-31), where there is such a date.
     pub fn from_civil(year: i16, month: i8, day: i8) -> Option<Date> {
         civil::Date::new(year, month, day).ok().map(Date::from)
+    }
+
+    /// Reads `YYYY-MM-DD`; `None` for any other text, and for a date that does not exist.
+    pub fn parse(text: &str) -> Option<Date> {
+        parse_date(text.as_bytes())
     }
 
     /// This date, `days` later (earlier when negative).
@@ -73,6 +122,44 @@ impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.civil().fmt(f)
     }
+}
+
+fn parse_date(text: &[u8]) -> Option<Date> {
+    let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
+    let year = two_digits(y1, y2)? * 100 + two_digits(y3, y4)?;
+    let (month, day) = (two_digits(m1, m2)?, two_digits(d1, d2)?);
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        _ => return None,
+    };
+    (1..=days).contains(&day).then(|| Date(days_from_epoch(year, month, day)))
+}
+
+/// Days from 1970-01-01 to a date of the proleptic Gregorian calendar: `days_from_civil` of Howard Hinnant's "chrono-Compatible
+/// Low-Level Date Algorithms" (public domain). Several times as fast as a general calendar, and each event has two moments.
+fn days_from_epoch(year: i64, month: i64, day: i64) -> i32 {
+    // Years that begin in March have their leap day at the end.
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    (era * 146_097 + day_of_era - 719_468) as i32
+}
+
+fn two_digits(tens: u8, ones: u8) -> Option<i64> {
+    (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
+}
+
+/// Splits `250Z` into milliseconds and what follows the digits, of which there is at least one.
+fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = text.split_at(end);
+    let digit = |i: usize| digits.get(i).map_or(0, |digit| i64::from(digit - b'0'));
+    (end > 0).then(|| (digit(0) * 100 + digit(1) * 10 + digit(2), rest))
 }
 
 /// The reporting time zone: where its hours, days and months begin.

@@ -2,13 +2,33 @@
 //!
 //! Texts borrow from the record where they stand there unescaped.
 
-use std::borrow::Cow;
+mod customer_cost;
+mod decoder;
+mod digest;
+mod fields;
+mod items;
+mod json;
+mod purchase;
+mod refund;
+mod rejection;
+mod report;
+mod spend;
+mod touchpoints;
 
-use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
+#[cfg(test)]
+mod tests;
 
-use crate::money::Micros;
-use crate::time::{Date, Millis};
+pub use customer_cost::{CustomerCost, CustomerCostKind};
+pub use decoder::{Decoder, MAX_AHEAD, MAX_RECORD};
+pub use items::MAX_ITEMS;
+pub use purchase::{CostOfGoods, Purchase};
+pub use refund::{Cancellation, Refund};
+pub use rejection::{Reason, Rejection};
+pub use report::AdSpendReport;
+pub use spend::{AdSpend, SpendKind};
+pub use touchpoints::{MAX_TOUCHPOINTS, Touchpoint};
+
+use crate::time::Millis;
 
 /// One accepted event.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,194 +83,6 @@ impl Event<'_> {
             Event::CustomerCost(cost) => cost.occurred_at,
             Event::AdSpend(spend) => spend.occurred_at,
             Event::AdSpendReport(report) => report.reported_at,
-        }
-    }
-}
-
-/// An order. Its items are read, checked and summed; what stays of them is the sums and the first one's sku.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Purchase<'a> {
-    pub customer_id: Cow<'a, str>,
-    pub order_id: Cow<'a, str>,
-    pub occurred_at: Millis,
-    /// Of two events for one order the later wins.
-    pub updated_at: Millis,
-    /// As stated, else sum of quantity x unit price, less the discount. 0 to [`Micros::MAX`].
-    pub revenue: Micros,
-    pub cost_of_goods: CostOfGoods,
-    pub operating_cost: Micros,
-    /// Sum of the items' quantities.
-    pub items: i64,
-    pub first_sku: Option<Cow<'a, str>>,
-    pub customer_since: Option<Millis>,
-    /// In order of `at`, the shorthand's last; those after `occurred_at` are left out already.
-    pub touchpoints: SmallVec<[Touchpoint<'a>; 2]>,
-    /// Of the whole content: decides between two different events that are alike in time and revenue.
-    pub digest: u64,
-}
-
-/// The cost of an order's goods, before refunds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum CostOfGoods {
-    #[default]
-    Unknown,
-    /// Stated, or summed from the items.
-    Known(Micros),
-    /// By `costs.default_margin`.
-    Estimated(Micros),
-}
-
-/// An ad seen before an order.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Touchpoint<'a> {
-    pub at: Millis,
-    pub campaign_id: Option<Cow<'a, str>>,
-    pub channel: Option<Cow<'a, str>>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Refund<'a> {
-    pub customer_id: Cow<'a, str>,
-    pub order_id: Cow<'a, str>,
-    pub refund_id: Cow<'a, str>,
-    pub occurred_at: Millis,
-    /// Over 0.
-    pub amount: Micros,
-    /// Cost of goods that came back.
-    pub cost_recovered: Micros,
-    pub digest: u64,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cancellation<'a> {
-    pub customer_id: Cow<'a, str>,
-    pub order_id: Cow<'a, str>,
-    pub occurred_at: Millis,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct CustomerCost<'a> {
-    pub customer_id: Cow<'a, str>,
-    pub cost_id: Cow<'a, str>,
-    pub occurred_at: Millis,
-    pub amount: Micros,
-    pub kind: CustomerCostKind,
-    pub channel: Option<Cow<'a, str>>,
-    pub digest: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CustomerCostKind {
-    Acquisition,
-    Retention,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdSpend<'a> {
-    pub campaign_id: Cow<'a, str>,
-    pub spend_id: Cow<'a, str>,
-    pub occurred_at: Millis,
-    pub amount: Micros,
-    pub kind: SpendKind,
-    pub channel: Option<Cow<'a, str>>,
-    pub digest: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SpendKind {
-    #[default]
-    Media,
-    Fee,
-    Creative,
-    Other,
-}
-
-/// A platform's current total of one cell: campaign, date, breakdown, kind.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdSpendReport<'a> {
-    pub campaign_id: Cow<'a, str>,
-    /// In the reporting time zone.
-    pub date: Date,
-    pub breakdown: Option<Cow<'a, str>>,
-    pub kind: SpendKind,
-    /// Of two reports of a cell the later wins.
-    pub reported_at: Millis,
-    pub amount: Micros,
-    pub channel: Option<Cow<'a, str>>,
-    pub impressions: Option<i64>,
-    pub clicks: Option<i64>,
-    pub reported_conversions: Option<Micros>,
-    pub reported_revenue: Option<Micros>,
-    pub campaign_name: Option<Cow<'a, str>>,
-    pub platform: Option<Cow<'a, str>>,
-    pub objective: Option<Cow<'a, str>>,
-    pub digest: u64,
-}
-
-/// Why an event can't be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    pub reason: Reason,
-    /// Names the field and says what was expected.
-    pub detail: String,
-}
-
-/// The codes under which rejections are written and counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
-    Empty,
-    TooLarge,
-    InvalidJson,
-    NotAnObject,
-    UnknownType,
-    MissingField,
-    InvalidField,
-    InvalidId,
-    InvalidMoney,
-    InvalidTime,
-    InvalidCurrency,
-    NoExchangeRate,
-    NegativeRevenue,
-    InTheFuture,
-    TooLate,
-}
-
-impl Reason {
-    pub const ALL: [Reason; 15] = [
-        Reason::Empty,
-        Reason::TooLarge,
-        Reason::InvalidJson,
-        Reason::NotAnObject,
-        Reason::UnknownType,
-        Reason::MissingField,
-        Reason::InvalidField,
-        Reason::InvalidId,
-        Reason::InvalidMoney,
-        Reason::InvalidTime,
-        Reason::InvalidCurrency,
-        Reason::NoExchangeRate,
-        Reason::NegativeRevenue,
-        Reason::InTheFuture,
-        Reason::TooLate,
-    ];
-
-    pub fn code(self) -> &'static str {
-        match self {
-            Reason::Empty => "empty",
-            Reason::TooLarge => "too_large",
-            Reason::InvalidJson => "invalid_json",
-            Reason::NotAnObject => "not_an_object",
-            Reason::UnknownType => "unknown_type",
-            Reason::MissingField => "missing_field",
-            Reason::InvalidField => "invalid_field",
-            Reason::InvalidId => "invalid_id",
-            Reason::InvalidMoney => "invalid_money",
-            Reason::InvalidTime => "invalid_time",
-            Reason::InvalidCurrency => "invalid_currency",
-            Reason::NoExchangeRate => "no_exchange_rate",
-            Reason::NegativeRevenue => "negative_revenue",
-            Reason::InTheFuture => "in_the_future",
-            Reason::TooLate => "too_late",
         }
     }
 }

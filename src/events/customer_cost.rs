@@ -1,0 +1,57 @@
+//! `customer_cost`: what was spent on one customer, beside advertising.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::decoder::Decoder;
+use super::digest::Digest;
+use super::fields::{Fields, id, money, one_of, text, time};
+use super::rejection::{Reason, Rejection};
+use crate::money::Micros;
+use crate::time::Millis;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomerCost<'a> {
+    pub customer_id: Cow<'a, str>,
+    pub cost_id: Cow<'a, str>,
+    pub occurred_at: Millis,
+    pub amount: Micros,
+    pub kind: CustomerCostKind,
+    pub channel: Option<Cow<'a, str>>,
+    pub digest: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CustomerCostKind {
+    Acquisition,
+    Retention,
+}
+
+const KINDS: [(&str, CustomerCostKind); 2] =
+    [("acquisition", CustomerCostKind::Acquisition), ("retention", CustomerCostKind::Retention)];
+
+impl<'a> CustomerCost<'a> {
+    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<CustomerCost<'a>, Rejection> {
+        let customer_id = fields.required("customer_id", id)?;
+        let cost_id = fields.required("cost_id", id)?;
+        let occurred_at = fields.required("occurred_at", time)?;
+        decoder.check_currency(fields)?;
+        let amount = fields.required("amount", money)?;
+        let kind = one_of(&KINDS, Reason::InvalidField, "`acquisition` or `retention`");
+        let kind = fields.required("kind", kind)?;
+        let channel = fields.optional("channel", text)?;
+        let digest = Digest::of(3)
+            .text(&customer_id)
+            .text(&cost_id)
+            .time(occurred_at)
+            .money(amount)
+            .integer(match kind {
+                CustomerCostKind::Acquisition => 1,
+                CustomerCostKind::Retention => 2,
+            })
+            .optional_text(channel.as_deref())
+            .finish();
+        Ok(CustomerCost { customer_id, cost_id, occurred_at, amount, kind, channel, digest })
+    }
+}

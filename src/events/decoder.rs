@@ -1,0 +1,105 @@
+//! Bytes of one record -> one [`Event`] or one [`Rejection`].
+
+use super::fields::{Fields, currency, one_of};
+use super::rejection::{Reason, Rejection};
+use super::{AdSpend, AdSpendReport, Cancellation, CustomerCost, Event, Purchase, Refund};
+use crate::money::Micros;
+use crate::settings::{Currency, Settings};
+use crate::time::Millis;
+
+/// The largest record, in bytes.
+pub const MAX_RECORD: usize = 1 << 20;
+
+/// How far ahead of the clock an event's moments may be.
+pub const MAX_AHEAD: i64 = 5 * Millis::MINUTE;
+
+/// Reads events under the settings that bear on their meaning.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    currency: Currency,
+    pub(super) default_margin: Option<Micros>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Purchase,
+    Refund,
+    Cancellation,
+    CustomerCost,
+    AdSpend,
+    AdSpendReport,
+}
+
+const KINDS: [(&str, Kind); 6] = [
+    ("purchase", Kind::Purchase),
+    ("refund", Kind::Refund),
+    ("cancellation", Kind::Cancellation),
+    ("customer_cost", Kind::CustomerCost),
+    ("ad_spend", Kind::AdSpend),
+    ("ad_spend_report", Kind::AdSpendReport),
+];
+
+impl Decoder {
+    pub fn new(settings: &Settings) -> Decoder {
+        Decoder { currency: settings.currency, default_margin: settings.default_margin }
+    }
+
+    /// Reads one record. Texts of the event borrow from `bytes` where they stand there unescaped.
+    ///
+    /// `now` is the clock: the present when live, `--as-of` in a replay that has one, else [`Millis::MAX`].
+    ///
+    /// # Errors
+    /// The first reason found why the record can't be used. That it is in the future is looked for last, so that each
+    /// other reason is the same whenever the record is read.
+    pub fn decode<'a>(&self, bytes: &'a [u8], now: Millis) -> Result<Event<'a>, Rejection> {
+        if bytes.is_empty() {
+            return Err(Rejection::new(Reason::Empty, "expected a value"));
+        }
+        if bytes.len() > MAX_RECORD {
+            let detail = format!("expected at most {MAX_RECORD} bytes, found {}", bytes.len());
+            return Err(Rejection::new(Reason::TooLarge, detail));
+        }
+        let record = std::str::from_utf8(bytes).map_err(|error| {
+            Rejection::new(Reason::InvalidJson, format!("expected UTF-8 at byte {}", error.valid_up_to()))
+        })?;
+        let fields = Fields::of_record(record)?;
+        let event = match kind(&fields)? {
+            Kind::Purchase => Event::Purchase(Purchase::read(&fields, self)?),
+            Kind::Refund => Event::Refund(Refund::read(&fields, self)?),
+            Kind::Cancellation => Event::Cancellation(Cancellation::read(&fields)?),
+            Kind::CustomerCost => Event::CustomerCost(CustomerCost::read(&fields, self)?),
+            Kind::AdSpend => Event::AdSpend(AdSpend::read(&fields, self)?),
+            Kind::AdSpendReport => Event::AdSpendReport(AdSpendReport::read(&fields, self)?),
+        };
+        check_clock(&fields, &event, now)?;
+        Ok(event)
+    }
+
+    /// Checks the event's `currency`, which need not be there.
+    pub(super) fn check_currency(&self, fields: &Fields<'_>) -> Result<(), Rejection> {
+        match fields.optional("currency", currency)? {
+            Some(other) if other != self.currency => {
+                let detail = format!("no rate is known from {} to {}", other.as_str(), self.currency.as_str());
+                Err(fields.reject(Reason::NoExchangeRate, "currency", detail))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn kind(fields: &Fields<'_>) -> Result<Kind, Rejection> {
+    const EXPECTED: &str = "`purchase`, `refund`, `cancellation`, `customer_cost`, `ad_spend` or `ad_spend_report`";
+    fields.required("type", one_of(&KINDS, Reason::UnknownType, EXPECTED))
+}
+
+fn check_clock(fields: &Fields<'_>, event: &Event<'_>, now: Millis) -> Result<(), Rejection> {
+    let latest = now.plus(MAX_AHEAD);
+    let ahead = match event {
+        Event::Purchase(purchase) if purchase.occurred_at > latest => "occurred_at",
+        Event::Purchase(purchase) if purchase.updated_at > latest => "updated_at",
+        Event::AdSpendReport(report) if report.reported_at > latest => "reported_at",
+        other if other.moment() > latest => "occurred_at",
+        _ => return Ok(()),
+    };
+    Err(fields.reject(Reason::InTheFuture, ahead, format_args!("expected at most 5 minutes after {now}")))
+}

@@ -1,0 +1,238 @@
+//! The fields of one object, read by name and meaning.
+//!
+//! `null` is the same as absent. A value that doesn't fit is a [`Rejection`] whose detail begins with the field's path.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::json::{Element, Elements, Malformed, Members, Value, read_record};
+use super::rejection::{Reason, Rejection};
+use crate::money::Micros;
+use crate::settings::Currency;
+use crate::time::{Date, Millis};
+
+/// Bytes of an id or of another text.
+pub(super) const MAX_TEXT: usize = 256;
+
+/// The fields of an event or of an object in one of its lists.
+pub(super) struct Fields<'a> {
+    members: Members<'a>,
+    place: Place,
+}
+
+enum Place {
+    Event,
+    List { name: &'static str, index: usize },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Event => Ok(()),
+            Place::List { name, index } => write!(f, "{name}[{index}]."),
+        }
+    }
+}
+
+/// What is wrong with a value, wherever it stands.
+pub(super) struct Wrong {
+    reason: Reason,
+    expected: &'static str,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a record.
+    pub fn of_record(record: &'a str) -> Result<Fields<'a>, Rejection> {
+        let mut fields = Fields { members: Members::new(), place: Place::Event };
+        match read_record(record, &mut fields.members) {
+            Ok(true) => Ok(fields),
+            Ok(false) => Err(Rejection::new(Reason::NotAnObject, "expected a JSON object")),
+            Err(malformed) => Err(Rejection::new(Reason::InvalidJson, malformed.to_string())),
+        }
+    }
+
+    fn value(&self, name: &str) -> Value<'a> {
+        self.members.iter().find(|(other, _)| other == name).map_or(Value::Null, |(_, value)| *value)
+    }
+
+    /// A field that may be left out.
+    pub fn optional<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(Value<'a>) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, Rejection> {
+        match self.value(name) {
+            Value::Null => Ok(None),
+            value => match read(value) {
+                Ok(read) => Ok(Some(read)),
+                Err(wrong) => Err(self.reject(wrong.reason, name, format_args!("expected {}", wrong.expected))),
+            },
+        }
+    }
+
+    /// A field that must be there.
+    pub fn required<T>(
+        &self,
+        name: &'static str,
+        read: impl FnOnce(Value<'a>) -> Result<T, Wrong>,
+    ) -> Result<T, Rejection> {
+        match self.optional(name, read)? {
+            Some(read) => Ok(read),
+            None => Err(self.reject(Reason::MissingField, name, "required")),
+        }
+    }
+
+    /// Reads each object of a list that may be left out. `None` when it is, else how many there are.
+    pub fn list(
+        &self,
+        name: &'static str,
+        most: usize,
+        mut read: impl FnMut(&Fields<'a>) -> Result<(), Rejection>,
+    ) -> Result<Option<usize>, Rejection> {
+        let array = match self.value(name) {
+            Value::Null => return Ok(None),
+            Value::Array(array) => array,
+            _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
+        };
+        let mut elements = Elements::of(array);
+        let mut fields = Fields { members: Members::new(), place: Place::Event };
+        for index in 0.. {
+            let element = elements.next(&mut fields.members).map_err(|malformed: Malformed| {
+                self.reject(Reason::InvalidJson, format_args!("{name}[{index}]"), malformed)
+            })?;
+            match element {
+                Element::End => return Ok(Some(index)),
+                _ if index == most => {
+                    return Err(self.reject(
+                        Reason::InvalidField,
+                        name,
+                        format_args!("expected at most {most} elements"),
+                    ));
+                }
+                Element::Other => {
+                    let path = format_args!("{name}[{index}]");
+                    return Err(self.reject(Reason::InvalidField, path, "expected an object"));
+                }
+                Element::Object => {
+                    fields.place = Place::List { name, index };
+                    read(&fields)?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The rejection for a field of this object.
+    #[cold]
+    pub fn reject(&self, reason: Reason, name: impl fmt::Display, detail: impl fmt::Display) -> Rejection {
+        Rejection::new(reason, format!("{}{name}: {detail}", self.place))
+    }
+}
+
+const NOT_TEXT: Wrong = Wrong { reason: Reason::InvalidJson, expected: "Unicode text, not half of a surrogate pair" };
+
+/// A non-empty string, or the decimal text of an integer.
+pub(super) fn id(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
+    let wrong = Wrong { reason: Reason::InvalidId, expected: "a non-empty string of at most 256 bytes, or an integer" };
+    let id = match value {
+        Value::String(text) => text.decode().ok_or(NOT_TEXT)?,
+        Value::Number("-0") => Cow::Borrowed("0"),
+        Value::Number(number) if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+            Cow::Borrowed(number)
+        }
+        _ => return Err(wrong),
+    };
+    if (1..=MAX_TEXT).contains(&id.len()) { Ok(id) } else { Err(wrong) }
+}
+
+/// A string of at most 256 bytes; it may be empty.
+pub(super) fn text(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
+    let wrong = Wrong { reason: Reason::InvalidField, expected: "a string of at most 256 bytes" };
+    let Value::String(text) = value else { return Err(wrong) };
+    let text = text.decode().ok_or(NOT_TEXT)?;
+    if text.len() <= MAX_TEXT { Ok(text) } else { Err(wrong) }
+}
+
+/// One of the names of `table`; for another text there is a reason of its own.
+pub(super) fn one_of<T: Copy>(
+    table: &[(&str, T)],
+    otherwise: Reason,
+    expected: &'static str,
+) -> impl Fn(Value<'_>) -> Result<T, Wrong> {
+    move |value| {
+        let Value::String(text) = value else { return Err(Wrong { reason: Reason::InvalidField, expected }) };
+        let wrong = Wrong { reason: otherwise, expected };
+        let text = text.decode().ok_or(NOT_TEXT)?;
+        table.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning).ok_or(wrong)
+    }
+}
+
+/// A number, or a string that holds one, from 0 to [`Micros::MAX`].
+pub(super) fn money(value: Value<'_>) -> Result<Micros, Wrong> {
+    let wrong = Wrong { reason: Reason::InvalidMoney, expected: "a number from 0 to 9,000,000,000,000" };
+    let money = match value {
+        Value::Number(number) => Micros::parse(number),
+        Value::String(text) => Micros::parse(&text.decode().ok_or(NOT_TEXT)?),
+        _ => None,
+    };
+    money.ok_or(wrong)
+}
+
+/// [`money`] over 0.
+pub(super) fn money_over_zero(value: Value<'_>) -> Result<Micros, Wrong> {
+    match money(value)? {
+        Micros::ZERO => Err(Wrong { reason: Reason::InvalidMoney, expected: "an amount over 0" }),
+        amount => Ok(amount),
+    }
+}
+
+/// RFC 3339, or milliseconds since the epoch.
+pub(super) fn time(value: Value<'_>) -> Result<Millis, Wrong> {
+    let wrong = Wrong {
+        reason: Reason::InvalidTime,
+        expected: "RFC 3339 with an offset, or integer milliseconds since 1970, of a year from 0000 to 9999",
+    };
+    let time = match value {
+        Value::Number(number) => number.parse().ok().and_then(Millis::from_epoch),
+        Value::String(text) => Millis::parse(&text.decode().ok_or(NOT_TEXT)?),
+        _ => None,
+    };
+    time.ok_or(wrong)
+}
+
+/// `YYYY-MM-DD`.
+pub(super) fn date(value: Value<'_>) -> Result<Date, Wrong> {
+    let wrong = Wrong { reason: Reason::InvalidTime, expected: "a date as YYYY-MM-DD" };
+    match value {
+        Value::String(text) => Date::parse(&text.decode().ok_or(NOT_TEXT)?).ok_or(wrong),
+        _ => Err(wrong),
+    }
+}
+
+/// An ISO 4217 code.
+pub(super) fn currency(value: Value<'_>) -> Result<Currency, Wrong> {
+    let wrong = Wrong { reason: Reason::InvalidCurrency, expected: "an ISO 4217 code, three capital letters" };
+    match value {
+        Value::String(text) => Currency::parse(&text.decode().ok_or(NOT_TEXT)?).ok_or(wrong),
+        _ => Err(wrong),
+    }
+}
+
+/// An integer from 1 to 1,000,000,000.
+pub(super) fn quantity(value: Value<'_>) -> Result<i64, Wrong> {
+    integer(value)
+        .filter(|quantity| (1..=1_000_000_000).contains(quantity))
+        .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 1 to 1,000,000,000" })
+}
+
+/// An integer of at least 0.
+pub(super) fn count(value: Value<'_>) -> Result<i64, Wrong> {
+    integer(value)
+        .filter(|count| *count >= 0)
+        .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 0 to 9,223,372,036,854,775,807" })
+}
+
+fn integer(value: Value<'_>) -> Option<i64> {
+    let Value::Number(number) = value else { return None };
+    number.parse().ok()
+}

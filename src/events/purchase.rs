@@ -1,0 +1,138 @@
+//! `purchase`: an order.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use super::decoder::Decoder;
+use super::digest::Digest;
+use super::fields::{Fields, id, money, text, time};
+use super::items::Items;
+use super::rejection::{Reason, Rejection};
+use super::touchpoints::{self, Touchpoint};
+use crate::money::{Micros, SCALE, divide_half_even};
+use crate::time::Millis;
+
+/// An order. Its items are read, checked and summed; what stays of them is the sums and the first one's sku.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Purchase<'a> {
+    pub customer_id: Cow<'a, str>,
+    pub order_id: Cow<'a, str>,
+    pub occurred_at: Millis,
+    /// Of two events for one order the later wins.
+    pub updated_at: Millis,
+    /// As stated, else sum of quantity x unit price, less the discount. 0 to [`Micros::MAX`].
+    pub revenue: Micros,
+    pub cost_of_goods: CostOfGoods,
+    pub operating_cost: Micros,
+    /// Sum of the items' quantities.
+    pub items: i64,
+    pub first_sku: Option<Cow<'a, str>>,
+    pub customer_since: Option<Millis>,
+    /// In order of `at`, the shorthand's last; those after `occurred_at` are left out already.
+    pub touchpoints: SmallVec<[Touchpoint<'a>; 2]>,
+    /// Of the whole content: decides between two different events that are alike in time and revenue.
+    pub digest: u64,
+}
+
+/// The cost of an order's goods, before refunds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CostOfGoods {
+    #[default]
+    Unknown,
+    /// Stated, or summed from the items.
+    Known(Micros),
+    /// By `costs.default_margin`.
+    Estimated(Micros),
+}
+
+impl<'a> Purchase<'a> {
+    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
+        let customer_id = fields.required("customer_id", id)?;
+        let order_id = fields.required("order_id", id)?;
+        let occurred_at = fields.required("occurred_at", time)?;
+        let updated_at = fields.optional("updated_at", time)?.unwrap_or(occurred_at);
+        decoder.check_currency(fields)?;
+        let stated_revenue = fields.optional("revenue", money)?;
+        let discount = fields.optional("discount", money)?.unwrap_or(Micros::ZERO);
+        let stated_cost = fields.optional("cost_of_goods", money)?;
+        let operating_cost = fields.optional("operating_cost", money)?.unwrap_or(Micros::ZERO);
+        let offer = fields.optional("offer", text)?;
+        let customer_since = fields.optional("customer_since", time)?;
+        let touchpoints = touchpoints::read(fields, occurred_at)?;
+
+        let mut digest = Digest::of(1);
+        digest.text(&customer_id).text(&order_id).time(occurred_at).time(updated_at);
+        digest.optional_money(stated_revenue).money(discount).optional_money(stated_cost).money(operating_cost);
+        digest.optional_text(offer.as_deref()).optional_integer(customer_since.map(|since| since.0));
+        for touchpoint in &touchpoints {
+            digest.present(true).time(touchpoint.at);
+            digest.optional_text(touchpoint.campaign_id.as_deref()).optional_text(touchpoint.channel.as_deref());
+        }
+        digest.present(false);
+        let items = Items::read(fields, &mut digest)?;
+
+        let revenue = match (stated_revenue, &items) {
+            (Some(stated), _) => stated,
+            (None, Some(items)) if items.count > 0 => {
+                let revenue = items.price - i128::from(discount.0);
+                if revenue < 0 {
+                    return Err(fields.reject(
+                        Reason::NegativeRevenue,
+                        "discount",
+                        "expected at most the sum of the items",
+                    ));
+                }
+                within_limit(revenue)
+                    .ok_or_else(|| over_limit(fields, "sum of quantity x unit_price, less the discount"))?
+            }
+            (None, Some(_)) => {
+                return Err(fields.reject(Reason::InvalidField, "items", "expected at least one, or a `revenue`"));
+            }
+            (None, None) => {
+                return Err(fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"));
+            }
+        };
+        let summed_cost = items.as_ref().filter(|items| items.count > 0).and_then(|items| items.cost);
+        let cost_of_goods = match (stated_cost, summed_cost) {
+            (Some(stated), _) => CostOfGoods::Known(stated),
+            (None, Some(sum)) => {
+                CostOfGoods::Known(within_limit(sum).ok_or_else(|| over_limit(fields, "sum of quantity x unit_cost"))?)
+            }
+            (None, None) => match decoder.default_margin {
+                Some(margin) => CostOfGoods::Estimated(estimate(revenue, margin)),
+                None => CostOfGoods::Unknown,
+            },
+        };
+        Ok(Purchase {
+            customer_id,
+            order_id,
+            occurred_at,
+            updated_at,
+            revenue,
+            cost_of_goods,
+            operating_cost,
+            items: items.as_ref().map_or(0, |items| items.quantity),
+            first_sku: items.and_then(|items| items.first_sku),
+            customer_since,
+            touchpoints,
+            digest: digest.finish(),
+        })
+    }
+}
+
+fn within_limit(sum: i128) -> Option<Micros> {
+    i64::try_from(sum).ok().map(Micros).filter(|sum| *sum <= Micros::MAX)
+}
+
+fn over_limit(fields: &Fields<'_>, sum: &'static str) -> Rejection {
+    fields.reject(Reason::InvalidMoney, "items", format_args!("expected a {sum}, of at most 9,000,000,000,000"))
+}
+
+/// revenue x (1 - margin), rounded half to even.
+fn estimate(revenue: Micros, margin: Micros) -> Micros {
+    let cost = i128::from(revenue.0) * i128::from(SCALE - margin.0);
+    // The margin is 0 to 1, so the cost is at most the revenue.
+    within_limit(divide_half_even(cost, i128::from(SCALE))).unwrap_or(revenue)
+}

@@ -1,0 +1,61 @@
+//! `refund` and `cancellation`: what takes from an order, or all of it.
+
+use std::borrow::Cow;
+
+use super::decoder::Decoder;
+use super::digest::Digest;
+use super::fields::{Fields, id, money, money_over_zero, time};
+use super::rejection::Rejection;
+use crate::money::Micros;
+use crate::time::Millis;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refund<'a> {
+    pub customer_id: Cow<'a, str>,
+    pub order_id: Cow<'a, str>,
+    pub refund_id: Cow<'a, str>,
+    pub occurred_at: Millis,
+    /// Over 0.
+    pub amount: Micros,
+    /// Cost of goods that came back.
+    pub cost_recovered: Micros,
+    pub digest: u64,
+}
+
+impl<'a> Refund<'a> {
+    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<Refund<'a>, Rejection> {
+        let customer_id = fields.required("customer_id", id)?;
+        let order_id = fields.required("order_id", id)?;
+        let refund_id = fields.required("refund_id", id)?;
+        let occurred_at = fields.required("occurred_at", time)?;
+        decoder.check_currency(fields)?;
+        let amount = fields.required("amount", money_over_zero)?;
+        let cost_recovered = fields.optional("cost_recovered", money)?.unwrap_or(Micros::ZERO);
+        let digest = Digest::of(2)
+            .text(&customer_id)
+            .text(&order_id)
+            .text(&refund_id)
+            .time(occurred_at)
+            .money(amount)
+            .money(cost_recovered)
+            .finish();
+        Ok(Refund { customer_id, order_id, refund_id, occurred_at, amount, cost_recovered, digest })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cancellation<'a> {
+    pub customer_id: Cow<'a, str>,
+    pub order_id: Cow<'a, str>,
+    pub occurred_at: Millis,
+}
+
+impl<'a> Cancellation<'a> {
+    pub(super) fn read(fields: &Fields<'a>) -> Result<Cancellation<'a>, Rejection> {
+        Ok(Cancellation {
+            customer_id: fields.required("customer_id", id)?,
+            order_id: fields.required("order_id", id)?,
+            occurred_at: fields.required("occurred_at", time)?,
+        })
+    }
+}

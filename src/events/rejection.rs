@@ -1,0 +1,86 @@
+//! Why an event can't be used: a code to count by, and a sentence that says what to repair.
+
+use std::fmt;
+
+/// Why an event can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub reason: Reason,
+    /// Names the field and says what was expected.
+    pub detail: String,
+}
+
+impl Rejection {
+    pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Rejection {
+        Rejection { reason, detail: detail.into() }
+    }
+}
+
+/// `invalid_money: items[3].unit_price: expected ...`
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason.code(), self.detail)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+/// The codes under which rejections are written and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    Empty,
+    TooLarge,
+    InvalidJson,
+    NotAnObject,
+    UnknownType,
+    MissingField,
+    InvalidField,
+    InvalidId,
+    InvalidMoney,
+    InvalidTime,
+    InvalidCurrency,
+    NoExchangeRate,
+    NegativeRevenue,
+    InTheFuture,
+    TooLate,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 15] = [
+        Reason::Empty,
+        Reason::TooLarge,
+        Reason::InvalidJson,
+        Reason::NotAnObject,
+        Reason::UnknownType,
+        Reason::MissingField,
+        Reason::InvalidField,
+        Reason::InvalidId,
+        Reason::InvalidMoney,
+        Reason::InvalidTime,
+        Reason::InvalidCurrency,
+        Reason::NoExchangeRate,
+        Reason::NegativeRevenue,
+        Reason::InTheFuture,
+        Reason::TooLate,
+    ];
+
+    pub fn code(self) -> &'static str {
+        match self {
+            Reason::Empty => "empty",
+            Reason::TooLarge => "too_large",
+            Reason::InvalidJson => "invalid_json",
+            Reason::NotAnObject => "not_an_object",
+            Reason::UnknownType => "unknown_type",
+            Reason::MissingField => "missing_field",
+            Reason::InvalidField => "invalid_field",
+            Reason::InvalidId => "invalid_id",
+            Reason::InvalidMoney => "invalid_money",
+            Reason::InvalidTime => "invalid_time",
+            Reason::InvalidCurrency => "invalid_currency",
+            Reason::NoExchangeRate => "no_exchange_rate",
+            Reason::NegativeRevenue => "negative_revenue",
+            Reason::InTheFuture => "in_the_future",
+            Reason::TooLate => "too_late",
+        }
+    }
+}

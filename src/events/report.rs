@@ -1,0 +1,73 @@
+//! `ad_spend_report`: a platform's current total of one cell.
+
+use std::borrow::Cow;
+
+use super::decoder::Decoder;
+use super::digest::Digest;
+use super::fields::{Fields, count, date, id, money, text, time};
+use super::rejection::Rejection;
+use super::spend::SpendKind;
+use crate::money::Micros;
+use crate::time::{Date, Millis};
+
+/// A platform's current total of one cell: campaign, date, breakdown, kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdSpendReport<'a> {
+    pub campaign_id: Cow<'a, str>,
+    /// In the reporting time zone.
+    pub date: Date,
+    pub breakdown: Option<Cow<'a, str>>,
+    pub kind: SpendKind,
+    /// Of two reports of a cell the later wins.
+    pub reported_at: Millis,
+    pub amount: Micros,
+    pub channel: Option<Cow<'a, str>>,
+    pub impressions: Option<i64>,
+    pub clicks: Option<i64>,
+    pub reported_conversions: Option<Micros>,
+    pub reported_revenue: Option<Micros>,
+    pub campaign_name: Option<Cow<'a, str>>,
+    pub platform: Option<Cow<'a, str>>,
+    pub objective: Option<Cow<'a, str>>,
+    pub digest: u64,
+}
+
+impl<'a> AdSpendReport<'a> {
+    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<AdSpendReport<'a>, Rejection> {
+        let mut report = AdSpendReport {
+            campaign_id: fields.required("campaign_id", id)?,
+            date: fields.required("date", date)?,
+            breakdown: fields.optional("breakdown", text)?,
+            kind: SpendKind::read(fields)?,
+            reported_at: fields.required("reported_at", time)?,
+            amount: fields.required("amount", money)?,
+            channel: fields.optional("channel", text)?,
+            impressions: fields.optional("impressions", count)?,
+            clicks: fields.optional("clicks", count)?,
+            reported_conversions: fields.optional("reported_conversions", money)?,
+            reported_revenue: fields.optional("reported_revenue", money)?,
+            campaign_name: fields.optional("campaign_name", text)?,
+            platform: fields.optional("platform", text)?,
+            objective: fields.optional("objective", text)?,
+            digest: 0,
+        };
+        decoder.check_currency(fields)?;
+        report.digest = Digest::of(5)
+            .text(&report.campaign_id)
+            .integer(i64::from(report.date.0))
+            .optional_text(report.breakdown.as_deref())
+            .integer(report.kind.number())
+            .time(report.reported_at)
+            .money(report.amount)
+            .optional_text(report.channel.as_deref())
+            .optional_integer(report.impressions)
+            .optional_integer(report.clicks)
+            .optional_money(report.reported_conversions)
+            .optional_money(report.reported_revenue)
+            .optional_text(report.campaign_name.as_deref())
+            .optional_text(report.platform.as_deref())
+            .optional_text(report.objective.as_deref())
+            .finish();
+        Ok(report)
+    }
+}
