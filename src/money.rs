@@ -219,3 +219,38 @@ impl fmt::Display for Micros {
         Sum::from(*self).fmt(f)
     }
 }
+
+/// Sums of several figures add up field by field.
+macro_rules! adds_field_by_field {
+    ($type:ident { $($field:ident),* }) => {
+        impl std::ops::Add for $type {
+            type Output = $type;
+            fn add(self, other: $type) -> $type {
+                $type { $($field: self.$field + other.$field),* }
+            }
+        }
+        impl std::ops::Sub for $type {
+            type Output = $type;
+            fn sub(self, other: $type) -> $type {
+                $type { $($field: self.$field - other.$field),* }
+            }
+        }
+        impl std::ops::Neg for $type {
+            type Output = $type;
+            fn neg(self) -> $type {
+                $type { $($field: -self.$field),* }
+            }
+        }
+        impl std::ops::AddAssign for $type {
+            fn add_assign(&mut self, other: $type) {
+                *self = *self + other;
+            }
+        }
+        impl std::ops::SubAssign for $type {
+            fn sub_assign(&mut self, other: $type) {
+                *self = *self - other;
+            }
+        }
+    };
+}
+pub(crate) use adds_field_by_field;

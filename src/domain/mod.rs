@@ -1,1 +1,5 @@
 //! What events mean: order figures, attribution, ratios, verdicts. Pure functions on values.
+
+pub mod attribution;
+pub mod order;
+pub mod ratio;

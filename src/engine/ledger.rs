@@ -1,22 +1,11 @@
 //! What customers contribute to campaigns: sums that add up, hour by hour, sent as differences and kept as facts.
 
-use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
-
 use serde::{Deserialize, Serialize};
 
 use super::FormatError;
-use crate::money::Sum;
+pub use crate::domain::order::OrderSums;
+use crate::money::{Sum, adds_field_by_field};
 use crate::time::Millis;
-
-/// Sums over orders, or shares of orders. Orders of unknown cost are in the profits with cost 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OrderSums {
-    pub revenue: Sum,
-    /// Revenue of the orders whose cost of goods is known or estimated.
-    pub covered_revenue: Sum,
-    pub gross_profit: Sum,
-    pub operating_profit: Sum,
-}
 
 /// What customers contribute to one campaign in one hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,40 +84,6 @@ pub fn read_payload(payload: &[u8]) -> Result<Vec<Difference<'_>>, FormatError> 
     Ok(differences)
 }
 
-macro_rules! adds_field_by_field {
-    ($type:ident { $($field:ident),* }) => {
-        impl Add for $type {
-            type Output = $type;
-            fn add(self, other: $type) -> $type {
-                $type { $($field: self.$field + other.$field),* }
-            }
-        }
-        impl Sub for $type {
-            type Output = $type;
-            fn sub(self, other: $type) -> $type {
-                $type { $($field: self.$field - other.$field),* }
-            }
-        }
-        impl Neg for $type {
-            type Output = $type;
-            fn neg(self) -> $type {
-                $type { $($field: -self.$field),* }
-            }
-        }
-        impl AddAssign for $type {
-            fn add_assign(&mut self, other: $type) {
-                *self = *self + other;
-            }
-        }
-        impl SubAssign for $type {
-            fn sub_assign(&mut self, other: $type) {
-                *self = *self - other;
-            }
-        }
-    };
-}
-
-adds_field_by_field!(OrderSums { revenue, covered_revenue, gross_profit, operating_profit });
 adds_field_by_field!(LedgerSums {
     shares,
     orders,

@@ -8,6 +8,7 @@
 //!   customers stage gathers them between two flushes and hands them over as one payload a destination partition.
 //! - **Updates** (the records of the output topics) are written at a flush, one a touched key.
 
+pub mod customers;
 pub mod ledger;
 pub mod table;
 

@@ -1,0 +1,203 @@
+//! What customers contribute to campaigns, gathered as differences between two flushes.
+//!
+//! An order contributes its shares, at its own hour, to the campaigns of its touchpoints; a customer contributes itself
+//! and all its figures, at the hour of its acquisition order, to the campaign that acquired it. Which shares count as of
+//! *other* campaigns' customers, and which order is the acquisition order, goes by [`Customer::contributed`] until the
+//! flush, where a change of it is booked over once however often it changed in between.
+
+use std::collections::HashMap;
+
+use hashbrown::DefaultHashBuilder;
+
+use super::state::{Acquisition, Customer, Order, Placed, Touch};
+use crate::domain::attribution::{PerTouch, acquiring, split, weights};
+use crate::domain::order::OrderSums;
+use crate::engine::Effects;
+use crate::engine::ledger::{Difference, LedgerSums, Payload};
+use crate::engine::table::{NONE, Names};
+use crate::home::home;
+use crate::money::{SCALE, Sum};
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// A payload is sent once it has grown to this many bytes.
+const PAYLOAD_BYTES: usize = 512 * 1024;
+
+/// The differences since the last flush, by campaign and hour.
+#[derive(Debug, Default)]
+pub struct Ledger(HashMap<(u32, Millis), LedgerSums, DefaultHashBuilder>);
+
+/// What a customer contributes to the campaign that acquired it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Acquired {
+    campaign: u32,
+    hour: Millis,
+    sums: OrderSums,
+    acquisition_cost: Sum,
+}
+
+/// One touchpoint's share of an order.
+struct Share {
+    touch: Touch,
+    orders: i64,
+    sums: OrderSums,
+}
+
+fn touch_weights(settings: &Settings, placed: &Placed) -> PerTouch<u64> {
+    weights(&settings.attribution, placed.occurred_at, placed.touches.iter().map(|touch| touch.at))
+}
+
+/// The touchpoint that acquired the customer, if `placed` is the acquisition order; if none names a campaign, the last
+/// one that names a channel.
+pub fn acquiring_touch<'a>(settings: &Settings, placed: &'a Placed) -> Option<&'a Touch> {
+    let weights = touch_weights(settings, placed);
+    let by_campaign = acquiring(settings.attribution.model, &weights, |i| placed.touches[i].campaign != NONE);
+    match by_campaign {
+        Some(i) => placed.touches.get(i),
+        None => placed.touches.iter().rfind(|touch| touch.channel != NONE),
+    }
+}
+
+/// The shares of an order that are of a campaign.
+fn shares(settings: &Settings, order: &Order, placed: &Placed) -> PerTouch<Share> {
+    let figures = order.figures(placed);
+    if let [touch] = *placed.touches {
+        let whole = Share { touch, orders: SCALE, sums: figures };
+        return PerTouch::from_iter((touch.campaign != NONE).then_some(whole));
+    }
+    let weights = touch_weights(settings, placed);
+    let of = |total: Sum| split(total.0, &weights);
+    let (orders, revenue) = (split(SCALE.into(), &weights), of(figures.revenue));
+    let (gross_profit, operating_profit) = (of(figures.gross_profit), of(figures.operating_profit));
+    let covered = figures.covered_revenue == figures.revenue;
+    (0..weights.len())
+        .filter(|&i| weights[i] > 0 && placed.touches[i].campaign != NONE)
+        .map(|i| Share {
+            touch: placed.touches[i],
+            orders: orders[i] as i64,
+            sums: OrderSums {
+                revenue: Sum(revenue[i]),
+                covered_revenue: if covered { Sum(revenue[i]) } else { Sum::ZERO },
+                gross_profit: Sum(gross_profit[i]),
+                operating_profit: Sum(operating_profit[i]),
+            },
+        })
+        .collect()
+}
+
+impl Acquired {
+    /// What `customer` contributed by the last flush, with its figures as they are now.
+    pub fn of(settings: &Settings, customer: &Customer, acquisition_order: Option<&Order>) -> Option<Acquired> {
+        let placed = acquisition_order?.counting()?;
+        (customer.contributed.campaign != NONE).then(|| Acquired {
+            campaign: customer.contributed.campaign,
+            hour: settings.zone.hour_start(placed.occurred_at),
+            sums: customer.sums,
+            acquisition_cost: customer.acquisition_cost,
+        })
+    }
+}
+
+impl Ledger {
+    fn at(&mut self, campaign: u32, hour: Millis) -> &mut LedgerSums {
+        self.0.entry((campaign, hour)).or_default()
+    }
+
+    fn book(&mut self, campaign: u32, hour: Millis, sums: LedgerSums, sign: Sign) {
+        match sign {
+            Sign::Plus => *self.at(campaign, hour) += sums,
+            Sign::Minus => *self.at(campaign, hour) -= sums,
+        }
+    }
+
+    /// Books the shares of an order that counts, or takes them back.
+    pub fn order(
+        &mut self,
+        settings: &Settings,
+        contributed: Acquisition,
+        slot: u32,
+        (order, placed): (&Order, &Placed),
+        sign: Sign,
+    ) {
+        let hour = settings.zone.hour_start(placed.occurred_at);
+        for share in shares(settings, order, placed) {
+            let sums = LedgerSums {
+                shares: 1,
+                orders: share.orders,
+                attributed: share.sums,
+                others: if share.touch.campaign == contributed.campaign { OrderSums::default() } else { share.sums },
+                new_customer_revenue: if slot == contributed.order { share.sums.revenue } else { Sum::ZERO },
+                ..LedgerSums::default()
+            };
+            self.book(share.touch.campaign, hour, sums, sign);
+        }
+    }
+
+    /// Books over what one order's shares count as, from one acquisition of its customer to another.
+    pub fn reclassify(
+        &mut self,
+        settings: &Settings,
+        (from, to): (Acquisition, Acquisition),
+        slot: u32,
+        (order, placed): (&Order, &Placed),
+    ) {
+        let touched = |touch: &Touch| touch.campaign != NONE && [from.campaign, to.campaign].contains(&touch.campaign);
+        let was_first = slot == from.order;
+        let is_first = slot == to.order;
+        if was_first == is_first && !placed.touches.iter().any(touched) {
+            return;
+        }
+        let hour = settings.zone.hour_start(placed.occurred_at);
+        for share in shares(settings, order, placed) {
+            let own = |acquisition: Acquisition| share.touch.campaign == acquisition.campaign;
+            let ledger = self.at(share.touch.campaign, hour);
+            match (own(from), own(to)) {
+                (true, false) => ledger.others += share.sums,
+                (false, true) => ledger.others -= share.sums,
+                _ => {}
+            }
+            match (was_first, is_first) {
+                (true, false) => ledger.new_customer_revenue -= share.sums.revenue,
+                (false, true) => ledger.new_customer_revenue += share.sums.revenue,
+                _ => {}
+            }
+        }
+    }
+
+    /// Books an acquired customer, or takes it back.
+    pub fn acquired(&mut self, acquired: Acquired, sign: Sign) {
+        let sums = LedgerSums {
+            new_customers: 1,
+            acquired: acquired.sums,
+            acquisition_cost: acquired.acquisition_cost,
+            ..LedgerSums::default()
+        };
+        self.book(acquired.campaign, acquired.hour, sums, sign);
+    }
+
+    /// Hands over all differences and begins anew.
+    pub fn drain(&mut self, settings: &Settings, campaigns: &Names, effects: &mut impl Effects) {
+        let mut payloads: HashMap<u32, Payload> = HashMap::new();
+        for ((campaign, hour), sums) in self.0.drain() {
+            let Some(campaign_id) = campaigns.text(campaign).filter(|_| sums != LedgerSums::default()) else {
+                continue;
+            };
+            let partition = home(campaign_id, settings.campaign_partitions);
+            let payload = payloads.entry(partition).or_default();
+            payload.push(&Difference { campaign_id, hour, sums });
+            if payload.as_bytes().len() >= PAYLOAD_BYTES {
+                effects.differences(partition, payload.as_bytes());
+                *payload = Payload::default();
+            }
+        }
+        for (partition, payload) in payloads.iter().filter(|(_, payload)| !payload.is_empty()) {
+            effects.differences(*partition, payload.as_bytes());
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    Plus,
+    Minus,
+}

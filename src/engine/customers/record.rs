@@ -1,0 +1,176 @@
+//! The record of `ltv-updates`: a customer's figures as of a moment.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::YEAR;
+use super::state::{Customer, Placed};
+use crate::domain::order::covered;
+use crate::domain::ratio::{quotient, ratio};
+use crate::money::{SCALE, Sum};
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// All that a customer's record is computed from.
+pub struct Figures<'a> {
+    pub settings: &'a Settings,
+    pub as_of: Millis,
+    pub customer: &'a Customer,
+    pub purchases_in_year: u64,
+    pub first: Option<&'a Placed>,
+    pub known_before: bool,
+    /// Of the acquiring touchpoint.
+    pub campaign: Option<&'a str>,
+    pub channel: Option<&'a str>,
+    /// Of the first order.
+    pub sku: Option<&'a str>,
+}
+
+/// `ltv.net`: operating profit less what was spent on the customer directly; `None` below the coverage that profits need.
+pub fn net(settings: &Settings, customer: &Customer) -> Option<Sum> {
+    let profit = covered(settings, &customer.sums).then_some(customer.sums.operating_profit)?;
+    Some(profit - customer.acquisition_cost - customer.retention_cost)
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    customer_id: &'a str,
+    currency: &'a str,
+    as_of: Text<Millis>,
+    orders: u64,
+    items: i128,
+    first_order_at: Option<Text<Millis>>,
+    last_order_at: Option<Text<Millis>>,
+    revenue: Text<Sum>,
+    gross_profit: Option<Text<Sum>>,
+    operating_profit: Option<Text<Sum>>,
+    cost_coverage: f64,
+    acquisition_cost: Text<Sum>,
+    retention_cost: Text<Sum>,
+    average_order_value: Option<Text<Sum>>,
+    purchases_per_year: u64,
+    observed_days: Option<i64>,
+    lifespan_years: f64,
+    ltv: Ltv,
+    acquired_by: Option<AcquiredBy<'a>>,
+    known_before: bool,
+    contributing: Option<bool>,
+    undefined: Undefined,
+}
+
+#[derive(Serialize)]
+struct Ltv {
+    historic: Text<Sum>,
+    formula: Option<Text<Sum>>,
+    gross_profit: Option<Text<Sum>>,
+    net: Option<Text<Sum>>,
+    /// Not computed yet.
+    predicted: Option<Text<Sum>>,
+}
+
+#[derive(Serialize)]
+struct AcquiredBy<'a> {
+    campaign_id: Option<&'a str>,
+    channel: Option<&'a str>,
+    sku: Option<&'a str>,
+    cohort: String,
+}
+
+/// Why figures are null.
+struct Undefined {
+    no_orders: bool,
+    unknown_cost: bool,
+}
+
+impl Serialize for Undefined {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        const OF_ORDERS: [&str; 6] =
+            ["first_order_at", "last_order_at", "average_order_value", "observed_days", "ltv.formula", "acquired_by"];
+        const OF_COST: [&str; 5] = ["gross_profit", "operating_profit", "ltv.gross_profit", "ltv.net", "contributing"];
+        let mut map = serializer.serialize_map(None)?;
+        for figure in OF_ORDERS.iter().filter(|_| self.no_orders) {
+            map.serialize_entry(figure, "no_orders")?;
+        }
+        for figure in OF_COST.iter().filter(|_| self.unknown_cost) {
+            map.serialize_entry(figure, "unknown_cost")?;
+        }
+        map.serialize_entry("ltv.predicted", "not_yet")?;
+        map.end()
+    }
+}
+
+/// A value written as the text that it displays as.
+struct Text<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Figures<'_> {
+    /// Appends the record as JSON.
+    pub fn write(&self, json: &mut Vec<u8>) {
+        // Writing into memory can't fail.
+        let _ = serde_json::to_writer(json, &self.record());
+    }
+
+    fn record(&self) -> Record<'_> {
+        let Figures { settings, customer, as_of, .. } = *self;
+        let sums = &customer.sums;
+        let covered = covered(settings, sums);
+        let profit = |profit: Sum| covered.then_some(Text(profit));
+        let net = net(settings, customer);
+        let orders = customer.timeline.len();
+        let last = customer.timeline.last();
+        Record {
+            customer_id: &customer.id,
+            currency: settings.currency.as_str(),
+            as_of: Text(as_of),
+            orders,
+            items: customer.items,
+            first_order_at: self.first.map(|first| Text(first.occurred_at)),
+            last_order_at: last.map(|(at, _)| Text(at)),
+            revenue: Text(sums.revenue),
+            gross_profit: profit(sums.gross_profit),
+            operating_profit: profit(sums.operating_profit),
+            cost_coverage: ratio(sums.covered_revenue.0, sums.revenue.0).unwrap_or(1.0),
+            acquisition_cost: Text(customer.acquisition_cost),
+            retention_cost: Text(customer.retention_cost),
+            average_order_value: quotient(sums.revenue.0, orders.into()).map(|value| Text(Sum(value))),
+            purchases_per_year: self.purchases_in_year,
+            observed_days: self.first.map(|first| (as_of.0 - first.occurred_at.0).clamp(0, YEAR) / Millis::DAY),
+            lifespan_years: settings.lifespan_years.0 as f64 / SCALE as f64,
+            ltv: Ltv {
+                historic: Text(sums.revenue),
+                formula: self.formula().map(Text),
+                gross_profit: profit(sums.gross_profit),
+                net: net.map(Text),
+                predicted: None,
+            },
+            acquired_by: self.first.map(|first| AcquiredBy {
+                campaign_id: self.campaign,
+                channel: self.channel,
+                sku: self.sku,
+                cohort: settings.zone.month(first.occurred_at.min(customer.since)),
+            }),
+            known_before: self.known_before,
+            contributing: net.map(|net| net > Sum::ZERO),
+            undefined: Undefined { no_orders: orders == 0, unknown_cost: !covered },
+        }
+    }
+
+    /// `ltv.formula` = revenue / orders x purchases a year x lifespan, rounded once.
+    ///
+    /// The whole part of revenue / orders is at most one order's revenue, so no product overflows: 9 x 10^18 micro-units
+    /// x 10^9 purchases x 10^8 (100 years, in millionths) is under 10^36.
+    fn formula(&self) -> Option<Sum> {
+        let orders = i128::from(self.customer.timeline.len());
+        let revenue = self.customer.sums.revenue.0;
+        let (whole, rest) = (revenue.checked_div_euclid(orders)?, revenue.rem_euclid(orders));
+        let factor = i128::from(self.purchases_in_year) * i128::from(self.settings.lifespan_years.0);
+        let scale = i128::from(SCALE);
+        let (whole, millionths) = ((whole * factor).div_euclid(scale), (whole * factor).rem_euclid(scale));
+        quotient(millionths * orders + rest * factor, orders * scale).map(|part| Sum(whole + part))
+    }
+}

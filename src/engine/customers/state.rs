@@ -1,0 +1,198 @@
+//! What is kept of a customer, an order, a refund and a customer cost. Sizes matter: there are millions of them.
+
+use crate::domain::order::{OrderSums, Refunded, figures};
+use crate::engine::customers::timeline::Timeline;
+use crate::engine::table::{Identity, NONE};
+use crate::events::{CostOfGoods, CustomerCostKind};
+use crate::money::{Micros, Sum};
+use crate::time::Millis;
+
+/// A customer's sums over the orders that count, kept as the orders change.
+#[derive(Debug)]
+pub struct Customer {
+    pub id: Box<str>,
+    /// The orders that count: placed and not cancelled.
+    pub timeline: Timeline,
+    pub sums: OrderSums,
+    pub items: i128,
+    pub acquisition_cost: Sum,
+    pub retention_cost: Sum,
+    /// The earliest `customer_since` of the orders that count ([`Millis::MAX`]: none), and how many of them say it.
+    pub since: Millis,
+    pub since_orders: u32,
+    /// The first of the orders that count, or [`NONE`].
+    pub first_order: u32,
+    /// By what the ledger's differences went out last.
+    pub contributed: Acquisition,
+    pub touched: bool,
+    pub contributing: Contributing,
+}
+
+/// Who acquired a customer, and by which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acquisition {
+    /// Campaign, or [`NONE`].
+    pub campaign: u32,
+    /// The acquisition order, or [`NONE`] for a customer without orders or known before.
+    pub order: u32,
+}
+
+impl Acquisition {
+    pub const NOBODY: Acquisition = Acquisition { campaign: NONE, order: NONE };
+}
+
+/// Which count of [`crate::engine::Sizes::contributing`] the customer is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contributing {
+    True,
+    False,
+    Unknown,
+    NotCounted,
+}
+
+impl Customer {
+    pub fn new(id: &str) -> Customer {
+        Customer {
+            id: id.into(),
+            timeline: Timeline::default(),
+            sums: OrderSums::default(),
+            items: 0,
+            acquisition_cost: Sum::ZERO,
+            retention_cost: Sum::ZERO,
+            since: Millis::MAX,
+            since_orders: 0,
+            first_order: NONE,
+            contributed: Acquisition::NOBODY,
+            touched: false,
+            contributing: Contributing::NotCounted,
+        }
+    }
+}
+
+impl Identity for Customer {
+    fn owner(&self) -> u32 {
+        0
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// An order by its current event; also one of which only refunds or a cancellation are known yet.
+#[derive(Debug)]
+pub struct Order {
+    pub customer: u32,
+    pub id: Box<str>,
+    pub placed: Option<Placed>,
+    /// Rare: refunds and a cancellation.
+    pub aftermath: Option<Box<Aftermath>>,
+}
+
+/// What a `purchase` says.
+#[derive(Debug)]
+pub struct Placed {
+    pub occurred_at: Millis,
+    pub updated_at: Millis,
+    pub revenue: Micros,
+    pub cost_of_goods: CostOfGoods,
+    pub operating_cost: Micros,
+    pub items: i64,
+    /// [`Millis::MAX`]: not stated.
+    pub customer_since: Millis,
+    pub digest: u64,
+    /// Sku of the first item, or [`NONE`].
+    pub sku: u32,
+    /// Those that take part in the attribution, in order of time.
+    pub touches: Box<[Touch]>,
+}
+
+/// A touchpoint: 16 bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Touch {
+    pub at: Millis,
+    /// Campaign, or [`NONE`].
+    pub campaign: u32,
+    /// Channel, or [`NONE`].
+    pub channel: u32,
+}
+
+#[derive(Debug, Default)]
+pub struct Aftermath {
+    pub refunded: Refunded,
+    pub cancelled_at: Option<Millis>,
+}
+
+impl Order {
+    /// The order's event, where the order counts.
+    pub fn counting(&self) -> Option<&Placed> {
+        self.placed.as_ref().filter(|_| self.cancelled_at().is_none())
+    }
+
+    pub fn cancelled_at(&self) -> Option<Millis> {
+        self.aftermath.as_ref().and_then(|aftermath| aftermath.cancelled_at)
+    }
+
+    pub fn refunded(&self) -> Refunded {
+        self.aftermath.as_ref().map(|aftermath| aftermath.refunded).unwrap_or_default()
+    }
+
+    pub fn aftermath_mut(&mut self) -> &mut Aftermath {
+        self.aftermath.get_or_insert_default()
+    }
+
+    /// The figures of `placed`, net of this order's refunds.
+    pub fn figures(&self, placed: &Placed) -> OrderSums {
+        figures(placed.revenue, placed.cost_of_goods, placed.operating_cost, self.refunded())
+    }
+}
+
+impl Identity for Order {
+    fn owner(&self) -> u32 {
+        self.customer
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[derive(Debug)]
+pub struct Refund {
+    pub order: u32,
+    pub id: Box<str>,
+    pub occurred_at: Millis,
+    pub amount: Micros,
+    pub cost_recovered: Micros,
+    pub digest: u64,
+}
+
+impl Identity for Refund {
+    fn owner(&self) -> u32 {
+        self.order
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+#[derive(Debug)]
+pub struct Cost {
+    pub customer: u32,
+    pub id: Box<str>,
+    pub occurred_at: Millis,
+    pub amount: Micros,
+    pub kind: CustomerCostKind,
+    pub digest: u64,
+}
+
+impl Identity for Cost {
+    fn owner(&self) -> u32 {
+        self.customer
+    }
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+}

@@ -1,0 +1,155 @@
+//! The orders of one customer in order of time, for any number of orders.
+//!
+//! Most customers have a handful: one sorted list. Above [`BLOCK`] entries it is a list of sorted blocks, so that adding
+//! an order moves at most one block, and counting adds up the lengths of blocks.
+
+use crate::time::Millis;
+
+/// When an order was, and its number.
+pub type Entry = (Millis, u32);
+
+const BLOCK: usize = 512;
+
+#[derive(Debug)]
+pub enum Timeline {
+    Few(Vec<Entry>),
+    /// None of the blocks is empty, each is sorted, and none overlaps the next.
+    Many(Vec<Vec<Entry>>),
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Timeline::Few(Vec::new())
+    }
+}
+
+impl Timeline {
+    pub fn insert(&mut self, entry: Entry) {
+        match self {
+            Timeline::Few(entries) => {
+                if entries.len() == entries.capacity() {
+                    // Growing by half, not by doubling: most customers never buy again.
+                    entries.reserve_exact(1 + entries.len() / 2);
+                }
+                entries.insert(entries.partition_point(|&other| other < entry), entry);
+                if entries.len() >= BLOCK {
+                    let upper = entries.split_off(BLOCK / 2);
+                    *self = Timeline::Many(vec![std::mem::take(entries), upper]);
+                }
+            }
+            Timeline::Many(blocks) => {
+                let i = blocks.partition_point(|block| block[0] <= entry).saturating_sub(1);
+                let block = &mut blocks[i];
+                block.insert(block.partition_point(|&other| other < entry), entry);
+                if block.len() >= BLOCK {
+                    // A history mostly grows at its end: full blocks there stay nearly full.
+                    let keep = if i + 1 == blocks.len() { BLOCK - BLOCK / 8 } else { BLOCK / 2 };
+                    let upper = blocks[i].split_off(keep);
+                    blocks.insert(i + 1, upper);
+                }
+            }
+        }
+    }
+
+    pub fn remove(&mut self, entry: Entry) {
+        match self {
+            Timeline::Few(entries) => {
+                if let Ok(i) = entries.binary_search(&entry) {
+                    entries.remove(i);
+                }
+            }
+            Timeline::Many(blocks) => {
+                let i = blocks.partition_point(|block| block[0] <= entry).saturating_sub(1);
+                if let Ok(j) = blocks[i].binary_search(&entry) {
+                    blocks[i].remove(j);
+                    if blocks[i].is_empty() {
+                        blocks.remove(i);
+                    }
+                    if blocks.is_empty() {
+                        *self = Timeline::default();
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn len(&self) -> u64 {
+        match self {
+            Timeline::Few(entries) => entries.len() as u64,
+            Timeline::Many(blocks) => blocks.iter().map(|block| block.len() as u64).sum(),
+        }
+    }
+
+    pub fn first(&self) -> Option<Entry> {
+        self.iter().next()
+    }
+
+    pub fn last(&self) -> Option<Entry> {
+        match self {
+            Timeline::Few(entries) => entries.last().copied(),
+            Timeline::Many(blocks) => blocks.last().and_then(|block| block.last().copied()),
+        }
+    }
+
+    /// How many orders were after `from` and not after `to`.
+    pub fn count_between(&self, from: Millis, to: Millis) -> u64 {
+        self.count_until(to).saturating_sub(self.count_until(from))
+    }
+
+    fn count_until(&self, to: Millis) -> u64 {
+        match self {
+            Timeline::Few(entries) => entries.partition_point(|entry| entry.0 <= to) as u64,
+            Timeline::Many(blocks) => {
+                let i = blocks.partition_point(|block| block[0].0 <= to);
+                let Some((last, before)) = blocks[..i].split_last() else { return 0 };
+                let whole: usize = before.iter().map(Vec::len).sum();
+                (whole + last.partition_point(|entry| entry.0 <= to)) as u64
+            }
+        }
+    }
+
+    /// All entries, in order of time.
+    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+        let (few, many): (&[Entry], &[Vec<Entry>]) = match self {
+            Timeline::Few(entries) => (entries, &[]),
+            Timeline::Many(blocks) => (&[], blocks),
+        };
+        few.iter().chain(many.iter().flatten()).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn holds_what_a_sorted_set_holds(
+            steps in prop::collection::vec((0_i64..900, 0_u32..4, prop::bool::weighted(0.8)), 0..4_000),
+            from in -1_i64..901,
+            to in -1_i64..901,
+        ) {
+            let mut timeline = Timeline::default();
+            let mut model = BTreeSet::new();
+            for (at, slot, insert) in steps {
+                let entry = (Millis(at), slot);
+                if insert && model.insert(entry) {
+                    timeline.insert(entry);
+                } else if !insert {
+                    model.remove(&entry);
+                    timeline.remove(entry);
+                }
+            }
+            prop_assert_eq!(timeline.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(timeline.len(), model.len() as u64);
+            prop_assert_eq!((timeline.first(), timeline.last()), (model.first().copied(), model.last().copied()));
+            let between = model.iter().filter(|entry| entry.0 > Millis(from) && entry.0 <= Millis(to)).count() as u64;
+            prop_assert_eq!(timeline.count_between(Millis(from), Millis(to)), between);
+        }
+    }
+}
