@@ -1,5 +1,6 @@
 //! payback: real-time LTV and ROAS from Kafka, exactly once.
 
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod events;

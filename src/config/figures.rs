@@ -1,0 +1,270 @@
+//! What the figures depend on: `windows`, `[reporting]`, `[ltv]`, `[costs]`, `[history]`, `[attribution]`, `[verdict]`.
+//! [`settings`] checks them and makes the engine's [`Settings`] of them.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use jiff::civil;
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Decimal, Problem, ensure, values};
+use crate::money::Micros;
+use crate::settings::{self, Currency, Settings, VerdictRules, Window};
+use crate::time::{Date, Millis, Zone};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reporting {
+    /// ISO 4217.
+    pub currency: String,
+    /// IANA name: where hours, days and months begin.
+    pub time_zone: String,
+}
+
+impl Default for Reporting {
+    fn default() -> Self {
+        Reporting { currency: "USD".to_owned(), time_zone: "UTC".to_owned() }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ltv {
+    /// Years that `ltv.formula` takes a customer to stay.
+    pub lifespan_years: Decimal,
+}
+
+impl Default for Ltv {
+    fn default() -> Self {
+        Ltv { lifespan_years: Decimal(Settings::default().lifespan_years) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Costs {
+    /// Share of the revenue, 0 to 1: estimates the cost of goods of orders that state none.
+    pub default_margin: Option<Decimal>,
+    /// Share of the revenue, 0 to 1: below it profit is unknown.
+    pub min_coverage: Decimal,
+}
+
+impl Default for Costs {
+    fn default() -> Self {
+        Costs { default_margin: None, min_coverage: Decimal(Settings::default().min_coverage) }
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    /// A moment, or a date in the reporting time zone: customers whose first order is earlier were known before.
+    pub complete_from: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Attribution {
+    pub model: Model,
+    /// Days before the order in which touchpoints take part.
+    #[serde(deserialize_with = "values::integer")]
+    pub lookback_days: i64,
+    /// Days in which the weight of a touchpoint halves, under `time_decay`.
+    #[serde(deserialize_with = "values::integer")]
+    pub half_life_days: i64,
+    /// Channels that take part only where no other touchpoint is left.
+    #[serde(deserialize_with = "values::list")]
+    pub ignore_channels: Vec<String>,
+}
+
+impl Default for Attribution {
+    fn default() -> Self {
+        Attribution {
+            model: Model::Last,
+            lookback_days: 30,
+            half_life_days: 7,
+            ignore_channels: vec!["direct".to_owned()],
+        }
+    }
+}
+
+/// [`settings::Model`] by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Model {
+    Last,
+    First,
+    Linear,
+    Position,
+    TimeDecay,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Verdict {
+    pub profit: Profit,
+    /// Name of the window whose verdict is the campaign's.
+    pub window: String,
+    /// In the reporting currency: with less invested there is too little data.
+    pub min_spend: Decimal,
+    /// Days since acquisition after which a customer counts as grown.
+    #[serde(deserialize_with = "values::integer")]
+    pub maturity_days: i32,
+    /// Share of a short window, 0 to 1, that spend may be behind.
+    pub max_spend_gap: Decimal,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        let rules = VerdictRules::default();
+        Verdict {
+            profit: Profit::OperatingProfit,
+            window: "lifetime".to_owned(),
+            min_spend: Decimal(rules.min_spend),
+            maturity_days: rules.maturity_days,
+            max_spend_gap: Decimal(rules.max_spend_gap),
+        }
+    }
+}
+
+/// [`settings::Profit`] by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profit {
+    OperatingProfit,
+    GrossProfit,
+    Revenue,
+}
+
+const MAX_LIFESPAN: Micros = Micros(1_000_000_000);
+const MAX_DAYS: i64 = 3_660;
+const MAX_WINDOWS: usize = 24;
+const MAX_CHANNELS: usize = 100;
+const MAX_TEXT_BYTES: usize = 256;
+
+/// The typed settings of a configuration, or what is wrong with it.
+pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
+    let windows = windows(&config.windows)?;
+    let zone = zone(&config.reporting.time_zone)?;
+    let lifespan = config.ltv.lifespan_years;
+    ensure(lifespan.0 > Micros::ZERO && lifespan.0 <= MAX_LIFESPAN, "ltv.lifespan_years", || {
+        format!("expected a number over 0, at most {MAX_LIFESPAN}, found {lifespan}")
+    })?;
+    if let Some(margin) = config.costs.default_margin {
+        share("costs.default_margin", margin)?;
+    }
+    Ok(Settings {
+        currency: currency(&config.reporting.currency)?,
+        lifespan_years: lifespan.0,
+        default_margin: config.costs.default_margin.map(|margin| margin.0),
+        min_coverage: share("costs.min_coverage", config.costs.min_coverage)?,
+        complete_from: config.history.complete_from.as_deref().map(|text| complete_from(text, &zone)).transpose()?,
+        attribution: attribution(&config.attribution)?,
+        verdict: verdict(&config.verdict, &windows)?,
+        windows,
+        zone,
+        campaign_partitions: 1,
+    })
+}
+
+fn windows(names: &[String]) -> Result<Vec<Window>, Problem> {
+    ensure((1..=MAX_WINDOWS).contains(&names.len()), "windows", || {
+        format!("expected 1 to {MAX_WINDOWS} windows, found {}", names.len())
+    })?;
+    let mut seen = HashSet::new();
+    let read = |name: &String| {
+        ensure(seen.insert(name.clone()), "windows", || format!("{name:?} stands there twice"))?;
+        Window::parse(name).ok_or_else(|| {
+            let expected = format!("1h to {}h, 1d to {}d, or lifetime", Window::MAX_HOURS, Window::MAX_DAYS);
+            Problem::new("windows", format!("expected {expected}, found {name:?}"))
+        })
+    };
+    names.iter().map(read).collect()
+}
+
+fn currency(code: &str) -> Result<Currency, Problem> {
+    Currency::parse(code).ok_or_else(|| {
+        Problem::new(
+            "reporting.currency",
+            format!("expected an ISO 4217 code of three capital letters, found {code:?}"),
+        )
+    })
+}
+
+fn zone(name: &str) -> Result<Zone, Problem> {
+    Zone::named(name).ok_or_else(|| {
+        Problem::new("reporting.time_zone", format!("expected an IANA time zone such as Asia/Tokyo, found {name:?}"))
+    })
+}
+
+fn share(key: &str, share: Decimal) -> Result<Micros, Problem> {
+    let within = share.0 >= Micros::ZERO && share.0 <= Micros(1_000_000);
+    ensure(within, key, || format!("expected a share from 0 to 1, found {share}"))?;
+    Ok(share.0)
+}
+
+fn complete_from(text: &str, zone: &Zone) -> Result<Millis, Problem> {
+    let moment = match text.parse::<civil::Date>() {
+        Ok(date) if text.len() == "2026-01-31".len() => Some(zone.start_of(Date::from(date))),
+        _ => text.parse::<Timestamp>().ok().map(|moment| Millis(moment.as_millisecond())),
+    };
+    moment.filter(|moment| (Millis::MIN..=Millis::MAX).contains(moment)).ok_or_else(|| {
+        let expected = "a date (2026-01-31) or a moment with an offset (2026-01-31T00:00:00+09:00)";
+        Problem::new("history.complete_from", format!("expected {expected}, found {text:?}"))
+    })
+}
+
+fn attribution(section: &Attribution) -> Result<settings::Attribution, Problem> {
+    let days = |key, days: i64, least| -> Result<i64, Problem> {
+        ensure((least..=MAX_DAYS).contains(&days), key, || format!("expected {least} to {MAX_DAYS}, found {days}"))?;
+        Ok(days * Millis::DAY)
+    };
+    let channels = &section.ignore_channels;
+    let key = "attribution.ignore_channels";
+    ensure(channels.len() <= MAX_CHANNELS, key, || format!("expected at most {MAX_CHANNELS} channels"))?;
+    let mut seen = HashSet::new();
+    for channel in channels {
+        let fits = (1..=MAX_TEXT_BYTES).contains(&channel.len());
+        ensure(fits, key, || format!("expected channels of 1 to {MAX_TEXT_BYTES} bytes, found {channel:?}"))?;
+        ensure(seen.insert(channel), key, || format!("{channel:?} stands there twice"))?;
+    }
+    Ok(settings::Attribution {
+        model: match section.model {
+            Model::Last => settings::Model::Last,
+            Model::First => settings::Model::First,
+            Model::Linear => settings::Model::Linear,
+            Model::Position => settings::Model::Position,
+            Model::TimeDecay => settings::Model::TimeDecay,
+        },
+        lookback: days("attribution.lookback_days", section.lookback_days, 0)?,
+        half_life: days("attribution.half_life_days", section.half_life_days, 1)?,
+        ignore_channels: channels.clone(),
+    })
+}
+
+fn verdict(section: &Verdict, windows: &[Window]) -> Result<VerdictRules, Problem> {
+    let window = windows.iter().position(|window| window.name == section.window).ok_or_else(|| {
+        let names: Vec<_> = windows.iter().map(|window| window.name.as_str()).collect();
+        let found = &section.window;
+        Problem::new("verdict.window", format!("expected one of the windows ({}), found {found:?}", names.join(", ")))
+    })?;
+    let least = section.min_spend;
+    ensure(least.0 >= Micros::ZERO && least.0 <= Micros::MAX, "verdict.min_spend", || {
+        format!("expected 0 to {}, found {least}", Micros::MAX)
+    })?;
+    let days = section.maturity_days;
+    ensure((0..=MAX_DAYS).contains(&i64::from(days)), "verdict.maturity_days", || {
+        format!("expected 0 to {MAX_DAYS}, found {days}")
+    })?;
+    Ok(VerdictRules {
+        profit: match section.profit {
+            Profit::OperatingProfit => settings::Profit::OperatingProfit,
+            Profit::GrossProfit => settings::Profit::GrossProfit,
+            Profit::Revenue => settings::Profit::Revenue,
+        },
+        window,
+        min_spend: least.0,
+        maturity_days: days,
+        max_spend_gap: share("verdict.max_spend_gap", section.max_spend_gap)?,
+    })
+}

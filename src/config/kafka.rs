@@ -1,0 +1,234 @@
+//! `[kafka]`: where the brokers are, under which names this application works there, and librdkafka's properties.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use rdkafka::ClientConfig;
+use rdkafka::error::KafkaError;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::{Problem, ensure, topics, values};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaConfig {
+    /// `host:port` of some of the brokers.
+    #[serde(deserialize_with = "values::list")]
+    pub brokers: Vec<String>,
+    /// Names the internal topics, the consumer groups and the transactional ids. Two applications with one id share
+    /// the work; with two they each do all of it.
+    pub application_id: String,
+    /// Unique among live instances. Unset: by the host's name.
+    pub instance_id: Option<String>,
+    /// Of topics that are created. Unset: the broker's own default.
+    #[serde(deserialize_with = "values::optional_integer")]
+    pub replication_factor: Option<i16>,
+    /// Any of librdkafka's, but those that this program's promises rest on.
+    pub properties: Properties,
+}
+
+impl Default for KafkaConfig {
+    fn default() -> Self {
+        KafkaConfig {
+            brokers: vec!["localhost:9092".to_owned()],
+            application_id: "payback".to_owned(),
+            instance_id: None,
+            replication_factor: None,
+            properties: Properties::default(),
+        }
+    }
+}
+
+impl KafkaConfig {
+    /// The brokers as `bootstrap.servers`.
+    pub fn bootstrap_servers(&self) -> String {
+        self.brokers.join(",")
+    }
+
+    /// The topic by which a stage (`customers`, `campaigns`) gets what is not at home where it was read.
+    pub fn internal_topic(&self, stage: &str) -> String {
+        format!("{}-{}-events", self.application_id, stage.trim_end_matches('s'))
+    }
+
+    /// The topic that holds a stage's facts.
+    pub fn changelog_topic(&self, stage: &str) -> String {
+        format!("{}-{}-changelog", self.application_id, stage.trim_end_matches('s'))
+    }
+
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        ensure(!self.brokers.is_empty(), "kafka.brokers", || "at least one broker is needed".to_owned())?;
+        for broker in &self.brokers {
+            ensure(!broker.is_empty() && !broker.contains(char::is_whitespace), "kafka.brokers", || {
+                format!("expected host:port, found {broker:?}")
+            })?;
+        }
+        let id = &self.application_id;
+        ensure(topics::is_legal_name(id) && id.len() <= MAX_ID_BYTES, "kafka.application_id", || legal_id(id))?;
+        if let Some(id) = &self.instance_id {
+            ensure(topics::is_legal_name(id) && id.len() <= MAX_ID_BYTES, "kafka.instance_id", || legal_id(id))?;
+        }
+        if let Some(factor) = self.replication_factor {
+            ensure(factor >= 1, "kafka.replication_factor", || format!("expected at least 1, found {factor}"))?;
+        }
+        self.properties.check()
+    }
+}
+
+/// Leaves room for the suffixes of the names that are made of an id; Kafka's limit is 249.
+const MAX_ID_BYTES: usize = 200;
+
+fn legal_id(id: &str) -> String {
+    format!("expected 1 to {MAX_ID_BYTES} letters, digits, dots, underscores and hyphens, found {id:?}")
+}
+
+/// The least `message.max.bytes`: so that any accepted record can be forwarded.
+pub const MIN_MESSAGE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Properties that are not the user's to set, and why. A name that ends in a dot stands for all that begin so.
+const REFUSED: [(&str, &str); 29] = [
+    ("bootstrap.servers", "set kafka.brokers"),
+    ("metadata.broker.list", "set kafka.brokers"),
+    ("isolation.level", EXACTLY_ONCE),
+    ("enable.auto.", EXACTLY_ONCE),
+    ("auto.commit.", EXACTLY_ONCE),
+    ("auto.offset.reset", EXACTLY_ONCE),
+    ("offset.store.", EXACTLY_ONCE),
+    ("enable.partition.eof", EXACTLY_ONCE),
+    ("transactional.id", EXACTLY_ONCE),
+    ("enable.idempotence", EXACTLY_ONCE),
+    ("acks", EXACTLY_ONCE),
+    ("request.required.acks", EXACTLY_ONCE),
+    ("max.in.flight", EXACTLY_ONCE),
+    ("max.in.flight.requests.per.connection", EXACTLY_ONCE),
+    ("retries", EXACTLY_ONCE),
+    ("message.send.max.retries", EXACTLY_ONCE),
+    ("partitioner", HOMES),
+    ("partition.assignment.strategy", HOMES),
+    ("group.id", "it is made of kafka.application_id"),
+    ("group.instance.id", HOMES),
+    ("group.protocol", HOMES),
+    ("group.protocol.type", HOMES),
+    ("group.remote.assignor", HOMES),
+    ("allow.auto.create.topics", "topics are created by topics.create_sources alone"),
+    ("test.mock.num.brokers", MOCK),
+    ("test.mock.broker.rtt", MOCK),
+    ("topic.blacklist", "the topics are those of [topics]"),
+    ("log_level", "set log.level"),
+    ("plugin.library.paths", "plug-ins may change what exactly-once processing rests on"),
+];
+const EXACTLY_ONCE: &str = "exactly-once processing rests on it, so it is fixed";
+const HOMES: &str = "where keys live rests on it, so it is fixed";
+const MOCK: &str = "a mock broker keeps no promises; use `payback demo`";
+
+/// librdkafka properties by name: they go over this program's own defaults, and what is fixed is refused here. Printed, also by `Debug`, with secrets hidden.
+#[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub struct Properties(BTreeMap<String, Scalar>);
+
+impl Properties {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.0.as_str())
+    }
+
+    pub(super) fn hide_secrets(&mut self) {
+        for (name, value) in &mut self.0 {
+            if is_secret(name) {
+                value.0 = HIDDEN.to_owned();
+            }
+        }
+    }
+
+    fn check(&self) -> Result<(), Problem> {
+        for (name, value) in self.iter() {
+            let key = format!("kafka.properties.{name}");
+            if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| is_named(name, refused)) {
+                return Err(Problem::new(key, *why));
+            }
+            if let Err(error) = ClientConfig::new().set(name, value).create_native_config() {
+                return Err(Problem::new(key, librdkafka_says(&error, is_secret(name))));
+            }
+            if name == "message.max.bytes" {
+                let enough = value.parse::<u64>().is_ok_and(|bytes| bytes >= MIN_MESSAGE_BYTES);
+                ensure(enough, &key, || format!("expected at least {MIN_MESSAGE_BYTES}, found {value}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map()
+            .entries(self.iter().map(|(name, value)| (name, if is_secret(name) { HIDDEN } else { value })))
+            .finish()
+    }
+}
+
+const HIDDEN: &str = "(hidden)";
+
+fn is_named(name: &str, refused: &str) -> bool {
+    name == refused || (refused.ends_with('.') && name.starts_with(refused))
+}
+
+/// Whether the value of a property is never shown: by its name, generously.
+fn is_secret(name: &str) -> bool {
+    ["password", "secret", "key", "token", "jaas", "credential", "oauthbearer.config"]
+        .iter()
+        .any(|mark| name.to_ascii_lowercase().contains(mark))
+}
+
+fn librdkafka_says(error: &KafkaError, secret: bool) -> String {
+    match error {
+        // The description may quote the value.
+        KafkaError::ClientConfig(_, description, ..) if !secret => description.clone(),
+        _ => "not a property of librdkafka, or not a value that it takes".to_owned(),
+    }
+}
+
+/// A property's value: a text, a number or a switch, kept as text.
+#[derive(Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Scalar(String);
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Scalar(text)),
+            Value::Integer(number) => Ok(Scalar(number.to_string())),
+            Value::Float(number) => Ok(Scalar(number.to_string())),
+            Value::Boolean(on) => Ok(Scalar(on.to_string())),
+            _ => Err(serde::de::Error::custom("expected a text, a number or true or false")),
+        }
+    }
+}
+
+/// Lets `security.protocol = "SSL"` be written without quotes around the name, which TOML takes for nested tables.
+pub(super) fn flatten_properties(table: &mut Table) -> Result<(), Problem> {
+    let kafka = table.get_mut("kafka").and_then(Value::as_table_mut);
+    let Some(properties) = kafka.and_then(|kafka| kafka.get_mut("properties")).and_then(Value::as_table_mut) else {
+        return Ok(());
+    };
+    let mut flat = Table::new();
+    flatten_into(&mut flat, String::new(), std::mem::take(properties))?;
+    *properties = flat;
+    Ok(())
+}
+
+fn flatten_into(flat: &mut Table, prefix: String, nested: Table) -> Result<(), Problem> {
+    for (name, value) in nested {
+        let name = format!("{prefix}{name}");
+        match value {
+            Value::Table(inner) => flatten_into(flat, format!("{name}."), inner)?,
+            value => {
+                let key = format!("kafka.properties.{name}");
+                ensure(flat.insert(name, value).is_none(), &key, || "is set twice".to_owned())?;
+            }
+        }
+    }
+    Ok(())
+}

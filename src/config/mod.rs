@@ -1,0 +1,190 @@
+//! The configuration: TOML, with `PAYBACK_SECTION__KEY` from the environment laid over it, checked as a whole.
+//!
+//! Every key has a default; `config/payback.toml` shows them all. An unknown key or a bad value is a [`ConfigError`]
+//! that names the key, and the variable where it came from one. What [`load`](Config::load) returns is fit to run with.
+
+mod environment;
+mod figures;
+mod kafka;
+mod service;
+mod topics;
+mod values;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Verdict};
+pub use self::kafka::{KafkaConfig, MIN_MESSAGE_BYTES, Properties};
+pub use self::service::{CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
+pub use self::topics::TopicsConfig;
+pub use self::values::Decimal;
+use crate::settings::Settings;
+
+/// All of it. The fields are the sections of the file.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Names of the windows: `24h`, `7d`, `lifetime`.
+    #[serde(deserialize_with = "values::list")]
+    pub windows: Vec<String>,
+    pub kafka: KafkaConfig,
+    pub topics: TopicsConfig,
+    pub reporting: Reporting,
+    pub ltv: Ltv,
+    pub costs: Costs,
+    pub history: History,
+    pub attribution: Attribution,
+    pub verdict: Verdict,
+    pub workers: WorkersConfig,
+    pub commit: CommitConfig,
+    pub http: HttpConfig,
+    pub metrics: MetricsConfig,
+    pub log: LogConfig,
+    /// What the figures depend on, of the sections above, checked and typed. `campaign_partitions` is not configured:
+    /// it is known when the internal topic is.
+    #[serde(skip)]
+    pub settings: Settings,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let settings = Settings::default();
+        Config {
+            windows: settings.windows.iter().map(|window| window.name.clone()).collect(),
+            kafka: KafkaConfig::default(),
+            topics: TopicsConfig::default(),
+            reporting: Reporting::default(),
+            ltv: Ltv::default(),
+            costs: Costs::default(),
+            history: History::default(),
+            attribution: Attribution::default(),
+            verdict: Verdict::default(),
+            workers: WorkersConfig::default(),
+            commit: CommitConfig::default(),
+            http: HttpConfig::default(),
+            metrics: MetricsConfig::default(),
+            log: LogConfig::default(),
+            settings,
+        }
+    }
+}
+
+impl Config {
+    /// Reads `file` (the defaults when there is none) and the process's environment.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by its key.
+    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+        let text = match file {
+            Some(path) => {
+                fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?
+            }
+            None => String::new(),
+        };
+        Config::read(&text, environment::variables()?)
+    }
+
+    /// Reads TOML and lays environment variables over it; those that do not begin with `PAYBACK_` are ignored.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, by its key.
+    pub fn read(toml: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
+        let mut table: toml::Table = toml.parse().map_err(|error| syntax_error(toml, &error))?;
+        table.iter_mut().for_each(|(_, value)| values::dates_to_text(value));
+        kafka::flatten_properties(&mut table)?;
+        let variables = environment::overlay(&mut table, environment)?;
+        let read: Result<Config, _> = serde_path_to_error::deserialize(toml::Value::Table(table));
+        read.map_err(|error| Problem::from(error).at_key()).and_then(Config::checked).map_err(|problem| {
+            let variable = variables.get(&problem.key).cloned();
+            ConfigError::Key { key: problem.key, problem: problem.problem, variable }
+        })
+    }
+
+    /// The whole configuration as TOML, defaults included, with the values of secret properties hidden. Keys that are
+    /// unset and have no default are left out.
+    pub fn effective(&self) -> String {
+        let mut shown = self.clone();
+        shown.kafka.properties.hide_secrets();
+        toml::to_string_pretty(&shown).unwrap_or_else(|error| format!("# can't be shown: {error}\n"))
+    }
+
+    fn checked(mut self) -> Result<Config, Problem> {
+        self.kafka.check()?;
+        self.topics.check(&self.kafka)?;
+        self.workers.check()?;
+        self.commit.check()?;
+        self.metrics.check()?;
+        self.log.check()?;
+        self.settings = figures::settings(&self)?;
+        Ok(self)
+    }
+}
+
+/// Why there is no configuration to run with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("can't read {}: {error}", path.display())]
+    File { path: PathBuf, error: std::io::Error },
+    /// The line itself is not shown: it may hold a secret.
+    #[error("line {line} of the configuration is not TOML: {message}")]
+    Syntax { line: usize, message: String },
+    #[error("{key}{}: {problem}", variable.as_ref().map(|name| format!(" (set by {name})")).unwrap_or_default())]
+    Key {
+        /// As it stands in the file: `section.key`.
+        key: String,
+        problem: String,
+        /// The environment variable that set it.
+        variable: Option<String>,
+    },
+    /// A variable that is no key.
+    #[error("{variable}: {problem}")]
+    Variable { variable: String, problem: String },
+}
+
+/// What is wrong with the value of one key.
+#[derive(Debug)]
+struct Problem {
+    key: String,
+    problem: String,
+}
+
+impl Problem {
+    fn new(key: impl Into<String>, problem: impl Into<String>) -> Problem {
+        Problem { key: key.into(), problem: problem.into() }
+    }
+
+    /// Serde says "unknown field"; here they are called keys.
+    fn at_key(mut self) -> Problem {
+        if let Some(rest) = self.problem.strip_prefix("unknown field") {
+            self.problem = format!("unknown key{rest}");
+        }
+        self
+    }
+}
+
+impl From<serde_path_to_error::Error<toml::de::Error>> for Problem {
+    fn from(error: serde_path_to_error::Error<toml::de::Error>) -> Problem {
+        Problem::new(error.path().to_string(), error.inner().message())
+    }
+}
+
+impl From<Problem> for ConfigError {
+    fn from(problem: Problem) -> ConfigError {
+        ConfigError::Key { key: problem.key, problem: problem.problem, variable: None }
+    }
+}
+
+/// `Ok` when `holds`, else the key's problem.
+fn ensure(holds: bool, key: &str, problem: impl FnOnce() -> String) -> Result<(), Problem> {
+    if holds { Ok(()) } else { Err(Problem::new(key, problem())) }
+}
+
+fn syntax_error(text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    ConfigError::Syntax { line: before.matches('\n').count() + 1, message: error.message().to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! How the process runs: `[workers]`, `[commit]`, `[http]`, `[metrics]`, `[log]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use tracing_subscriber::EnvFilter;
+
+use super::{Problem, ensure, values};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkersConfig {
+    /// Threads of the customers stage in this instance.
+    #[serde(deserialize_with = "values::integer")]
+    pub customers: u32,
+    /// Threads of the campaigns stage in this instance.
+    #[serde(deserialize_with = "values::integer")]
+    pub campaigns: u32,
+}
+
+impl Default for WorkersConfig {
+    fn default() -> Self {
+        WorkersConfig { customers: 1, campaigns: 1 }
+    }
+}
+
+impl WorkersConfig {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        for (key, workers) in [("workers.customers", self.customers), ("workers.campaigns", self.campaigns)] {
+            ensure((1..=64).contains(&workers), key, || format!("expected 1 to 64, found {workers}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommitConfig {
+    /// Milliseconds between two transactions of a worker.
+    #[serde(deserialize_with = "values::integer")]
+    pub interval_ms: u64,
+}
+
+impl Default for CommitConfig {
+    fn default() -> Self {
+        CommitConfig { interval_ms: 100 }
+    }
+}
+
+impl CommitConfig {
+    pub fn interval(&self) -> Duration {
+        Duration::from_millis(self.interval_ms)
+    }
+
+    /// Well within `transaction.timeout.ms`, 10 s.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let interval = self.interval_ms;
+        ensure((10..=5_000).contains(&interval), "commit.interval_ms", || {
+            format!("expected 10 to 5000, found {interval}")
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HttpConfig {
+    /// Address and port; port 0 takes any that is free.
+    #[serde(deserialize_with = "address")]
+    pub listen: SocketAddr,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        serde::de::Error::custom(format!("expected an address and a port, such as 127.0.0.1:8080, found {text:?}"))
+    })
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Campaigns whose figures `/metrics` shows; of more, those of the greatest spend.
+    #[serde(deserialize_with = "values::integer")]
+    pub max_campaigns: u32,
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        MetricsConfig { max_campaigns: 1_000 }
+    }
+}
+
+impl MetricsConfig {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        let most = self.max_campaigns;
+        ensure(most <= 100_000, "metrics.max_campaigns", || format!("expected 0 to 100000, found {most}"))
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// What is logged: a level, or directives as `RUST_LOG` has them, which goes before this.
+    pub level: String,
+    pub format: LogFormat,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        LogConfig { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogConfig {
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        match EnvFilter::try_new(&self.level) {
+            Ok(_) if !self.level.trim().is_empty() => Ok(()),
+            Ok(_) => Err(Problem::new("log.level", "expected a level, such as info")),
+            Err(error) => Err(Problem::new("log.level", error.to_string())),
+        }
+    }
+}

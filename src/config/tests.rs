@@ -1,0 +1,279 @@
+use super::*;
+use crate::money::Micros;
+use crate::settings::{self, WindowSpan};
+
+const FILE: &str = include_str!("../../config/payback.toml");
+
+fn read(toml: &str) -> Result<Config, ConfigError> {
+    Config::read(toml, [])
+}
+
+fn with(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read("", variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+#[test]
+fn the_file_that_is_shipped_shows_every_default() {
+    assert_eq!(read(FILE).unwrap(), Config::default());
+    assert_eq!(read("").unwrap(), Config::default());
+}
+
+#[test]
+fn the_file_that_is_shipped_shows_every_key() {
+    for (section, key) in all_keys() {
+        let body = FILE.split_once(&format!("[{section}]\n")).map_or(FILE, |(_, rest)| rest);
+        let body = body.split("\n[").next().unwrap();
+        let shown = body.lines().any(|line| line.trim_start_matches("# ").starts_with(&format!("{key} = ")));
+        assert!(shown || key == "properties", "{section}.{key}");
+    }
+}
+
+#[test]
+fn the_examples_in_the_file_that_is_shipped_are_good() {
+    let is_example = |line: &str| line.starts_with("# ") && line.contains(" = ");
+    let uncommented: Vec<_> =
+        FILE.lines().map(|line| if is_example(line) { line.trim_start_matches("# ") } else { line }).collect();
+    let config = read(&uncommented.join("\n")).unwrap();
+    assert_eq!(config.kafka.replication_factor, Some(3));
+    assert_eq!(config.kafka.properties.get("sasl.mechanism"), Some("SCRAM-SHA-512"));
+    assert_eq!(config.settings.default_margin, Some(Micros(400_000)));
+    assert_eq!(config.settings.complete_from.unwrap().to_string(), "2026-01-01T00:00:00Z");
+}
+
+/// As the errors about unknown keys list them.
+fn all_keys() -> Vec<(String, String)> {
+    let sections = expected_instead_of("nothing = 1");
+    let keys = |section: String| {
+        let keys = expected_instead_of(&format!("[{section}]\nnothing = 1"));
+        keys.into_iter().map(move |key| (section.clone(), key))
+    };
+    sections.into_iter().filter(|section| section != "windows").flat_map(keys).collect()
+}
+
+fn expected_instead_of(toml: &str) -> Vec<String> {
+    let error = read(toml).unwrap_err().to_string();
+    let (_, expected) = error.split_once("expected").unwrap();
+    expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn there_are_as_many_keys_as_documented() {
+    assert_eq!(all_keys().len(), 34);
+}
+
+#[test]
+fn what_is_wrong_is_said_by_its_key() {
+    let table = [
+        ("nonsense = 1", "nonsense: unknown key"),
+        ("[kafka]\nbroker = \"a:1\"", "kafka.broker: unknown key"),
+        ("[kafka]\nbrokers = 3", "kafka.brokers: invalid type: integer `3`, expected a list of texts"),
+        ("[kafka]\nbrokers = []", "kafka.brokers: at least one"),
+        ("[kafka]\nbrokers = [\"a b\"]", "kafka.brokers: expected host:port"),
+        ("[kafka]\nbrokers = \"a:1,\"", "kafka.brokers: expected host:port"),
+        ("[kafka]\napplication_id = \"\"", "kafka.application_id: expected 1 to 200"),
+        ("[kafka]\napplication_id = \"a/b\"", "kafka.application_id: expected 1 to 200"),
+        ("[kafka]\ninstance_id = \"a b\"", "kafka.instance_id: expected 1 to 200"),
+        ("[kafka]\nreplication_factor = 0", "kafka.replication_factor: expected at least 1"),
+        ("[kafka]\nreplication_factor = 40000", "kafka.replication_factor: invalid value"),
+        (
+            "[kafka.properties]\n\"isolation.level\" = \"read_committed\"",
+            "kafka.properties.isolation.level: exactly-once",
+        ),
+        ("[kafka.properties]\n\"no.such\" = 1", "kafka.properties.no.such: No such configuration property"),
+        ("[kafka.properties]\n\"fetch.min.bytes\" = \"x\"", "kafka.properties.fetch.min.bytes: Invalid value"),
+        ("[kafka.properties]\n\"fetch.min.bytes\" = []", "kafka.properties.fetch.min.bytes: expected a text"),
+        (
+            "[kafka.properties]\n\"message.max.bytes\" = 1000000",
+            "kafka.properties.message.max.bytes: expected at least",
+        ),
+        ("[kafka.properties]\na.b = 1\n\"a.b\" = 2", "kafka.properties.a.b: is set twice"),
+        ("[kafka]\nproperties = 1", "kafka.properties: invalid type"),
+        ("[topics]\npurchases = []", "topics.purchases: at least one"),
+        ("[topics]\nad_spend = [\"\"]", "topics.ad_spend: expected 1 to 249"),
+        ("[topics]\nltv_updates = \"..\"", "topics.ltv_updates: expected 1 to 249"),
+        ("[topics]\npurchases = [\"a\", \"a\"]", "topics.purchases: topic \"a\" already has a role"),
+        ("[topics]\nad_spend = [\"purchases\"]", "topics.ad_spend: topic \"purchases\" already has a role"),
+        ("[topics]\nroas_updates = \"ltv-updates\"", "topics.roas_updates: topic \"ltv-updates\" already has a role"),
+        ("[topics]\ndead_letters = \"ad-spend\"", "topics.dead_letters: topic \"ad-spend\" already has a role"),
+        ("[topics]\npurchases = \"payback-customer-events\"", "topics.purchases: topic \"payback-customer-events\""),
+        ("[topics]\ncreate_sources = 1", "topics.create_sources: invalid type: integer `1`, expected true or false"),
+        ("[topics]\npartitions = 0", "topics.partitions: expected 1 to 1000, found 0"),
+        ("[topics]\npartitions = -1", "topics.partitions: invalid value: integer `-1`, expected an integer in range"),
+        ("[reporting]\ncurrency = \"yen\"", "reporting.currency: expected an ISO 4217 code"),
+        ("[reporting]\ntime_zone = \"Asia/Edo\"", "reporting.time_zone: expected an IANA time zone"),
+        ("[ltv]\nlifespan_years = 0", "ltv.lifespan_years: expected a number over 0"),
+        ("[ltv]\nlifespan_years = 1001", "ltv.lifespan_years: expected a number over 0, at most 1000"),
+        ("[costs]\ndefault_margin = 1.01", "costs.default_margin: expected a share from 0 to 1, found 1.01"),
+        ("[costs]\nmin_coverage = -0.5", "costs.min_coverage: expected a share from 0 to 1, found -0.5"),
+        ("[costs]\nmin_coverage = 0.1234567", "costs.min_coverage: invalid value"),
+        ("[costs]\nmin_coverage = nan", "costs.min_coverage: invalid value"),
+        ("[costs]\nmin_coverage = \"much\"", "costs.min_coverage: invalid value: string \"much\""),
+        ("[history]\ncomplete_from = \"2026-01-01T00:00:00\"", "history.complete_from: expected a date"),
+        ("[history]\ncomplete_from = \"2026-02-30\"", "history.complete_from: expected a date"),
+        ("[attribution]\nmodel = \"best\"", "attribution.model: unknown variant `best`"),
+        ("[attribution]\nlookback_days = -1", "attribution.lookback_days: expected 0 to 3660, found -1"),
+        ("[attribution]\nhalf_life_days = 0", "attribution.half_life_days: expected 1 to 3660, found 0"),
+        ("[attribution]\nignore_channels = [\"\"]", "attribution.ignore_channels: expected channels of 1 to 256"),
+        ("[attribution]\nignore_channels = \"a,a\"", "attribution.ignore_channels: \"a\" stands there twice"),
+        ("[verdict]\nprofit = \"hope\"", "verdict.profit: unknown variant"),
+        (
+            "[verdict]\nwindow = \"1h\"",
+            "verdict.window: expected one of the windows (24h, 7d, 30d, 90d, 365d, lifetime)",
+        ),
+        ("[verdict]\nmin_spend = -1", "verdict.min_spend: expected 0 to"),
+        ("[verdict]\nmin_spend = 9000000000001", "verdict.min_spend: expected 0 to"),
+        ("[verdict]\nmaturity_days = -1", "verdict.maturity_days: expected 0 to 3660"),
+        ("[verdict]\nmax_spend_gap = 2", "verdict.max_spend_gap: expected a share"),
+        ("windows = []", "windows: expected 1 to 24 windows"),
+        ("windows = [\"7d\", \"7d\"]", "windows: \"7d\" stands there twice"),
+        ("windows = [\"0h\"]", "windows: expected 1h to 960h, 1d to 3660d, or lifetime, found \"0h\""),
+        ("windows = [\"961h\"]", "windows: expected 1h to 960h"),
+        ("windows = [\"week\"]", "windows: expected 1h to 960h"),
+        ("[workers]\ncustomers = 0", "workers.customers: expected 1 to 64"),
+        ("[workers]\ncampaigns = 65", "workers.campaigns: expected 1 to 64"),
+        ("[workers]\ncampaigns = 1.5", "workers.campaigns: invalid type"),
+        ("[commit]\ninterval_ms = 5", "commit.interval_ms: expected 10 to 5000"),
+        ("[http]\nlisten = \"localhost\"", "http.listen: expected an address and a port"),
+        ("[metrics]\nmax_campaigns = 100001", "metrics.max_campaigns: expected 0 to 100000"),
+        ("[log]\nlevel = \"payback=loud\"", "log.level: "),
+        ("[log]\nlevel = \"\"", "log.level: expected a level"),
+        ("[log]\nformat = \"xml\"", "log.format: unknown variant `xml`"),
+        ("[kafka]\n[kafka]", "line 2 of the configuration is not TOML"),
+    ];
+    for (toml, expected) in table {
+        let error = read(toml).expect_err(toml).to_string();
+        assert!(error.starts_with(expected), "{toml}\n gives {error}\n  not {expected}");
+    }
+}
+
+#[test]
+fn properties_that_exactly_once_rests_on_are_refused_by_name() {
+    let refused = [
+        "isolation.level",
+        "enable.auto.commit",
+        "enable.auto.offset.store",
+        "auto.commit.interval.ms",
+        "auto.offset.reset",
+        "transactional.id",
+        "acks",
+        "request.required.acks",
+        "enable.idempotence",
+        "partitioner",
+        "group.id",
+        "group.instance.id",
+        "group.protocol",
+        "partition.assignment.strategy",
+        "retries",
+        "max.in.flight.requests.per.connection",
+        "enable.partition.eof",
+        "bootstrap.servers",
+        "test.mock.num.brokers",
+    ];
+    for name in refused {
+        let error = read(&format!("[kafka.properties]\n{name} = 1")).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("kafka.properties.{name}: ")), "{error}");
+    }
+}
+
+#[test]
+fn the_environment_goes_before_the_file() {
+    let file = "windows = [\"1h\", \"lifetime\"]\n[kafka]\nbrokers = [\"file:1\"]\n[kafka.properties]\nsasl.username = \"file\"";
+    let environment = [
+        ("PAYBACK_KAFKA__BROKERS", "a:1, b:2"),
+        ("PAYBACK_KAFKA__PROPERTIES__SASL_USERNAME", "environment"),
+        ("PAYBACK_KAFKA__REPLICATION_FACTOR", "3"),
+        ("PAYBACK_WINDOWS", "7d,lifetime"),
+        ("PAYBACK_TOPICS__CREATE_SOURCES", "true"),
+        ("PAYBACK_COSTS__DEFAULT_MARGIN", "0.35"),
+        ("PAYBACK_ATTRIBUTION__IGNORE_CHANNELS", ""),
+        ("PAYBACK_HTTP__LISTEN", "[::1]:0"),
+        ("PAYBACK_SERVICE_HOST", "set by Kubernetes"),
+        ("PATH", "/bin"),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = Config::read(file, environment).unwrap();
+    assert_eq!(config.kafka.bootstrap_servers(), "a:1,b:2");
+    assert_eq!(config.kafka.properties.iter().collect::<Vec<_>>(), [("sasl.username", "environment")]);
+    assert_eq!(config.kafka.replication_factor, Some(3));
+    assert_eq!(config.settings.windows.len(), 2);
+    assert_eq!(config.settings.verdict.window, 1);
+    assert!(config.topics.create_sources);
+    assert_eq!(config.settings.default_margin, Some(Micros(350_000)));
+    assert!(config.settings.attribution.ignore_channels.is_empty());
+    assert!(config.http.listen.is_ipv6());
+}
+
+#[test]
+fn what_is_wrong_in_the_environment_is_said_by_its_variable() {
+    let table = [
+        (("PAYBACK_WORKERS__CUSTOMERS", "many"), "workers.customers (set by PAYBACK_WORKERS__CUSTOMERS): "),
+        (
+            ("PAYBACK_WORKERS__CUSTOMERS", "0"),
+            "workers.customers (set by PAYBACK_WORKERS__CUSTOMERS): expected 1 to 64",
+        ),
+        (("PAYBACK_KAFKA__BROKER", "a"), "kafka.broker (set by PAYBACK_KAFKA__BROKER): unknown key"),
+        (("PAYBACK_WINDOW", "7d"), "window (set by PAYBACK_WINDOW): unknown key"),
+        (("PAYBACK_KAFKA__PROPERTIES__ACKS", "1"), "kafka.properties.acks (set by PAYBACK_KAFKA__PROPERTIES__ACKS): "),
+        (("PAYBACK_COSTS__MIN_COVERAGE", ""), "costs.min_coverage (set by PAYBACK_COSTS__MIN_COVERAGE): invalid value"),
+    ];
+    for (variable, expected) in table {
+        let error = with(&[variable]).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}\n  not {expected}");
+    }
+}
+
+#[test]
+fn a_fraction_is_read_exactly_as_it_is_written() {
+    for text in ["0.95", "\"0.95\"", "0.950000"] {
+        let config = read(&format!("[costs]\nmin_coverage = {text}")).unwrap();
+        assert_eq!(config.settings.min_coverage, Micros(950_000), "{text}");
+    }
+    let config = read("[verdict]\nmin_spend = \"8999999999999.000001\"").unwrap();
+    assert_eq!(config.settings.verdict.min_spend, Micros(8_999_999_999_999_000_001));
+    assert!(config.effective().contains("\"8999999999999.000001\""));
+}
+
+#[test]
+fn sections_become_the_engines_settings() {
+    let config = read(
+        "windows = [\"7d\", \"12h\"]\n[reporting]\ncurrency = \"JPY\"\ntime_zone = \"Asia/Tokyo\"\n\
+         [history]\ncomplete_from = 2026-01-01\n[attribution]\nmodel = \"time_decay\"\nlookback_days = 1\n\
+         [verdict]\nprofit = \"revenue\"\nwindow = \"12h\"",
+    );
+    let settings = config.unwrap().settings;
+    assert_eq!(settings.currency.as_str(), "JPY");
+    assert_eq!(settings.complete_from.unwrap().to_string(), "2025-12-31T15:00:00Z");
+    assert_eq!(settings.windows[1].span, WindowSpan::Hours(12));
+    assert_eq!(settings.attribution.model, settings::Model::TimeDecay);
+    assert_eq!(settings.attribution.lookback, 86_400_000);
+    assert_eq!(settings.verdict.profit, settings::Profit::Revenue);
+    assert_eq!(settings.verdict.window, 1);
+    let moment = read("[history]\ncomplete_from = 2026-01-01T00:00:00+09:00").unwrap();
+    assert_eq!(moment.settings.complete_from, settings.complete_from);
+}
+
+#[test]
+fn what_is_printed_can_be_read_again_and_shows_no_secret() {
+    let secrets = ["sasl.password", "ssl.key.password", "sasl.oauthbearer.config", "ssl.key.pem"];
+    let mut toml = "[kafka.properties]\nsasl.username = \"shop\"\n".to_owned();
+    secrets.iter().for_each(|name| toml += &format!("{name} = \"hunter2\"\n"));
+    let config = read(&toml).unwrap();
+    let printed = config.effective();
+    assert!(printed.contains("\"sasl.username\" = \"shop\""), "{printed}");
+    assert_eq!(printed.matches("(hidden)").count(), secrets.len(), "{printed}");
+    assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+    assert_eq!(read(&Config::default().effective()).unwrap(), Config::default());
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    let table = [
+        "[kafka.properties]\n\"sasl.password\" = \"hunter2",
+        "[kafka.properties]\n\"sasl.passwords\" = \"hunter2\"",
+        "[kafka.properties]\n\"sasl.password\" = [\"hunter2\"]",
+    ];
+    for toml in table {
+        let error = format!("{:?}", read(toml).unwrap_err());
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

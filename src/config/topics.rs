@@ -1,0 +1,84 @@
+//! `[topics]`: the names at the edges. Internal topics are named from `kafka.application_id`.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{KafkaConfig, Problem, ensure, values};
+
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TopicsConfig {
+    /// Sources of the customers stage.
+    #[serde(deserialize_with = "values::list")]
+    pub purchases: Vec<String>,
+    /// Sources of the campaigns stage.
+    #[serde(deserialize_with = "values::list")]
+    pub ad_spend: Vec<String>,
+    pub ltv_updates: String,
+    pub roas_updates: String,
+    pub dead_letters: String,
+    /// Creates sources that are missing. Other topics are always created.
+    #[serde(deserialize_with = "values::switch")]
+    pub create_sources: bool,
+    /// Of topics that are created; of internal topics, the most workers a stage can have.
+    #[serde(deserialize_with = "values::integer")]
+    pub partitions: u32,
+}
+
+impl Default for TopicsConfig {
+    fn default() -> Self {
+        TopicsConfig {
+            purchases: vec!["purchases".to_owned()],
+            ad_spend: vec!["ad-spend".to_owned()],
+            ltv_updates: "ltv-updates".to_owned(),
+            roas_updates: "roas-updates".to_owned(),
+            dead_letters: "dead-letters".to_owned(),
+            create_sources: false,
+            partitions: 4,
+        }
+    }
+}
+
+/// Partitions that a topic is created with at most.
+const MAX_PARTITIONS: u32 = 1_000;
+
+impl TopicsConfig {
+    pub(super) fn check(&self, kafka: &KafkaConfig) -> Result<(), Problem> {
+        for (key, sources) in [("topics.purchases", &self.purchases), ("topics.ad_spend", &self.ad_spend)] {
+            ensure(!sources.is_empty(), key, || "at least one topic is needed".to_owned())?;
+        }
+        let internal = ["customers", "campaigns"]
+            .map(|stage| [kafka.internal_topic(stage), kafka.changelog_topic(stage)])
+            .concat();
+        let roles = internal
+            .iter()
+            .map(|topic| ("kafka.application_id (an internal topic)", topic))
+            .chain(self.purchases.iter().map(|topic| ("topics.purchases", topic)))
+            .chain(self.ad_spend.iter().map(|topic| ("topics.ad_spend", topic)))
+            .chain([
+                ("topics.ltv_updates", &self.ltv_updates),
+                ("topics.roas_updates", &self.roas_updates),
+                ("topics.dead_letters", &self.dead_letters),
+            ]);
+        let mut taken: HashMap<&str, &str> = HashMap::new();
+        for (key, topic) in roles {
+            ensure(is_legal_name(topic), key, || {
+                format!("expected 1 to 249 letters, digits, dots, underscores and hyphens, found {topic:?}")
+            })?;
+            if let Some(other) = taken.insert(topic, key) {
+                return Err(Problem::new(key, format!("topic {topic:?} already has a role, by {other}")));
+            }
+        }
+        let partitions = self.partitions;
+        ensure((1..=MAX_PARTITIONS).contains(&partitions), "topics.partitions", || {
+            format!("expected 1 to {MAX_PARTITIONS}, found {partitions}")
+        })
+    }
+}
+
+/// Kafka's own rule for names of topics.
+pub(super) fn is_legal_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=249).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
+}
