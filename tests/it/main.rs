@@ -2,5 +2,6 @@
 
 mod broker;
 mod cdnow;
+mod harness;
 mod process;
 mod topics;

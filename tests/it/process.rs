@@ -87,21 +87,3 @@ impl Leash {
         let _ = self.0.wait();
     }
 }
-
-#[test]
-fn a_process_is_stopped_continued_and_terminated() {
-    use std::os::unix::process::ExitStatusExt;
-
-    let mut sleeper = Process::start(Command::new("sleep").arg("600"));
-    let state = |id: u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a child has a state");
-        stat.rsplit_once(") ").expect("a name and a state").1.chars().next()
-    };
-    sleeper.signal(Signal::STOP);
-    wait_until("it is stopped", Duration::from_secs(5), || state(sleeper.id()) == Some('T'));
-    sleeper.signal(Signal::CONT);
-    wait_until("it goes on", Duration::from_secs(5), || state(sleeper.id()) == Some('S'));
-    assert_eq!(sleeper.ended(), None);
-    sleeper.signal(Signal::TERM);
-    assert_eq!(sleeper.wait(Duration::from_secs(5)).signal(), Some(15));
-}

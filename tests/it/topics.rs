@@ -8,7 +8,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::message::{Header, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
@@ -191,53 +191,4 @@ pub fn committed_offsets(group: &str, topic: &str) -> BTreeMap<i32, i64> {
     let committed = consumer.committed_offsets(wanted, LIMIT).expect("the broker answers");
     let offset = |at: Offset| if let Offset::Offset(offset) = at { offset } else { 0 };
     committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
-}
-
-#[test]
-fn what_was_sent_is_read_back_in_order_with_its_key_and_headers() {
-    let topic = unique("topics");
-    create(&topic, 3);
-    let loader = Loader::new();
-    for number in 0..100 {
-        loader.send(&topic, &format!("key-{}", number % 7), &number.to_string());
-    }
-    let headers = OwnedHeaders::new().insert(Header { key: "reason", value: Some("none") });
-    loader.send_record(BaseRecord::to(&topic).partition(2).key(b"last".as_slice()).headers(headers));
-    loader.flush();
-
-    let records = read(&topic);
-    assert_eq!(records.len(), 101);
-    assert_eq!(end_offsets(&topic).values().sum::<i64>(), 101);
-    assert_eq!(committed_offsets(&unique("group"), &topic), BTreeMap::from([(0, 0), (1, 0), (2, 0)]));
-    let last = records.iter().find(|record| record.key() == "last").expect("it is there");
-    assert_eq!((last.partition, last.json(), last.header("reason")), (2, None, Some(b"none".as_slice())));
-    for number in 0..7 {
-        let key = format!("key-{number}");
-        let of_key: Vec<u64> =
-            records.iter().filter(|record| record.key() == key).map(|r| r.json().unwrap().as_u64().unwrap()).collect();
-        assert_eq!(of_key, (number..100).step_by(7).collect::<Vec<_>>());
-    }
-    assert_eq!(latest(&topic)["key-1"], serde_json::json!(99));
-    let home = |key: &str| payback::home::home(key, 3) as i32;
-    assert!(records.iter().filter(|record| record.key() != "last").all(|r| r.partition == home(&r.key())));
-}
-
-#[test]
-fn aborted_records_are_not_read_and_do_not_stop_the_reader() {
-    let topic = unique("topics");
-    create(&topic, 1);
-    let producer: BaseProducer = client().set("transactional.id", unique("loader")).create().expect("a producer");
-    producer.init_transactions(LIMIT).unwrap();
-    for (value, commit) in [("kept", true), ("dropped", false)] {
-        producer.begin_transaction().unwrap();
-        producer.send(BaseRecord::<[u8], [u8]>::to(&topic).payload(value.as_bytes())).unwrap();
-        producer.flush(LIMIT).unwrap();
-        if commit {
-            producer.commit_transaction(LIMIT).unwrap();
-        } else {
-            producer.abort_transaction(LIMIT).unwrap();
-        }
-    }
-    let values: Vec<_> = read(&topic).into_iter().filter_map(|record| record.value).collect();
-    assert_eq!(values, [b"kept"]);
 }

@@ -1,0 +1,182 @@
+//! A backlog: purchases of three months and the spend beside them, processed as fast as it goes.
+
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use payback::time::Millis;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::LIMIT;
+use crate::bare_loop;
+use crate::broker::brokers;
+use crate::process::Process;
+use crate::service::{PARTITIONS, Service};
+use crate::shop::{self, CAMPAIGNS, scramble};
+use crate::topics::{self, Loader, unique};
+use crate::usage::{self, Usage};
+
+#[derive(Args, Debug)]
+pub struct Options {
+    #[arg(long, default_value_t = 1_000_000)]
+    purchases: u64,
+    #[arg(long, default_value_t = 100_000)]
+    customers: u64,
+    /// Only the bare loop.
+    #[arg(long)]
+    bare: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { purchases: 1_000_000, customers: 100_000, bare: false }
+    }
+}
+
+const DAYS: i64 = 90;
+
+pub fn run(options: &Options) {
+    let [purchases, spend] = ["purchases", "ad-spend"].map(unique);
+    for topic in [&purchases, &spend] {
+        topics::create(topic, PARTITIONS);
+    }
+    let bytes = load(options, &purchases, &spend);
+    println!(
+        "backlog: {} purchases of {:.0} bytes ({} customers, {CAMPAIGNS} campaigns, {DAYS} days, {PARTITIONS} \
+         partitions) and {} spend reports",
+        options.purchases,
+        bytes as f64 / options.purchases as f64,
+        options.customers,
+        CAMPAIGNS * DAYS as u64,
+    );
+    println!("{:<14}{:>12}{:>26}{:>18}", "", "events/s", "CPU-seconds per million", "peak memory MiB");
+    // The bare loop goes first and last, since the broker gets quicker as it warms up.
+    let first = bare(&purchases);
+    print("bare loop", &first);
+    if options.bare {
+        return;
+    }
+    let service = Service::new(&purchases, &spend);
+    let run = measure(&service.start(), &service.streams());
+    print("payback run", &run);
+    let last = bare(&purchases);
+    print("bare loop", &last);
+    let share = |of: fn(&Figures) -> f64| of(&run) / ((of(&first) + of(&last)) / 2.0);
+    println!(
+        "payback run / bare loop: throughput {:.0} %, CPU {:.2} times",
+        100.0 * share(|figures| figures.rate),
+        share(|figures| figures.cpu)
+    );
+}
+
+/// Fills both topics; returns the bytes of all purchases.
+fn load(options: &Options, purchases: &str, spend: &str) -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
+    let end = now.as_millis() as i64 - Millis::HOUR;
+    let start = end - DAYS * Millis::DAY;
+    let loader = Loader::new();
+    let mut bytes = 0;
+    for number in 0..options.purchases {
+        let at = start + (number as i128 * (end - start) as i128 / options.purchases as i128) as i64;
+        let customer = shop::customer(scramble(number) % options.customers);
+        let purchase = shop::purchase(number, &customer, scramble(!number) % CAMPAIGNS, Millis(at));
+        bytes += purchase.len() as u64;
+        loader.send(purchases, &customer, &purchase);
+    }
+    for day in 0..DAYS {
+        let day = Millis(start + day * Millis::DAY);
+        for campaign in 0..CAMPAIGNS {
+            let report = shop::spend_report(campaign, day, day.plus(Millis::DAY));
+            loader.send(spend, &shop::campaign(campaign), &report);
+        }
+    }
+    loader.flush();
+    bytes
+}
+
+fn bare(source: &str) -> Figures {
+    let group = unique("bare-loop");
+    let outputs: Vec<String> = ["a", "b"].map(|output| format!("{group}-{output}")).to_vec();
+    for output in &outputs {
+        topics::create(output, PARTITIONS);
+    }
+    let options = bare_loop::Options { source: source.to_owned(), outputs, group: group.clone() };
+    measure(&bare_loop::start(&options), &[(group, source.to_owned())])
+}
+
+struct Figures {
+    /// Events a second, from the last look at which nothing was committed to the first at which all was.
+    rate: f64,
+    /// CPU-seconds per million events, of the process from its start.
+    cpu: f64,
+    usage: Usage,
+}
+
+fn print(name: &str, figures: &Figures) {
+    println!("{name:<14}{:>12.0}{:>26.2}{:>18.0}", figures.rate, figures.cpu, figures.usage.peak_mib);
+}
+
+/// Follows what a process commits of its streams until it has all of it.
+fn measure(process: &Process, streams: &[(String, String)]) -> Figures {
+    let streams: Vec<Stream> = streams.iter().map(|(group, topic)| Stream::new(group, topic)).collect();
+    let start = Instant::now();
+    let mut idle_until = start;
+    loop {
+        assert!(start.elapsed() < LIMIT, "not done within {LIMIT:?}");
+        let (committed, missing) = streams.iter().map(Stream::progress).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+        let now = Instant::now();
+        if committed == 0 {
+            idle_until = now;
+        } else if missing == 0 {
+            let usage = usage::of(process.id());
+            let events =
+                streams.iter().filter(|stream| stream.loaded > 0).map(|stream| stream.loaded).sum::<i64>() as f64;
+            let rate = events / (now - idle_until).as_secs_f64();
+            return Figures { rate, cpu: usage.cpu_seconds / events * 1e6, usage };
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A topic as a group reads it.
+struct Stream {
+    consumer: BaseConsumer,
+    topic: String,
+    /// The records that were there before the process started.
+    loaded: i64,
+}
+
+impl Stream {
+    fn new(group: &str, topic: &str) -> Stream {
+        let config = [("bootstrap.servers", brokers()), ("group.id", group), ("isolation.level", "read_uncommitted")];
+        let consumer = ClientConfig::from_iter(config.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        let mut stream = Stream { consumer: consumer.create().expect("a client"), topic: topic.to_owned(), loaded: 0 };
+        stream.loaded = stream.ends().sum();
+        stream
+    }
+
+    fn ends(&self) -> impl Iterator<Item = i64> {
+        // A topic that the process has yet to create has no end.
+        let end = |partition| self.consumer.fetch_watermarks(&self.topic, partition, LIMIT).map_or(0, |(_, end)| end);
+        (0..PARTITIONS).map(end)
+    }
+
+    /// Records committed, and records still to come.
+    fn progress(&self) -> (i64, i64) {
+        let mut wanted = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            wanted.add_partition(&self.topic, partition);
+        }
+        let Ok(committed) = self.consumer.committed_offsets(wanted, LIMIT) else { return (0, 0) };
+        let committed = committed.elements().into_iter().map(|at| match at.offset() {
+            Offset::Offset(offset) => offset,
+            _ => 0,
+        });
+        committed.zip(self.ends()).fold((0, 0), |(done, missing), (at, end)| {
+            // What was written in transactions ends with a marker, which nobody commits.
+            let marker = i64::from(self.loaded == 0);
+            (done + at, missing + (end - at - marker).max(0))
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! `payback run` as the benchmark starts it: one worker a stage, figures in JPY, everything else by default.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::broker::brokers;
+use crate::process::Process;
+use crate::topics::unique;
+
+pub const PARTITIONS: i32 = 4;
+
+pub struct Service {
+    pub application_id: String,
+    pub purchases: String,
+    pub spend: String,
+    pub roas_updates: String,
+    config: PathBuf,
+}
+
+impl Service {
+    /// With the topics that it reads.
+    pub fn new(purchases: &str, spend: &str) -> Service {
+        let application_id = unique("pipeline");
+        let roas_updates = format!("{application_id}-roas-updates");
+        let config = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{application_id}.toml"));
+        let toml = format!(
+            r#"
+            [kafka]
+            brokers = "{}"
+            application_id = "{application_id}"
+            replication_factor = 1
+
+            [topics]
+            purchases = ["{purchases}"]
+            ad_spend = ["{spend}"]
+            ltv_updates = "{application_id}-ltv-updates"
+            roas_updates = "{roas_updates}"
+            dead_letters = "{application_id}-dead-letters"
+            partitions = {PARTITIONS}
+
+            [reporting]
+            currency = "JPY"
+            time_zone = "Asia/Tokyo"
+
+            [workers]
+            customers = 1
+            campaigns = 1
+
+            [http]
+            listen = "127.0.0.1:0"
+            "#,
+            brokers()
+        );
+        fs::write(&config, toml).expect("the config can be written");
+        Service { application_id, purchases: purchases.to_owned(), spend: spend.to_owned(), roas_updates, config }
+    }
+
+    pub fn start(&self) -> Process {
+        let log = fs::File::create(self.config.with_extension("log")).expect("the log can be written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
+        command.arg("run").arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(log);
+        Process::start(&mut command)
+    }
+
+    /// What the two stages commit: pairs of group and topic, the last of each way last.
+    pub fn streams(&self) -> Vec<(String, String)> {
+        let id = &self.application_id;
+        vec![
+            (format!("{id}-customers"), self.purchases.clone()),
+            (format!("{id}-campaigns"), self.spend.clone()),
+            (format!("{id}-campaigns"), format!("{id}-campaign-events")),
+        ]
+    }
+}
