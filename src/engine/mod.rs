@@ -10,7 +10,7 @@
 
 pub mod customers;
 pub mod ledger;
-pub mod table;
+pub(crate) mod table;
 
 use std::sync::Arc;
 

@@ -10,6 +10,9 @@ mod record;
 mod state;
 mod timeline;
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::mem;

@@ -1,0 +1,378 @@
+//! The customers stage as its users see it: events in, records, facts and differences out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Customers;
+use crate::engine::ledger::{LedgerSums, read_payload};
+use crate::engine::{Effects, Outcome, Sizes, Stage};
+use crate::events::Decoder;
+use crate::money::{Micros, Sum};
+use crate::settings::{Model, Settings};
+use crate::time::Millis;
+
+/// 2026-11-21T10:00:00Z.
+const NOW: Millis = Millis(1_795_255_200_000);
+const DAY: i64 = Millis::DAY;
+
+#[derive(Default)]
+struct Collected {
+    facts: BTreeMap<Vec<u8>, Vec<u8>>,
+    updates: BTreeMap<String, Value>,
+    written: usize,
+    ledger: BTreeMap<(String, i64), LedgerSums>,
+}
+
+impl Effects for Collected {
+    fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.facts.insert(key.to_vec(), value.expect("no fact of a customer is deleted").to_vec());
+    }
+
+    fn update(&mut self, key: &str, value: Option<&[u8]>) {
+        self.updates.insert(key.to_owned(), serde_json::from_slice(value.unwrap()).unwrap());
+        self.written += 1;
+    }
+
+    fn differences(&mut self, _: u32, payload: &[u8]) {
+        for difference in read_payload(payload).unwrap() {
+            *self.ledger.entry((difference.campaign_id.to_owned(), difference.hour.0)).or_default() += difference.sums;
+        }
+    }
+}
+
+struct Shop {
+    stage: Customers,
+    decoder: Decoder,
+    out: Collected,
+}
+
+impl Shop {
+    fn new(change: impl FnOnce(&mut Settings)) -> Shop {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        Shop { decoder: Decoder::new(&settings), stage: Customers::new(Arc::new(settings)), out: Collected::default() }
+    }
+
+    fn take(&mut self, event: Value) -> Outcome {
+        let text = event.to_string();
+        let event = self.decoder.decode(text.as_bytes(), NOW).unwrap();
+        self.stage.apply(&event, &mut self.out)
+    }
+
+    fn flush(&mut self) {
+        self.stage.flush(NOW, &mut self.out);
+    }
+
+    /// The customer's record after a flush, of the whole ledger of a campaign too.
+    fn record(&mut self, id: &str) -> Value {
+        self.flush();
+        let record = self.out.updates[id].clone();
+        let asked: Value = serde_json::from_slice(&self.stage.record(id, NOW).unwrap()).unwrap();
+        assert_eq!(record, asked, "the API answers what was written");
+        record
+    }
+
+    fn campaign(&mut self, id: &str) -> LedgerSums {
+        self.flush();
+        let of_campaign = self.out.ledger.iter().filter(|(key, _)| key.0 == id);
+        of_campaign.fold(LedgerSums::default(), |sum, (_, sums)| sum + *sums)
+    }
+}
+
+fn order(id: &str, days_ago: i64, revenue: i64) -> Value {
+    json!({"type": "purchase", "customer_id": "c", "order_id": id, "occurred_at": NOW.0 - days_ago * DAY, "revenue": revenue})
+}
+
+fn with(mut event: Value, more: Value) -> Value {
+    let fields = event.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    event
+}
+
+fn units(amount: i128) -> Sum {
+    Sum(amount * 1_000_000)
+}
+
+#[test]
+fn ltv_by_the_formula_is_value_times_frequency_times_lifespan() {
+    for (value, orders, ltv) in [(200_000, 5, "1000000"), (5_000, 20, "100000")] {
+        let mut shop = Shop::new(|_| {});
+        for i in 0..orders {
+            shop.take(order(&i.to_string(), i, value));
+        }
+        let record = shop.record("c");
+        assert_eq!(record["ltv"]["formula"], ltv);
+        assert_eq!(record["average_order_value"], value.to_string());
+        assert_eq!(record["purchases_per_year"], orders);
+    }
+}
+
+#[test]
+fn the_formula_is_rounded_once() {
+    let mut shop = Shop::new(|settings| settings.lifespan_years = Micros(2_500_000));
+    for (id, revenue) in [("a", 1), ("b", 0), ("c", 0)] {
+        shop.take(order(id, 1, revenue));
+    }
+    let record = shop.record("c");
+    assert_eq!(record["average_order_value"], "0.333333");
+    assert_eq!(record["ltv"]["formula"], "2.5", "not 2.4999975");
+}
+
+#[test]
+fn a_whole_record_reads_as_the_contract_says() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(json!({"type": "purchase", "customer_id": "c", "order_id": 1, "occurred_at": "2026-01-15T09:00:00+09:00",
+        "items": [{"sku": "A", "quantity": 2, "unit_price": "100", "unit_cost": 40}, {"sku": "B", "quantity": 1, "unit_price": 50.5, "unit_cost": 20}],
+        "discount": 10, "operating_cost": 15.25, "campaign_id": "google:1", "channel": "search"}));
+    shop.take(json!({"type": "customer_cost", "customer_id": "c", "cost_id": "k", "occurred_at": NOW.0, "amount": 20, "kind": "acquisition"}));
+    shop.take(json!({"type": "customer_cost", "customer_id": "c", "cost_id": "l", "occurred_at": NOW.0, "amount": 5, "kind": "retention"}));
+    insta::assert_json_snapshot!(shop.record("c"));
+}
+
+#[test]
+fn a_customer_without_orders_has_a_record_that_says_so() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(
+        json!({"type": "refund", "customer_id": "c", "order_id": 1, "refund_id": 1, "occurred_at": 0, "amount": 5}),
+    );
+    insta::assert_json_snapshot!(shop.record("c"));
+}
+
+#[test]
+fn refunds_count_whenever_they_arrive_and_never_beyond_the_order() {
+    let refund = |id: &str, amount: i64| json!({"type": "refund", "customer_id": "c", "order_id": "o", "refund_id": id, "occurred_at": NOW.0, "amount": amount, "cost_recovered": 10});
+    let mut shop = Shop::new(|_| {});
+    shop.take(refund("1", 30));
+    shop.take(with(order("o", 3, 100), json!({"cost_of_goods": 60})));
+    assert_eq!(shop.record("c")["revenue"], "70");
+    assert_eq!(shop.record("c")["gross_profit"], "20");
+    assert_eq!(shop.take(refund("1", 30)), Outcome::Duplicate);
+    assert_eq!(shop.take(refund("1", 20)), Outcome::Superseded);
+    assert_eq!(shop.take(refund("2", 500)), Outcome::Applied);
+    assert_eq!(shop.record("c")["revenue"], "0");
+    assert_eq!(shop.record("c")["gross_profit"], "-40");
+    assert_eq!(shop.stage.sizes().orders_refunded_in_excess, 1);
+}
+
+#[test]
+fn a_cancelled_order_counts_for_nothing_and_is_not_revived() {
+    let cancellation = json!({"type": "cancellation", "customer_id": "c", "order_id": "o", "occurred_at": NOW.0});
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("o", 3, 100), json!({"campaign_id": "x"})));
+    assert_eq!(shop.campaign("x").attributed.revenue, units(100));
+    shop.take(cancellation.clone());
+    assert_eq!(shop.campaign("x"), LedgerSums::default(), "all that was sent is taken back");
+    let amendment = with(order("o", 3, 500), json!({"updated_at": NOW.0, "campaign_id": "x"}));
+    assert_eq!(shop.take(amendment), Outcome::Applied);
+    assert_eq!(shop.record("c")["orders"], 0);
+    assert_eq!(shop.campaign("x"), LedgerSums::default());
+    assert_eq!(shop.take(cancellation), Outcome::Duplicate);
+}
+
+#[test]
+fn the_later_version_of_an_order_wins_whole() {
+    let mut shop = Shop::new(|_| {});
+    let version = |at: i64, revenue: i64| with(order("o", 3, revenue), json!({"updated_at": NOW.0 + at}));
+    assert_eq!(shop.take(version(0, 100)), Outcome::Applied);
+    assert_eq!(shop.take(version(-1, 900)), Outcome::Superseded);
+    assert_eq!(shop.take(version(0, 99)), Outcome::Superseded, "equal times: the greater revenue");
+    assert_eq!(shop.take(version(0, 101)), Outcome::Applied);
+    assert_eq!(shop.take(version(1, 5)), Outcome::Applied);
+    assert_eq!(shop.take(version(1, 5)), Outcome::Duplicate);
+    assert_eq!(shop.record("c")["revenue"], "5");
+}
+
+#[test]
+fn a_late_earlier_order_moves_the_customer_to_another_campaign() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("b", 10, 100), json!({"campaign_id": "x"})));
+    shop.take(with(order("c", 5, 30), json!({"campaign_id": "x"})));
+    let x = shop.campaign("x");
+    assert_eq!((x.new_customers, x.acquired.revenue, x.others.revenue), (1, units(130), Sum::ZERO));
+    assert_eq!(x.new_customer_revenue, units(100));
+
+    shop.take(with(order("a", 20, 7), json!({"campaign_id": "y"})));
+    let (x, y) = (shop.campaign("x"), shop.campaign("y"));
+    assert_eq!((x.new_customers, x.acquired.revenue, x.others.revenue), (0, Sum::ZERO, units(130)));
+    assert_eq!((x.new_customer_revenue, x.attributed.revenue, x.orders), (Sum::ZERO, units(130), 2_000_000));
+    assert_eq!((y.new_customers, y.acquired.revenue, y.others.revenue), (1, units(137), Sum::ZERO));
+    assert_eq!(y.new_customer_revenue, units(7));
+    assert_eq!(shop.record("c")["acquired_by"]["campaign_id"], "y");
+}
+
+#[test]
+fn of_two_first_orders_at_one_moment_the_smaller_id_is_first() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("o-2", 5, 10), json!({"items": [{"sku": "two", "quantity": 1, "unit_price": 1}]})));
+    shop.take(with(order("o-1", 5, 10), json!({"items": [{"sku": "one", "quantity": 1, "unit_price": 1}]})));
+    assert_eq!(shop.record("c")["acquired_by"]["sku"], "one");
+    shop.take(json!({"type": "cancellation", "customer_id": "c", "order_id": "o-1", "occurred_at": 0}));
+    assert_eq!(shop.record("c")["acquired_by"]["sku"], "two");
+}
+
+#[test]
+fn a_customer_known_before_was_acquired_by_nobody() {
+    let since = json!({"customer_since": NOW.0 - 400 * DAY, "campaign_id": "x"});
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("o", 3, 100), json!({"campaign_id": "x"})));
+    shop.take(with(order("p", 2, 50), since));
+    let record = shop.record("c");
+    assert_eq!(record["known_before"], true);
+    assert_eq!(record["acquired_by"], json!({"campaign_id": null, "channel": null, "sku": null, "cohort": "2025-10"}));
+    let x = shop.campaign("x");
+    assert_eq!((x.new_customers, x.others.revenue, x.new_customer_revenue), (0, units(150), Sum::ZERO));
+    // The order that said so is cancelled: nothing was known of the customer after all.
+    shop.take(json!({"type": "cancellation", "customer_id": "c", "order_id": "p", "occurred_at": 0}));
+    assert_eq!(shop.record("c")["known_before"], false);
+    assert_eq!(shop.campaign("x").new_customers, 1);
+
+    let mut shop = Shop::new(|settings| settings.complete_from = Some(Millis(NOW.0 - 3 * DAY)));
+    shop.take(order("o", 3, 100));
+    assert_eq!(shop.record("c")["known_before"], false, "the moment itself is complete");
+    shop.take(order("p", 4, 100));
+    assert_eq!(shop.record("c")["known_before"], true);
+}
+
+#[test]
+fn profits_below_the_needed_coverage_are_unknown() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("a", 3, 95), json!({"cost_of_goods": 5})));
+    shop.take(order("b", 2, 5));
+    let record = shop.record("c");
+    assert_eq!((&record["cost_coverage"], &record["gross_profit"]), (&json!(0.95), &json!("95")), "the edge is enough");
+    shop.take(with(order("d", 1, 1), json!({})));
+    let record = shop.record("c");
+    assert_eq!(record["gross_profit"], Value::Null);
+    assert_eq!(record["contributing"], Value::Null);
+    assert_eq!(record["undefined"]["ltv.net"], "unknown_cost");
+    assert_eq!(shop.stage.sizes().contributing, [0, 0, 1]);
+}
+
+#[test]
+fn shares_of_one_order_sum_to_it() {
+    let mut shop = Shop::new(|settings| settings.attribution.model = Model::Linear);
+    let touchpoints = json!({"cost_of_goods": "33.333333", "touchpoints": [
+        {"at": NOW.0 - 9 * DAY, "campaign_id": "x"}, {"at": NOW.0 - 8 * DAY, "campaign_id": "y"},
+        {"at": NOW.0 - 7 * DAY, "channel": "mail"}, {"at": NOW.0 - 6 * DAY, "campaign_id": "x"}]});
+    shop.take(with(order("o", 5, 100), touchpoints));
+    let (x, y) = (shop.campaign("x"), shop.campaign("y"));
+    assert_eq!((x.shares, x.orders, x.attributed.revenue), (2, 500_000, units(50)));
+    assert_eq!((y.shares, y.orders, y.attributed.revenue), (1, 250_000, units(25)));
+    assert_eq!(
+        x.attributed.gross_profit,
+        Sum(33_333_333),
+        "66.666667 / 4: the three micro-units left over go to the first three"
+    );
+    assert_eq!((x.new_customers, y.new_customers), (1, 0), "equal weights: the later acquired");
+    assert_eq!(y.others.revenue, units(25));
+}
+
+#[test]
+fn facts_restore_the_state_whatever_their_order() {
+    let mut shop = Shop::new(|settings| settings.attribution.model = Model::Position);
+    for i in 0..700 {
+        let customer = format!("c{}", i % 7);
+        let id = (i * 37) % 200;
+        let more = json!({"customer_id": customer, "campaign_id": format!("x{}", i % 3), "updated_at": NOW.0 - 1_000 + i,
+            "touchpoints": [{"at": NOW.0 - 40 * DAY, "campaign_id": "y"}]});
+        shop.take(with(order(&id.to_string(), (i * 13) % 400, i), more));
+        if i % 11 == 0 {
+            shop.take(json!({"type": "refund", "customer_id": customer, "order_id": id, "refund_id": i, "occurred_at": NOW.0, "amount": 3}));
+        }
+        if i % 50 == 0 {
+            shop.take(json!({"type": "cancellation", "customer_id": customer, "order_id": id, "occurred_at": NOW.0}));
+            shop.flush();
+        }
+    }
+    shop.flush();
+
+    let mut again = Customers::new(shop.stage.settings.clone());
+    let (early, late): (Vec<_>, Vec<_>) = shop.out.facts.iter().rev().partition(|(key, _)| key[0] != b'o');
+    for (key, value) in early.into_iter().chain(late) {
+        again.restore(key, Some(value)).unwrap();
+    }
+    again.restored(Some(NOW));
+    for (id, record) in &shop.out.updates {
+        let restored: Value = serde_json::from_slice(&again.record(id, NOW).unwrap()).unwrap();
+        assert_eq!(&restored, record);
+    }
+    assert_eq!(again.sizes(), Sizes { bytes: again.sizes().bytes, ..shop.stage.sizes() });
+
+    // What comes after a restore goes on where the ledger was left: taking all back leaves nothing.
+    let mut shop = Shop { stage: again, ..shop };
+    for customer in 0..7 {
+        for id in 0..200 {
+            shop.take(json!({"type": "cancellation", "customer_id": format!("c{customer}"), "order_id": id, "occurred_at": NOW.0}));
+        }
+    }
+    for campaign in ["x0", "x1", "x2", "y"] {
+        assert_eq!(shop.campaign(campaign), LedgerSums::default());
+    }
+}
+
+#[test]
+fn a_parked_state_takes_up_the_tail_of_the_changelog() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(with(order("a", 9, 100), json!({"campaign_id": "x"})));
+    shop.flush();
+    let mut parked = Customers::new(shop.stage.settings.clone());
+    for (key, value) in &shop.out.facts {
+        parked.restore(key, Some(value)).unwrap();
+    }
+    parked.restored(Some(NOW));
+    shop.out.facts.clear();
+    shop.take(with(order("a", 9, 60), json!({"updated_at": NOW.0, "campaign_id": "y"})));
+    shop.take(with(order("b", 3, 1), json!({"campaign_id": "y"})));
+    shop.flush();
+    for (key, value) in &shop.out.facts {
+        parked.restore(key, Some(value)).unwrap();
+    }
+    parked.restored(Some(NOW));
+    assert_eq!(parked.record("c", NOW), shop.stage.record("c", NOW));
+    assert_eq!(parked.sizes().contributing, shop.stage.sizes().contributing);
+}
+
+#[test]
+fn time_alone_takes_orders_out_of_the_year_and_lets_early_ones_in() {
+    let mut shop = Shop::new(|_| {});
+    shop.take(order("old", 365, 10));
+    shop.take(with(order("ahead", 0, 10), json!({"occurred_at": NOW.0 + 60_000})));
+    shop.take(with(order("other", 1, 10), json!({"customer_id": "d"})));
+    shop.stage.flush(Millis(NOW.0 - 1), &mut shop.out);
+    assert_eq!(shop.out.updates["c"]["purchases_per_year"], 1, "the old one; the one ahead not yet");
+
+    let written = shop.out.written;
+    assert!(shop.stage.roll(Millis(NOW.0 - 1), Millis(NOW.0 + 59_999), 10, &mut shop.out));
+    assert_eq!(shop.out.updates["c"]["purchases_per_year"], 0);
+    assert_eq!(shop.out.written, written + 1, "what time did not change is not written");
+    assert!(shop.stage.roll(Millis(NOW.0 + 59_999), Millis(NOW.0 + 60_000), 10, &mut shop.out));
+    assert_eq!(shop.out.updates["c"]["purchases_per_year"], 1);
+}
+
+#[test]
+fn a_roll_takes_as_many_calls_as_its_budget_needs() {
+    let mut shop = Shop::new(|_| {});
+    for customer in 0..25 {
+        shop.take(with(order("o", 365, 10), json!({"customer_id": customer})));
+    }
+    shop.flush();
+    let later = Millis(NOW.0 + 1);
+    let calls = (0..).take_while(|_| !shop.stage.roll(NOW, later, 10, &mut shop.out)).count();
+    assert_eq!(calls, 2, "and the third completes it");
+    assert_eq!(shop.out.written, 25, "at this moment nothing has left: (as_of - 365 days, as_of] held none before");
+}
+
+#[test]
+fn a_hundred_thousand_orders_of_one_customer_stay_exact() {
+    let mut shop = Shop::new(|_| {});
+    for i in 0..100_000_i64 {
+        let at = NOW.0 - (i * 7_919) % 100_000 * 60_000;
+        shop.take(with(order(&i.to_string(), 0, 1), json!({"occurred_at": at, "campaign_id": format!("x{}", i % 5)})));
+    }
+    let record = shop.record("c");
+    assert_eq!((&record["orders"], &record["purchases_per_year"]), (&json!(100_000), &json!(100_000)));
+    let acquired = (0..5).map(|i| shop.campaign(&format!("x{i}")).acquired.revenue).sum::<Sum>();
+    assert_eq!(acquired, units(100_000));
+}
