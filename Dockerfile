@@ -1,0 +1,26 @@
+# syntax=docker/dockerfile:1
+
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+# librdkafka, OpenSSL and zstd are compiled in by the C compiler, make and perl of this image.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/src/target \
+    cargo build --release --locked --bin payback && cp target/release/payback /usr/local/bin/payback
+
+FROM debian:bookworm-slim
+# Certificates for brokers behind TLS; curl for the health check.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /usr/local/bin/payback /usr/local/bin/payback
+COPY config/payback.toml /etc/payback/payback.toml
+# No name, no home, no rights.
+USER 10001:10001
+# The config's default is the machine itself, which inside a container is nobody else.
+ENV PAYBACK_HTTP__LISTEN=0.0.0.0:8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
+    CMD ["curl", "--fail", "--silent", "--show-error", "--output", "/dev/null", "http://127.0.0.1:8080/healthz"]
+ENTRYPOINT ["payback"]
+CMD ["run", "--config", "/etc/payback/payback.toml"]
