@@ -1,1 +1,74 @@
-fn main() {}
+//! The command line: reads it, calls, and answers with an exit code: 0 done, 1 failed, 2 usage or configuration.
+
+mod cli;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use payback::config::{Config, ConfigError};
+use payback::generate::{self, Destination, Producer};
+use payback::shop::Plan;
+
+use cli::{Cli, Command, ConfigFile};
+
+/// What clap itself exits with when the command line can't be read.
+const USAGE_OR_CONFIG: u8 = 2;
+
+fn main() -> ExitCode {
+    match call(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("payback: {error:#}");
+            if error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn call(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Generate(options) => generate(options),
+        Command::CheckConfig(file) => check_config(&file),
+        _ => anyhow::bail!("not there yet"),
+    }
+}
+
+fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
+    Config::load(file.config.as_deref())
+}
+
+fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
+    print!("{}", load(file)?.effective());
+    Ok(())
+}
+
+fn generate(options: cli::Generate) -> anyhow::Result<()> {
+    let config = load(&options.config)?;
+    let brokers = match options.brokers {
+        None if options.config.config.is_some() => Some(config.kafka.bootstrap_servers()),
+        given => given,
+    };
+    let mut destination = match brokers {
+        Some(brokers) => {
+            let (purchases, ad_spend) = (&config.topics.purchases, &config.topics.ad_spend);
+            // The configuration has at least one of each.
+            let properties = config.kafka.properties.iter();
+            Destination::Kafka(Producer::connect(&brokers, properties, &purchases[0], &ad_spend[0])?)
+        }
+        None => Destination::Lines(Box::new(io::BufWriter::with_capacity(1 << 16, io::stdout().lock()))),
+    };
+    let plan = Plan {
+        seed: options.seed,
+        until: options.until.unwrap_or_else(generate::now),
+        days: options.days,
+        customers: options.customers,
+        campaigns: options.campaigns,
+        zone: config.settings.zone.clone(),
+    };
+    let request = generate::Request { plan, rate: options.rate, limit: options.limit };
+    let sent = generate::generate(&request, &mut destination)?;
+    if matches!(destination, Destination::Kafka(_)) {
+        eprintln!("{sent} events sent");
+    }
+    Ok(())
+}
