@@ -9,4 +9,5 @@ pub mod home;
 pub mod money;
 pub mod settings;
 pub mod shop;
+pub mod status;
 pub mod time;

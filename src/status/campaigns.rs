@@ -1,0 +1,270 @@
+//! The campaigns' records as they were read back from `roas-updates`: of all instances, committed ones only.
+//!
+//! Records arrive by the thousand and few are looked at, so one is read only when its figures are asked for, and once.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use dashmap::DashMap;
+use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+
+/// Records by campaign id.
+#[derive(Debug, Default)]
+pub struct Campaigns(DashMap<String, Arc<Campaign>>);
+
+impl Campaigns {
+    /// Takes a record of the topic by its key (`campaign/google:1`); `None` is a tombstone. Says whether the key was of
+    /// this scope.
+    pub fn take(&self, key: &str, record: Option<&[u8]>) -> bool {
+        let Some(id) = key.strip_prefix("campaign/") else { return false };
+        match record {
+            Some(json) => {
+                self.0.insert(id.to_owned(), Arc::new(Campaign::new(json)));
+            }
+            None => {
+                self.0.remove(id);
+            }
+        }
+        true
+    }
+
+    pub fn get(&self, id: &str) -> Option<Arc<Campaign>> {
+        self.0.get(id).map(|entry| Arc::clone(entry.value()))
+    }
+
+    /// All of them, in no order.
+    pub fn all(&self) -> Vec<(String, Arc<Campaign>)> {
+        self.0.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One campaign's record.
+#[derive(Debug)]
+pub struct Campaign {
+    json: Box<[u8]>,
+    figures: OnceLock<Option<CampaignFigures>>,
+}
+
+impl Campaign {
+    fn new(json: &[u8]) -> Campaign {
+        Campaign { json: json.into(), figures: OnceLock::new() }
+    }
+
+    pub fn json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// What campaigns are found, sorted and measured by. `None` of a record that can't be read, which is logged.
+    pub fn figures(&self) -> Option<&CampaignFigures> {
+        let read = || {
+            let read = serde_json::from_slice(&self.json);
+            read.inspect_err(|error| tracing::error!(%error, "a campaign's record can't be read")).ok()
+        };
+        self.figures.get_or_init(read).as_ref()
+    }
+}
+
+/// The part of a record that is looked at here.
+#[derive(Debug, Deserialize)]
+pub struct CampaignFigures {
+    pub name: Option<String>,
+    pub platform: Option<String>,
+    pub channel: Option<String>,
+    pub verdict: TopVerdict,
+    #[serde(deserialize_with = "windows")]
+    windows: Vec<(Box<str>, WindowFigures)>,
+}
+
+/// The campaign's one verdict.
+#[derive(Debug, Deserialize)]
+pub struct TopVerdict {
+    pub value: String,
+    #[serde(default, deserialize_with = "number")]
+    pub progress: Option<f64>,
+    #[serde(default, deserialize_with = "number")]
+    pub at_stake: Option<f64>,
+}
+
+impl CampaignFigures {
+    pub fn windows(&self) -> impl Iterator<Item = (&str, &WindowFigures)> {
+        self.windows.iter().map(|(name, figures)| (&**name, figures))
+    }
+
+    pub fn window(&self, name: &str) -> Option<&WindowFigures> {
+        self.windows().find(|(window, _)| *window == name).map(|(_, figures)| figures)
+    }
+}
+
+/// The numeric figures of a window, by the names that they have in the record.
+pub const FIGURES: [&str; 29] = [
+    "spend",
+    "invested",
+    "revenue",
+    "gross_profit",
+    "operating_profit",
+    "cost_coverage",
+    "orders",
+    "new_customers",
+    "acquired_ltv",
+    "acquired_gross_profit_ltv",
+    "acquired_operating_profit_ltv",
+    "acquired_cost_coverage",
+    "value",
+    "roas",
+    "gross_profit_roas",
+    "operating_profit_roas",
+    "roi",
+    "ltv_roas",
+    "ltv_gross_profit_roas",
+    "new_customer_roas",
+    "cac",
+    "cac_loaded",
+    "cost_per_order",
+    "impressions",
+    "clicks",
+    "cost_per_click",
+    "ctr",
+    "cpm",
+    "platform_roas",
+];
+
+/// A window's figures as doubles: to sort and to measure by, not to account with.
+#[derive(Debug)]
+pub struct WindowFigures {
+    pub verdict: Option<String>,
+    /// In the order of [`FIGURES`]; one that is undefined is not a number.
+    values: [f64; FIGURES.len()],
+}
+
+impl WindowFigures {
+    /// A figure by its name; `None` when it is undefined.
+    pub fn get(&self, figure: &str) -> Option<f64> {
+        let position = FIGURES.iter().position(|name| *name == figure)?;
+        Some(self.values[position]).filter(|value| !value.is_nan())
+    }
+}
+
+impl<'de> Deserialize<'de> for WindowFigures {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WindowVisitor;
+        impl<'de> Visitor<'de> for WindowVisitor {
+            type Value = WindowFigures;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the figures of a window")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WindowFigures, A::Error> {
+                let mut figures = WindowFigures { verdict: None, values: [f64::NAN; FIGURES.len()] };
+                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                    if name == "verdict" {
+                        figures.verdict = map.next_value()?;
+                    } else if let Some(position) = FIGURES.iter().position(|figure| *figure == name) {
+                        figures.values[position] = map.next_value::<Number>()?.0.unwrap_or(f64::NAN);
+                    } else {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+                Ok(figures)
+            }
+        }
+        deserializer.deserialize_map(WindowVisitor)
+    }
+}
+
+fn windows<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(Box<str>, WindowFigures)>, D::Error> {
+    struct WindowsVisitor;
+    impl<'de> Visitor<'de> for WindowsVisitor {
+        type Value = Vec<(Box<str>, WindowFigures)>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("windows by name")
+        }
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut windows = Vec::with_capacity(map.size_hint().unwrap_or(0));
+            while let Some(window) = map.next_entry()? {
+                windows.push(window);
+            }
+            Ok(windows)
+        }
+    }
+    deserializer.deserialize_map(WindowsVisitor)
+}
+
+/// A number, or money in a text, or null.
+struct Number(Option<f64>);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NumberVisitor;
+        impl Visitor<'_> for NumberVisitor {
+            type Value = Number;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, a decimal text or null")
+            }
+            fn visit_unit<E>(self) -> Result<Number, E> {
+                Ok(Number(None))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Number, E> {
+                Ok(Number(Some(number)))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Number, E> {
+                Ok(Number(Some(number as f64)))
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Number, E> {
+                text.parse().map(|number| Number(Some(number))).map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Number::deserialize(deserializer).map(|number| number.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = r#"{"scope":"campaign","id":"g:1","name":null,"platform":"google","objective":null,
+        "channel":"search","currency":"JPY","verdict":{"value":"deficit","window":"lifetime","progress":0.5,
+        "at_stake":"-2.5"},"windows":{"7d":{"from":"x","spend":"1999.9","roas":0.8,"cac":null,"orders":3,
+        "verdict":"too_early","undefined":{"cac":"no_new_customers"}},"lifetime":{"spend":"3000","roas":1}}}"#;
+
+    #[test]
+    fn figures_are_read_by_the_names_of_the_record() {
+        let campaigns = Campaigns::default();
+        assert!(campaigns.take("campaign/g:1", Some(RECORD.as_bytes())));
+        let campaign = campaigns.get("g:1").unwrap();
+        let figures = campaign.figures().unwrap();
+        assert_eq!((figures.channel.as_deref(), figures.name.as_deref()), (Some("search"), None));
+        assert_eq!((figures.verdict.progress, figures.verdict.at_stake), (Some(0.5), Some(-2.5)));
+        let week = figures.window("7d").unwrap();
+        assert_eq!((week.get("spend"), week.get("roas"), week.get("orders")), (Some(1999.9), Some(0.8), Some(3.0)));
+        assert_eq!((week.get("cac"), week.get("revenue"), week.get("verdict")), (None, None, None));
+        assert_eq!(week.verdict.as_deref(), Some("too_early"));
+        assert_eq!(figures.windows().map(|(name, _)| name).collect::<Vec<_>>(), ["7d", "lifetime"]);
+    }
+
+    #[test]
+    fn a_tombstone_takes_a_record_away_and_other_scopes_are_left_alone() {
+        let campaigns = Campaigns::default();
+        campaigns.take("campaign/a/b", Some(b"{}"));
+        assert!(!campaigns.take("product/a", Some(b"{}")));
+        assert_eq!(campaigns.len(), 1);
+        assert!(campaigns.get("a/b").unwrap().figures().is_none());
+        campaigns.take("campaign/a/b", None);
+        assert!(campaigns.is_empty());
+    }
+}

@@ -1,0 +1,207 @@
+//! What the parts of one instance tell each other: workers write here how they are, the API and the metrics read it.
+//!
+//! Nothing here decides anything, and nothing here is on the way of the data: a worker beats once a round, and locks
+//! its own state for a moment when that changes.
+
+mod campaigns;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, WindowFigures};
+pub use self::worker::{Answer, Busy, Partition, Phase, Progress, Question, Worker};
+
+/// How long a worker may take for one round before it counts as stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// The state of an instance.
+#[derive(Debug)]
+pub struct Status {
+    started: Instant,
+    /// What the start still waits for; `None` when it is over.
+    start: Mutex<Option<String>>,
+    workers: RwLock<Vec<Arc<Worker>>>,
+    /// Partitions of each stage's internal topic, once they are known.
+    partitions: Mutex<HashMap<&'static str, u32>>,
+    read_back: Mutex<Progress>,
+    /// The records of `roas-updates`, read back.
+    pub campaigns: Campaigns,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Status {
+            started: Instant::now(),
+            start: Mutex::new(Some("starting".to_owned())),
+            workers: RwLock::default(),
+            partitions: Mutex::default(),
+            read_back: Mutex::new(Progress::Restoring { done: 0, total: 0 }),
+            campaigns: Campaigns::default(),
+        }
+    }
+}
+
+impl Status {
+    /// Adds a worker of a stage (`customers`, `campaigns`), with the questions that it is to answer between commits.
+    pub fn add_worker(&self, stage: &'static str) -> (Arc<Worker>, mpsc::Receiver<Question>) {
+        let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = workers.iter().filter(|worker| worker.stage == stage).count();
+        let (worker, questions) = Worker::new(stage, slot, self.started);
+        let worker = Arc::new(worker);
+        workers.push(Arc::clone(&worker));
+        (worker, questions)
+    }
+
+    pub fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says what the start waits for (`kafka: connection refused`).
+    pub fn waits_for(&self, what: impl Into<String>) {
+        *lock(&self.start) = Some(what.into());
+    }
+
+    /// Says that the start is over: all workers are added.
+    pub fn has_started(&self) {
+        *lock(&self.start) = None;
+    }
+
+    /// Says how many partitions the internal topic of a stage has.
+    pub fn set_partitions(&self, stage: &'static str, partitions: u32) {
+        lock(&self.partitions).insert(stage, partitions);
+    }
+
+    pub fn partitions(&self, stage: &str) -> Option<u32> {
+        lock(&self.partitions).get(stage).copied()
+    }
+
+    /// Says how far `roas-updates` was read back.
+    pub fn set_read_back(&self, progress: Progress) {
+        *lock(&self.read_back) = progress;
+    }
+
+    /// The worker of this instance that has a partition, and how far that is restored.
+    pub fn owner(&self, stage: &str, partition: u32) -> Option<(Arc<Worker>, Progress)> {
+        let workers = self.workers();
+        let of_stage = workers.into_iter().filter(|worker| worker.stage == stage);
+        of_stage.into_iter().find_map(|worker| {
+            let progress = worker.partitions().get(&partition).map(|partition| partition.progress)?;
+            Some((worker, progress))
+        })
+    }
+
+    /// Workers that have not gone round for [`STALLED_AFTER`], with the time since.
+    pub fn stalled(&self) -> Vec<(Arc<Worker>, Duration)> {
+        let since = |worker: Arc<Worker>| {
+            let since = worker.since_last_round();
+            (worker, since)
+        };
+        self.workers().into_iter().map(since).filter(|(_, since)| *since >= STALLED_AFTER).collect()
+    }
+
+    /// Why this instance is not ready; nothing when it is.
+    pub fn not_ready(&self) -> Vec<NotReady> {
+        let mut reasons = Vec::new();
+        if let Some(what) = lock(&self.start).clone() {
+            reasons.push(NotReady::new("instance", "starting", what));
+        }
+        for worker in self.workers() {
+            let part = worker.to_string();
+            match worker.phase() {
+                Phase::Starting => reasons.push(NotReady::new(&part, "starting", "has not joined its group yet")),
+                Phase::Waiting(why) => reasons.push(NotReady::new(&part, "waiting", why)),
+                Phase::Running => {}
+            }
+            for (number, partition) in worker.partitions() {
+                if let Progress::Restoring { done, total } = partition.progress {
+                    let detail = format!("partition {number}: {done} of {total} facts");
+                    reasons.push(NotReady::new(&part, "restoring", detail));
+                }
+            }
+        }
+        for (worker, since) in self.stalled() {
+            let detail = format!("has not gone round for {} s", since.as_secs());
+            reasons.push(NotReady::new(&worker.to_string(), "stalled", detail));
+        }
+        if let Progress::Restoring { done, total } = *lock(&self.read_back) {
+            reasons.push(NotReady::new("campaigns", "restoring", format!("{done} of {total} records read back")));
+        }
+        reasons
+    }
+}
+
+/// One thing that keeps an instance from being ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotReady {
+    /// `instance`, `campaigns` (the read-back) or a worker.
+    pub part: String,
+    /// `starting`, `waiting`, `restoring` or `stalled`.
+    pub reason: &'static str,
+    pub detail: String,
+}
+
+impl NotReady {
+    fn new(part: &str, reason: &'static str, detail: impl Into<String>) -> NotReady {
+        NotReady { part: part.to_owned(), reason, detail: detail.into() }
+    }
+}
+
+/// A value is whole whenever it is unlocked, so one that a panic left behind can be used.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_ready_when_everything_has_started_joined_and_been_read() {
+        let status = Status::default();
+        let reasons = |status: &Status| status.not_ready().iter().map(|reason| reason.reason).collect::<Vec<_>>();
+        assert_eq!(reasons(&status), ["starting", "restoring"]);
+
+        status.waits_for("kafka: connection refused");
+        assert_eq!(status.not_ready()[0].detail, "kafka: connection refused");
+
+        let (worker, _questions) = status.add_worker("customers");
+        status.has_started();
+        status.set_read_back(Progress::Current);
+        assert_eq!(reasons(&status), ["starting"]);
+
+        worker.set_phase(Phase::Waiting("kafka: all brokers down".to_owned()));
+        assert_eq!(reasons(&status), ["waiting"]);
+
+        worker.set_phase(Phase::Running);
+        worker.set_progress(3, Progress::Restoring { done: 5, total: 9 });
+        assert_eq!(status.not_ready()[0].part, "customers/0");
+        assert_eq!(status.not_ready()[0].detail, "partition 3: 5 of 9 facts");
+
+        worker.set_progress(3, Progress::Current);
+        assert!(status.not_ready().is_empty());
+
+        worker.beat_at(-31_000);
+        assert_eq!(reasons(&status), ["stalled"]);
+        worker.beat();
+        assert!(status.not_ready().is_empty());
+    }
+
+    #[test]
+    fn a_partition_is_found_at_the_worker_that_has_it() {
+        let status = Status::default();
+        let (first, _questions) = status.add_worker("customers");
+        let (second, _more) = status.add_worker("customers");
+        let (campaigns, _others) = status.add_worker("campaigns");
+        first.set_progress(0, Progress::Current);
+        second.set_progress(1, Progress::Restoring { done: 0, total: 1 });
+        campaigns.set_progress(2, Progress::Current);
+        let slot = |partition| status.owner("customers", partition).map(|(worker, _)| worker.slot);
+        assert_eq!((slot(0), slot(1), slot(2)), (Some(0), Some(1), None));
+        second.revoke(1);
+        assert_eq!(slot(1), None);
+    }
+}

@@ -1,0 +1,170 @@
+//! One worker, as the rest of the process sees it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::lock;
+use crate::engine::Sizes;
+
+/// Questions that may wait for a worker; beyond, they are refused.
+const MAX_QUESTIONS: usize = 256;
+
+/// A worker of a stage. Written by its thread alone.
+#[derive(Debug)]
+pub struct Worker {
+    /// `customers` or `campaigns`.
+    pub stage: &'static str,
+    /// Its number among the workers of the stage in this instance.
+    pub slot: usize,
+    started: Instant,
+    /// Milliseconds after `started`.
+    last_round: AtomicI64,
+    phase: Mutex<Phase>,
+    partitions: Mutex<BTreeMap<u32, Partition>>,
+    questions: mpsc::SyncSender<Question>,
+}
+
+/// Where a worker stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Not in its group yet.
+    Starting,
+    /// Waits for Kafka: why.
+    Waiting(String),
+    /// In its group; what it owns may still be restored.
+    Running,
+}
+
+/// A partition that a worker owns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Partition {
+    pub progress: Progress,
+    /// As of the last commit.
+    pub sizes: Sizes,
+}
+
+/// How far something was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// So many records of so many.
+    Restoring { done: u64, total: u64 },
+    /// All that was there; it follows what comes.
+    Current,
+}
+
+/// The wish for a customer's record.
+#[derive(Debug)]
+pub struct Question {
+    pub customer_id: String,
+    pub partition: u32,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// JSON, as of the last commit.
+    Record(Vec<u8>),
+    /// The partition is here, the customer is not in it.
+    Unknown,
+    /// The partition is no longer here, or not restored yet.
+    NotHere,
+}
+
+/// Too many questions wait already, or the worker has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy;
+
+impl Worker {
+    pub(super) fn new(stage: &'static str, slot: usize, started: Instant) -> (Worker, mpsc::Receiver<Question>) {
+        let (questions, asked) = mpsc::sync_channel(MAX_QUESTIONS);
+        let worker = Worker {
+            stage,
+            slot,
+            started,
+            last_round: AtomicI64::new(millis(started.elapsed())),
+            phase: Mutex::new(Phase::Starting),
+            partitions: Mutex::default(),
+            questions,
+        };
+        (worker, asked)
+    }
+
+    /// Says that the worker has gone round: polled, or read a batch of a restore.
+    pub fn beat(&self) {
+        self.beat_at(millis(self.started.elapsed()));
+    }
+
+    /// As [`Worker::beat`], at so many milliseconds after the instance's start.
+    pub fn beat_at(&self, millis: i64) {
+        self.last_round.store(millis, Ordering::Relaxed);
+    }
+
+    pub fn since_last_round(&self) -> Duration {
+        let since = millis(self.started.elapsed()) - self.last_round.load(Ordering::Relaxed);
+        Duration::from_millis(u64::try_from(since).unwrap_or(0))
+    }
+
+    pub fn phase(&self) -> Phase {
+        lock(&self.phase).clone()
+    }
+
+    pub fn set_phase(&self, phase: Phase) {
+        *lock(&self.phase) = phase;
+    }
+
+    /// What the worker owns now.
+    pub fn partitions(&self) -> BTreeMap<u32, Partition> {
+        lock(&self.partitions).clone()
+    }
+
+    pub fn owns(&self, partition: u32) -> bool {
+        lock(&self.partitions).contains_key(&partition)
+    }
+
+    /// Says how far an owned partition is restored; the first time, that it is owned.
+    pub fn set_progress(&self, partition: u32, progress: Progress) {
+        let fresh = Partition { progress, sizes: Sizes::default() };
+        lock(&self.partitions).entry(partition).or_insert(fresh).progress = progress;
+    }
+
+    /// Says what an owned partition holds.
+    pub fn set_sizes(&self, partition: u32, sizes: Sizes) {
+        if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
+            partition.sizes = sizes;
+        }
+    }
+
+    pub fn revoke(&self, partition: u32) {
+        lock(&self.partitions).remove(&partition);
+    }
+
+    pub fn revoke_all(&self) {
+        lock(&self.partitions).clear();
+    }
+
+    /// Asks for a customer's record, which is at home in `partition`. The answer comes between two commits.
+    ///
+    /// # Errors
+    /// The worker does not keep up with the questions.
+    pub fn ask(&self, customer_id: String, partition: u32) -> Result<oneshot::Receiver<Answer>, Busy> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.try_send(Question { customer_id, partition, reply }).map_err(|_| Busy)?;
+        Ok(answer)
+    }
+}
+
+/// `customers/0`.
+impl fmt::Display for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.stage, self.slot)
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
