@@ -1,0 +1,120 @@
+//! Campaigns' figures, for campaigns whose home partition this instance owns: together the instances show each once.
+//!
+//! An undefined figure has no series. Campaigns over the limit have none either, those of the least spend, and are
+//! counted.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use prometheus::Error;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+use super::family::Family;
+use crate::config::Config;
+use crate::home;
+use crate::status::{Campaign, Status};
+
+/// Metric, figure of a window, help.
+const FIGURES: [(&str, &str, &str); 8] = [
+    ("payback_roas_ratio", "roas", "Attributed revenue / spend."),
+    ("payback_gross_profit_roas_ratio", "gross_profit_roas", "Attributed gross profit / spend."),
+    ("payback_operating_profit_roas_ratio", "operating_profit_roas", "Attributed operating profit / spend."),
+    ("payback_ltv_roas_ratio", "ltv_roas", "Revenue to date of the acquired customers / spend."),
+    ("payback_roi_ratio", "roi", "(Attributed gross profit - invested) / invested."),
+    ("payback_spend", "spend", "Media spend, in the reporting currency."),
+    ("payback_revenue", "revenue", "Attributed revenue, in the reporting currency."),
+    ("payback_cac", "cac", "Spend / new customers, in the reporting currency."),
+];
+
+const SCOPE: &str = "campaign";
+
+pub struct CampaignCollector {
+    status: Arc<Status>,
+    /// `metrics.max_campaigns`.
+    limit: usize,
+    /// The window whose spend decides which campaigns are within the limit.
+    window: String,
+    figures: Vec<(Family, &'static str)>,
+    verdict: Family,
+    not_exported: Family,
+}
+
+impl CampaignCollector {
+    pub fn new(config: &Config, status: Arc<Status>) -> Result<CampaignCollector, Error> {
+        let figures = FIGURES
+            .iter()
+            .map(|(name, figure, help)| Ok((Family::new(name, help, &["scope", "id", "window"])?, *figure)))
+            .collect::<Result<_, Error>>()?;
+        Ok(CampaignCollector {
+            status,
+            limit: config.metrics.max_campaigns as usize,
+            window: config.verdict.window.clone(),
+            figures,
+            verdict: Family::new(
+                "payback_verdict",
+                "1 for the verdict that a campaign has now.",
+                &["scope", "id", "verdict"],
+            )?,
+            not_exported: Family::new(
+                "payback_campaigns_not_exported",
+                "Campaigns of this instance that have no series, by metrics.max_campaigns.",
+                &[],
+            )?,
+        })
+    }
+
+    /// The campaigns that get series, and how many do not.
+    fn exported(&self) -> (Vec<(String, Arc<Campaign>)>, usize) {
+        let mut campaigns = self.at_home();
+        let left_out = campaigns.len().saturating_sub(self.limit);
+        if left_out > 0 {
+            let spend = |campaign: &Campaign| campaign.figures()?.window(&self.window)?.get("spend");
+            let mut by_spend: Vec<_> =
+                campaigns.into_iter().map(|(id, campaign)| (spend(&campaign), id, campaign)).collect();
+            by_spend.sort_by(|(spend, id, _), (other_spend, other_id, _)| {
+                other_spend.partial_cmp(spend).unwrap_or(Ordering::Equal).then_with(|| id.cmp(other_id))
+            });
+            by_spend.truncate(self.limit);
+            campaigns = by_spend.into_iter().map(|(_, id, campaign)| (id, campaign)).collect();
+        }
+        (campaigns, left_out)
+    }
+
+    fn at_home(&self) -> Vec<(String, Arc<Campaign>)> {
+        let Some(partitions) = self.status.partitions("campaigns") else { return Vec::new() };
+        let workers = self.status.workers();
+        let of_stage = workers.iter().filter(|worker| worker.stage == "campaigns");
+        let owned: Vec<u32> = of_stage.flat_map(|worker| worker.partitions().into_keys()).collect();
+        let mut campaigns = self.status.campaigns.all();
+        campaigns.retain(|(id, _)| owned.contains(&home::home(id, partitions)));
+        campaigns
+    }
+}
+
+impl Collector for CampaignCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        let figures = self.figures.iter().map(|(family, _)| &family.desc);
+        figures.chain([&self.verdict.desc, &self.not_exported.desc]).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (campaigns, left_out) = self.exported();
+        let mut figures: Vec<Vec<_>> = self.figures.iter().map(|_| Vec::new()).collect();
+        let mut verdicts = Vec::with_capacity(campaigns.len());
+        for (id, campaign) in &campaigns {
+            let Some(record) = campaign.figures() else { continue };
+            verdicts.push(self.verdict.series(&[SCOPE, id, &record.verdict.value], 1.0));
+            for (window, values) in record.windows() {
+                for ((family, figure), series) in self.figures.iter().zip(&mut figures) {
+                    if let Some(value) = values.get(figure) {
+                        series.push(family.series(&[SCOPE, id, window], value));
+                    }
+                }
+            }
+        }
+        let figures = self.figures.iter().zip(figures).map(|((family, _), series)| family.of(series));
+        let not_exported = self.not_exported.of(vec![self.not_exported.series(&[], left_out as f64)]);
+        figures.chain([self.verdict.of(verdicts), not_exported]).collect()
+    }
+}

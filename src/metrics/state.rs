@@ -1,0 +1,157 @@
+//! What the workers of this instance hold, and how they are.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus::Error;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+use super::family::Family;
+use crate::engine::Sizes;
+use crate::money::SCALE;
+use crate::status::{Progress, Status, Worker};
+
+pub struct StateCollector {
+    status: Arc<Status>,
+    customers: Family,
+    ltv_historic: Family,
+    ltv_gross_profit: Family,
+    refunded_in_excess: Family,
+    state_customers: Family,
+    state_orders: Family,
+    state_campaigns: Family,
+    state_bytes: Family,
+    partitions: Family,
+    last_round: Family,
+    ready: Family,
+}
+
+impl StateCollector {
+    pub fn new(status: Arc<Status>) -> Result<StateCollector, Error> {
+        Ok(StateCollector {
+            status,
+            customers: Family::new(
+                "payback_customers",
+                "Customers, by whether they contribute: net LTV over 0 (unknown: their cost of goods is).",
+                &["contributing"],
+            )?,
+            ltv_historic: Family::new(
+                "payback_ltv_historic",
+                "Sum of the customers' revenue to date, in the reporting currency.",
+                &[],
+            )?,
+            ltv_gross_profit: Family::new(
+                "payback_ltv_gross_profit",
+                "Sum of the customers' revenue less known cost of goods to date, in the reporting currency.",
+                &[],
+            )?,
+            refunded_in_excess: Family::new(
+                "payback_orders_refunded_in_excess",
+                "Orders whose refunds exceed their revenue or cost of goods; the excess is ignored.",
+                &[],
+            )?,
+            state_customers: Family::new("payback_state_customers", "Customers held.", &[])?,
+            state_orders: Family::new("payback_state_orders", "Orders held.", &[])?,
+            state_campaigns: Family::new("payback_state_campaigns", "Campaigns held.", &[])?,
+            state_bytes: Family::new("payback_state_bytes", "Memory of the state, estimated.", &["stage"])?,
+            partitions: Family::new("payback_partitions", "Partitions owned.", &["stage", "state"])?,
+            last_round: Family::new(
+                "payback_worker_last_round_timestamp_seconds",
+                "When a worker last went round, in seconds since 1970.",
+                &["worker"],
+            )?,
+            ready: Family::new("payback_ready", "1 when the instance is ready, else 0.", &[])?,
+        })
+    }
+}
+
+impl Collector for StateCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        [
+            &self.customers,
+            &self.ltv_historic,
+            &self.ltv_gross_profit,
+            &self.refunded_in_excess,
+            &self.state_customers,
+            &self.state_orders,
+            &self.state_campaigns,
+            &self.state_bytes,
+            &self.partitions,
+            &self.last_round,
+            &self.ready,
+        ]
+        .map(|family| &family.desc)
+        .to_vec()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let workers = self.status.workers();
+        let [customers, campaigns] = super::STAGES.map(|stage| Holding::of(stage, &workers));
+        let single = |family: &Family, value: f64| family.of(vec![family.series(&[], value)]);
+        let sizes = &customers.sizes;
+        let contributing = ["true", "false", "unknown"].into_iter().zip(sizes.contributing);
+        let contributing = contributing.map(|(label, count)| self.customers.series(&[label], count as f64));
+        let bytes = [&customers, &campaigns]
+            .map(|holding| self.state_bytes.series(&[holding.stage], holding.sizes.bytes as f64));
+        let partitions = [&customers, &campaigns].into_iter().flat_map(|holding| {
+            [("current", holding.current), ("restoring", holding.restoring)]
+                .map(|(state, count)| self.partitions.series(&[holding.stage, state], count as f64))
+        });
+        let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
+        let ready = if self.status.not_ready().is_empty() { 1.0 } else { 0.0 };
+        vec![
+            self.customers.of(contributing.collect()),
+            single(&self.ltv_historic, sizes.ltv_historic as f64 / SCALE as f64),
+            single(&self.ltv_gross_profit, sizes.ltv_gross_profit as f64 / SCALE as f64),
+            single(&self.refunded_in_excess, sizes.orders_refunded_in_excess as f64),
+            single(&self.state_customers, sizes.customers as f64),
+            single(&self.state_orders, sizes.orders as f64),
+            single(&self.state_campaigns, campaigns.sizes.campaigns as f64),
+            self.state_bytes.of(bytes.to_vec()),
+            self.partitions.of(partitions.collect()),
+            self.last_round.of(rounds.collect()),
+            single(&self.ready, ready),
+        ]
+    }
+}
+
+/// What all workers of a stage hold together.
+struct Holding {
+    stage: &'static str,
+    sizes: Sizes,
+    current: usize,
+    restoring: usize,
+}
+
+impl Holding {
+    fn of(stage: &'static str, workers: &[Arc<Worker>]) -> Holding {
+        let mut holding = Holding { stage, sizes: Sizes::default(), current: 0, restoring: 0 };
+        let of_stage = workers.iter().filter(|worker| worker.stage == stage);
+        for partition in of_stage.flat_map(|worker| worker.partitions().into_values()) {
+            match partition.progress {
+                Progress::Current => holding.current += 1,
+                Progress::Restoring { .. } => holding.restoring += 1,
+            }
+            holding.add(&partition.sizes);
+        }
+        holding
+    }
+
+    fn add(&mut self, sizes: &Sizes) {
+        let sum = &mut self.sizes;
+        sum.customers += sizes.customers;
+        sum.contributing.iter_mut().zip(sizes.contributing).for_each(|(sum, count)| *sum += count);
+        sum.orders += sizes.orders;
+        sum.orders_refunded_in_excess += sizes.orders_refunded_in_excess;
+        sum.campaigns += sizes.campaigns;
+        sum.ltv_historic += sizes.ltv_historic;
+        sum.ltv_gross_profit += sizes.ltv_gross_profit;
+        sum.bytes += sizes.bytes;
+    }
+}
+
+fn last_round(worker: &Worker) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(worker.since_last_round()).as_secs_f64()
+}

@@ -1,0 +1,187 @@
+use std::collections::HashSet;
+
+use super::*;
+use crate::home::home;
+use crate::status::Progress;
+
+const PARTITIONS: u32 = 4;
+
+fn record(id: &str, spend: u32, roas: &str) -> String {
+    format!(
+        r#"{{"id":"{id}","verdict":{{"value":"deficit"}},"windows":{{
+        "24h":{{"spend":"0","revenue":"0","roas":null}},
+        "lifetime":{{"spend":"{spend}","revenue":null,"roas":{roas},"gross_profit_roas":0.4,
+        "operating_profit_roas":0.3,"ltv_roas":1.2,"roi":-0.5,"cac":"12.5"}}}}}}"#
+    )
+}
+
+/// An instance that owns all partitions of the campaigns stage, with one campaign for each spend.
+fn instance(spends: &[u32]) -> Arc<Status> {
+    let status = Arc::new(Status::default());
+    status.set_partitions("campaigns", PARTITIONS);
+    let (worker, _questions) = status.add_worker("campaigns");
+    (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
+    for spend in spends {
+        let id = format!("c{spend}");
+        status.campaigns.take(&format!("campaign/{id}"), Some(record(&id, *spend, "0.8").as_bytes()));
+    }
+    status
+}
+
+fn render(config: &str, status: &Arc<Status>) -> String {
+    let config = Config::read(config, []).unwrap();
+    Metrics::new(&config, status).unwrap().render().unwrap()
+}
+
+fn samples(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' ').unwrap())
+}
+
+fn value<'a>(text: &'a str, series: &str) -> Option<&'a str> {
+    samples(text).find(|(name, _)| *name == series).map(|(_, value)| value)
+}
+
+#[test]
+fn every_metric_that_is_promised_is_there() {
+    let status = instance(&[100]);
+    let metrics = Metrics::new(&Config::default(), &status).unwrap();
+    metrics.set_lag("purchases", 0, 7);
+    let text = metrics.render().unwrap();
+    let promised = [
+        "payback_roas_ratio",
+        "payback_gross_profit_roas_ratio",
+        "payback_operating_profit_roas_ratio",
+        "payback_ltv_roas_ratio",
+        "payback_roi_ratio",
+        "payback_spend",
+        "payback_revenue",
+        "payback_cac",
+        "payback_verdict",
+        "payback_customers",
+        "payback_ltv_historic",
+        "payback_ltv_gross_profit",
+        "payback_events_total",
+        "payback_rejected_total",
+        "payback_forwarded_total",
+        "payback_commit_duration_seconds",
+        "payback_transactions_aborted_total",
+        "payback_event_latency_seconds",
+        "payback_consumer_lag",
+        "payback_state_customers",
+        "payback_state_orders",
+        "payback_state_campaigns",
+        "payback_state_bytes",
+        "payback_restore_seconds",
+        "payback_restored_facts_total",
+        "payback_build_info",
+        "payback_campaigns_not_exported",
+        "payback_worker_last_round_timestamp_seconds",
+        "payback_ready",
+    ];
+    for name in promised {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name} is not in\n{text}");
+    }
+}
+
+#[test]
+fn names_follow_prometheus_practice() {
+    let status = instance(&[100]);
+    let metrics = Metrics::new(&Config::default(), &status).unwrap();
+    metrics.set_lag("purchases", 0, 7);
+    let text = metrics.render().unwrap();
+    let mut families = HashSet::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        assert!(families.insert(name), "{name} is there twice");
+        assert!(name.starts_with("payback_") && name.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{name}");
+        assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
+        assert_eq!(kind == "histogram", name.ends_with("_seconds") && !name.contains("timestamp"), "{name}");
+        for reserved in ["_sum", "_count", "_bucket", "_gauge", "_counter", "_milliseconds", "_ms", "_percent"] {
+            assert!(!name.ends_with(reserved), "{name}");
+        }
+        let help = text.lines().find_map(|line| line.strip_prefix(&format!("# HELP {name} "))).unwrap();
+        assert!(help.ends_with('.') && help.len() > 10, "{name}: {help}");
+    }
+}
+
+#[test]
+fn no_series_is_there_twice() {
+    let text = render("", &instance(&[1, 2, 3]));
+    let mut seen = HashSet::new();
+    samples(&text).for_each(|(series, _)| assert!(seen.insert(series), "{series}"));
+}
+
+#[test]
+fn an_undefined_figure_has_no_series() {
+    let text = render("", &instance(&[100]));
+    let roas = |window| value(&text, &format!(r#"payback_roas_ratio{{scope="campaign",id="c100",window="{window}"}}"#));
+    assert_eq!(roas("lifetime"), Some("0.8"));
+    assert_eq!(roas("24h"), None);
+    assert_eq!(value(&text, r#"payback_spend{scope="campaign",id="c100",window="24h"}"#), Some("0"));
+    assert_eq!(value(&text, r#"payback_cac{scope="campaign",id="c100",window="lifetime"}"#), Some("12.5"));
+    assert_eq!(value(&text, r#"payback_verdict{scope="campaign",id="c100",verdict="deficit"}"#), Some("1"));
+    assert!(!text.contains("NaN"));
+}
+
+#[test]
+fn a_campaign_is_shown_by_the_instance_that_owns_its_home_alone() {
+    let status = instance(&[100]);
+    assert!(render("", &status).contains("c100"));
+    let worker = &status.workers()[0];
+    worker.revoke(home("c100", PARTITIONS));
+    assert!(!render("", &status).contains("c100"));
+    worker.set_progress(home("c100", PARTITIONS), Progress::Restoring { done: 0, total: 1 });
+    assert!(render("", &status).contains("c100"));
+}
+
+#[test]
+fn over_the_limit_the_campaigns_of_the_least_spend_are_counted_only() {
+    let status = instance(&[5, 100, 20, 300]);
+    let text = render("[metrics]\nmax_campaigns = 2", &status);
+    let shown: HashSet<_> = ["c5", "c20", "c100", "c300"].into_iter().filter(|id| text.contains(id)).collect();
+    assert_eq!(shown, HashSet::from(["c100", "c300"]));
+    assert_eq!(value(&text, "payback_campaigns_not_exported"), Some("2"));
+    assert_eq!(value(&render("", &status), "payback_campaigns_not_exported"), Some("0"));
+}
+
+#[test]
+fn what_workers_hold_is_summed_over_their_partitions() {
+    let status = Arc::new(Status::default());
+    for partition in 0..2 {
+        let (worker, _questions) = status.add_worker("customers");
+        worker.set_progress(partition, Progress::Current);
+        let sizes = crate::engine::Sizes {
+            customers: 3,
+            contributing: [1, 0, 2],
+            ltv_historic: 1_500_000,
+            bytes: 10,
+            ..Default::default()
+        };
+        worker.set_sizes(partition, sizes);
+    }
+    let text = render("", &status);
+    assert_eq!(value(&text, "payback_state_customers"), Some("6"));
+    assert_eq!(value(&text, r#"payback_customers{contributing="true"}"#), Some("2"));
+    assert_eq!(value(&text, r#"payback_customers{contributing="unknown"}"#), Some("4"));
+    assert_eq!(value(&text, "payback_ltv_historic"), Some("3"));
+    assert_eq!(value(&text, r#"payback_state_bytes{stage="customers"}"#), Some("20"));
+    assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
+}
+
+#[test]
+fn counters_begin_at_zero_and_lag_goes_with_its_partition() {
+    let metrics = Metrics::new(&Config::default(), &instance(&[])).unwrap();
+    let read = |series: &str| value(&metrics.render().unwrap(), series).map(str::to_owned);
+    let applied = r#"payback_events_total{outcome="applied",type="purchase"}"#;
+    assert_eq!(read(applied).as_deref(), Some("0"));
+    metrics.count_events("purchase", Outcome::Applied, 5);
+    assert_eq!(read(applied).as_deref(), Some("5"));
+    metrics.count_rejected(Reason::InvalidJson, 2);
+    assert_eq!(read(r#"payback_rejected_total{reason="invalid_json"}"#).as_deref(), Some("2"));
+    assert_eq!(read(r#"payback_transactions_aborted_total{stage="campaigns"}"#).as_deref(), Some("0"));
+    let lag = r#"payback_consumer_lag{partition="3",topic="purchases"}"#;
+    metrics.set_lag("purchases", 3, 9);
+    assert_eq!(read(lag).as_deref(), Some("9"));
+    metrics.forget_lag("purchases", 3);
+    assert_eq!(read(lag), None);
+}
