@@ -254,3 +254,139 @@ macro_rules! adds_field_by_field {
     };
 }
 pub(crate) use adds_field_by_field;
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn money_is_read_exactly_and_rounded_half_to_even() {
+        let table = [
+            ("0", Some(0)),
+            ("-0", Some(0)),
+            ("-0.00e5", Some(0)),
+            ("1999.90", Some(1_999_900_000)),
+            ("1.5e3", Some(1_500_000_000)),
+            ("1.5E+3", Some(1_500_000_000)),
+            ("15e-1", Some(1_500_000)),
+            ("0.0000005", Some(0)),
+            ("0.0000015", Some(2)),
+            ("0.0000025", Some(2)),
+            ("0.00000250000000000000000000000000000001", Some(3)),
+            ("0.0000024999999999999999999999999999999", Some(2)),
+            ("5e-7", Some(0)),
+            ("5.0000001e-7", Some(1)),
+            ("9e-8", Some(0)),
+            ("0.1", Some(100_000)),
+            ("0.30000000000000004", Some(300_000)),
+            ("9007199254740.993", None),
+            ("4503599627370.497", Some(4_503_599_627_370_497_000)),
+            ("9000000000000", Some(Micros::MAX.0)),
+            ("9e12", Some(Micros::MAX.0)),
+            ("0.000009e18", Some(Micros::MAX.0)),
+            ("8999999999999.9999999", Some(Micros::MAX.0)),
+            ("9000000000000.0000001", None),
+            ("9000000000000.00000000000000000001", None),
+            ("9000000000000.0000000", Some(Micros::MAX.0)),
+            ("9000000000001", None),
+            ("10000000000000", None),
+            ("99999999999999999999999999", None),
+            ("-1", None),
+            ("-0.0000001", None),
+        ];
+        for (text, micros) in table {
+            assert_eq!(Micros::parse(text), micros.map(Micros), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_number_is_no_money() {
+        let texts = [
+            "", "-", "+1", "+", ".", ".5", "5.", "5.e1", "00", "01", "-01", "1e", "1e+", "1e-", "e5", "1e5.5", " 1",
+            "1 ", "1,000", "1_000", "1'000", "0x10", "1.5.5", "NaN", "Infinity", "$5", "5€", "١", "--1", "1-", "1e5e5",
+            "1e 5",
+        ];
+        for text in texts {
+            assert_eq!(Micros::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn huge_exponents_and_long_numbers_are_answered_at_once() {
+        let zeros = "0".repeat(1 << 20);
+        let nines = "9".repeat(1 << 20);
+        let started = Instant::now();
+        let table = [
+            ("1e999999999".to_owned(), None),
+            ("0e999999999".to_owned(), Some(0)),
+            ("0.00e99999999999999999999999999999".to_owned(), Some(0)),
+            ("1e-999999999".to_owned(), Some(0)),
+            ("1e-99999999999999999999999999999".to_owned(), Some(0)),
+            (format!("0.{zeros}5e{}", (1 << 20) + 1), Some(5_000_000)),
+            (format!("1{zeros}e-{}", 1 << 20), Some(1_000_000)),
+            (format!("0.{nines}"), Some(1_000_000)),
+            (nines, None),
+            (format!("1e{zeros}1"), Some(10_000_000)),
+        ];
+        for (text, micros) in table {
+            assert_eq!(Micros::parse(&text), micros.map(Micros), "{}", &text[..30.min(text.len())]);
+        }
+        assert!(started.elapsed() < Duration::from_secs(2));
+    }
+
+    /// The same by schoolbook: digits x 10^exponent as one fraction of integers.
+    fn model(text: &str) -> Option<Micros> {
+        let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |unsigned| (true, unsigned));
+        let (number, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let digits: u128 = format!("{whole}{fraction}").parse().unwrap();
+        let exponent = exponent.parse::<i32>().unwrap() - fraction.len() as i32;
+        let (numerator, denominator) = if exponent + 6 >= 0 {
+            (digits * 10_u128.pow((exponent + 6) as u32), 1)
+        } else {
+            (digits, 10_u128.pow(-(exponent + 6) as u32))
+        };
+        if (negative && numerator > 0) || numerator > 9 * 10_u128.pow(18) * denominator {
+            return None;
+        }
+        let (quotient, twice) = (numerator / denominator, numerator % denominator * 2);
+        let up = twice > denominator || (twice == denominator && quotient % 2 == 1);
+        Some(Micros(i64::try_from(quotient + u128::from(up)).unwrap()))
+    }
+
+    proptest! {
+        #[test]
+        fn money_is_read_as_by_schoolbook(
+            number in "(0|[1-9][0-9]{0,9})(\\.[0-9]{1,8}|\\.[0-9]{0,6}50{0,2})?",
+            exponent in prop::option::of(-18_i32..=12),
+            negative in prop::bool::weighted(0.1),
+        ) {
+            let exponent = exponent.map_or(String::new(), |exponent| format!("e{exponent}"));
+            let text = format!("{}{number}{exponent}", if negative { "-" } else { "" });
+            prop_assert_eq!(Micros::parse(&text), model(&text), "{}", text);
+        }
+
+        #[test]
+        fn money_is_read_back_as_it_is_written(micros in 0..=Micros::MAX.0) {
+            prop_assert_eq!(Micros::parse(&Micros(micros).to_string()), Some(Micros(micros)));
+        }
+
+        #[test]
+        fn any_text_is_answered(text in ".{0,40}") {
+            if Micros::parse(&text).is_some() {
+                prop_assert!(serde_json::from_str::<serde_json::Number>(&text).is_ok());
+            }
+        }
+
+        #[test]
+        fn divisions_are_rounded_half_to_even(numerator in -1_000_i128..1_000, denominator in 1_i128..50) {
+            let rounded = divide_half_even(numerator, denominator);
+            let off = 2 * (numerator - rounded * denominator).abs();
+            prop_assert!(off < denominator || (off == denominator && rounded % 2 == 0));
+        }
+    }
+}

@@ -210,6 +210,8 @@ impl Zone {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -232,6 +234,110 @@ mod tests {
         assert_eq!(kolkata.date(at).to_string(), "2026-01-01");
         assert_eq!(kolkata.start_of(Date(20_454)).to_string(), "2025-12-31T18:30:00Z");
         assert_eq!(kolkata.month(Millis(at.0 - 6 * Millis::HOUR)), "2025-12");
+    }
+
+    #[test]
+    fn moments_are_read_as_rfc_3339_writes_them() {
+        let table = [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("1970-01-01t00:00:00z", Some(0)),
+            ("1970-01-01T09:00:00+09:00", Some(0)),
+            ("1969-12-31T14:30:00-09:30", Some(0)),
+            ("1970-01-01T00:00:00-00:00", Some(0)),
+            ("1970-01-01T23:59:00+23:59", Some(0)),
+            ("1970-01-01T00:00:00.1Z", Some(100)),
+            ("1970-01-01T00:00:00.0259999999999999999999Z", Some(25)),
+            ("1969-12-31T23:59:59.9999Z", Some(-1)),
+            ("2016-12-31T23:59:60Z", Some(1_483_228_799_000)),
+            ("2016-12-31T23:59:60.7Z", Some(1_483_228_799_700)),
+            ("2026-11-21T10:00:05.25+09:00", Some(1_795_222_805_250)),
+            ("2024-02-29T00:00:00Z", Some(1_709_164_800_000)),
+            ("0000-01-01T00:00:00Z", Some(Millis::MIN.0)),
+            ("9999-12-31T23:59:59.999Z", Some(Millis::MAX.0)),
+            ("0000-01-01T00:00:00+00:01", None),
+            ("9999-12-31T23:59:59-00:01", None),
+        ];
+        for (text, millis) in table {
+            assert_eq!(Millis::parse(text), millis.map(Millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_ways_to_write_a_moment_are_refused() {
+        let texts = [
+            "",
+            "2026",
+            "2026-11-21",
+            "2026-11-21T10:00:00",
+            "2026-11-21T10:00Z",
+            "2026-11-21 10:00:00Z",
+            "2026-11-21T10:00:00 Z",
+            "2026-11-21T10:00:00.Z",
+            "2026-11-21T10:00:00,5Z",
+            "2026-11-21T10:00:00.5",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T10:60:00Z",
+            "2026-11-21T10:00:61Z",
+            "2026-11-21T10:00:00+9:00",
+            "2026-11-21T10:00:00+0900",
+            "2026-11-21T10:00:00+09",
+            "2026-11-21T10:00:00+24:00",
+            "2026-11-21T10:00:00+09:60",
+            "2026-11-21T10:00:00Z ",
+            " 2026-11-21T10:00:00Z",
+            "2026-11-21T10:00:00ZZ",
+            "2026-11-21T10:00:00Z[UTC]",
+            "2026-13-01T00:00:00Z",
+            "2026-00-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "1900-02-29T00:00:00Z",
+            "2026-04-31T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "-001-01-01T00:00:00Z",
+            "+2026-01-01T00:00:00Z",
+            "20261121T100000Z",
+            "2026-W47-6T00:00:00Z",
+            "2026-1-1T00:00:00Z",
+            "2026-11-21T1é:00:00Z",
+            "１２３４-11-21T10:00:00Z",
+            "1795255200000",
+            "2026-11-2é",
+            "é026-11-21T10:00:00Z",
+        ];
+        for text in texts {
+            assert_eq!(Millis::parse(text), None, "{text}");
+        }
+        for text in
+            ["", "2026-11-2", "2026-11-211", "2026/11/21", "2026-11-31", "2026-11-21Z", "21-11-2026", "2026-1a-01"]
+        {
+            assert_eq!(Date::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_date_of_ten_thousand_years_is_read_as_the_calendar_has_it() {
+        let mut date = civil::date(0, 1, 1);
+        for days in Date::from(date).0.. {
+            let text = date.to_string();
+            assert_eq!(Date::parse(&text), Some(Date(days)), "{text}");
+            match date.tomorrow() {
+                Ok(tomorrow) if tomorrow.year() <= 9999 => date = tomorrow,
+                _ => break,
+            }
+        }
+        assert_eq!(date.to_string(), "9999-12-31");
+    }
+
+    proptest! {
+        #[test]
+        fn a_moment_is_read_back_as_it_is_written(millis in Millis::MIN.0..=Millis::MAX.0) {
+            prop_assert_eq!(Millis::parse(&Millis(millis).to_string()), Some(Millis(millis)));
+        }
+
+        #[test]
+        fn any_text_is_answered(text in "[0-9]{0,4}.?[0-9]{0,2}.?[0-9]{0,2}[Tt]?.{0,20}") {
+            let _ = (Millis::parse(&text), Date::parse(&text));
+        }
     }
 
     #[test]

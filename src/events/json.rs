@@ -387,3 +387,6 @@ fn twice<'m>(members: &'m Members<'_>) -> Option<&'m str> {
     names.sort_unstable();
     names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
+
+#[cfg(test)]
+mod tests;
