@@ -27,6 +27,12 @@ pub trait Effects {
     /// A record of the stage's output topic (JSON); `None` is a tombstone.
     fn update(&mut self, key: &str, value: Option<&[u8]>);
 
+    /// Whether updates are of use: a batch looks at records when all is done, by [`Stage::record`], and saves the work
+    /// of writing those in between.
+    fn wants_updates(&self) -> bool {
+        true
+    }
+
     /// Differences for `partition` of the campaigns stage, to be given to [`Stage::absorb`] there.
     fn differences(&mut self, partition: u32, payload: &[u8]);
 }
@@ -117,6 +123,9 @@ pub trait Stage: Send + Sized + 'static {
 
     /// The current record of a customer or campaign, as JSON.
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>>;
+
+    /// Ids that [`Stage::record`] may know, each once, in no order.
+    fn ids(&self) -> impl Iterator<Item = &str>;
 
     fn sizes(&self) -> Sizes;
 }

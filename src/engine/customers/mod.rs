@@ -559,10 +559,12 @@ impl Stage for Customers {
             }
             self.count_contributing(slot);
             self.note_upcoming(slot, as_of);
-            let customer = &self.customers[slot];
-            json.clear();
-            self.figures(customer, as_of).write(&mut json);
-            effects.update(&customer.id, Some(&json));
+            if effects.wants_updates() {
+                let customer = &self.customers[slot];
+                json.clear();
+                self.figures(customer, as_of).write(&mut json);
+                effects.update(&customer.id, Some(&json));
+            }
             self.customers[slot].touched = false;
         }
         self.touched = touched;
@@ -592,6 +594,10 @@ impl Stage for Customers {
         let mut json = Vec::new();
         self.figures(customer, as_of).write(&mut json);
         Some(json)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.customers.iter().map(|(_, customer)| &*customer.id)
     }
 
     fn sizes(&self) -> Sizes {
