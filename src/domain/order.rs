@@ -11,7 +11,7 @@ use crate::money::{Micros, SCALE, Sum, adds_field_by_field};
 use crate::settings::Settings;
 
 /// Sums over orders, or shares of orders. Orders of unknown cost are in the profits with cost 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderSums {
     pub revenue: Sum,
     /// Revenue of the orders whose cost of goods is known or estimated.

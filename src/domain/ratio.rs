@@ -46,6 +46,18 @@ pub fn quotient(numerator: i128, denominator: i128) -> Option<i128> {
     })
 }
 
+/// `numerator x scale / denominator` rounded once, half to even, for an even scale: exact also where the product alone
+/// would be too large. `None` where the denominator is 0 or the result does not fit.
+pub fn scaled_quotient(numerator: i128, scale: i64, denominator: i128) -> Option<i128> {
+    let scale = i128::from(scale);
+    if let Some(product) = numerator.checked_mul(scale) {
+        return quotient(product, denominator);
+    }
+    // Whole x scale is even, so it does not change which neighbour is even.
+    let (whole, rest) = (numerator.checked_div(denominator)?, numerator.checked_rem(denominator)?);
+    whole.checked_mul(scale)?.checked_add(quotient(rest.checked_mul(scale)?, denominator)?)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -59,6 +71,25 @@ mod tests {
             assert_eq!(quotient(n, d), Some(expected), "{n} / {d}");
         }
         assert_eq!(quotient(1, 0), None);
+    }
+
+    #[test]
+    fn a_scaled_quotient_is_rounded_once() {
+        let table = [
+            (5_000_000_000_000, 1_000_000, 120_000_000, Some(41_666_666_667)),
+            (5_000_000_000_000, 1_000, 900_000, Some(5_555_555_556)),
+            (1, 2, 4, Some(0)),
+            (3, 2, 4, Some(2)),
+            (-3, 2, 4, Some(-2)),
+            (7, 1_000, 0, None),
+            (i128::MAX, 1_000_000, 1, None),
+            (i128::MAX, 1_000_000, 1_000_000, Some(i128::MAX)),
+            (i128::MIN, 1_000_000, 1_000_000, Some(i128::MIN)),
+            (-(1 << 126), 1_000, -(1 << 20), Some(1_000 << 106)),
+        ];
+        for (n, scale, d, expected) in table {
+            assert_eq!(scaled_quotient(n, scale, d), expected, "{n} x {scale} / {d}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::money::{Sum, adds_field_by_field};
 use crate::time::Millis;
 
 /// What customers contribute to one campaign in one hour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LedgerSums {
     /// Touchpoints of orders with a share here; while there is one, the campaign has a record.
     pub shares: i64,

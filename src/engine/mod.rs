@@ -8,7 +8,9 @@
 //!   customers stage gathers them between two flushes and hands them over as one payload a destination partition.
 //! - **Updates** (the records of the output topics) are written at a flush, one a touched key.
 
+pub mod campaigns;
 pub mod customers;
+pub mod decimal;
 pub mod ledger;
 pub(crate) mod table;
 

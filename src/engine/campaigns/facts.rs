@@ -1,0 +1,179 @@
+//! The campaigns stage's facts as bytes: key = kind, then the identity with the texts' lengths; value = format version,
+//! then the content.
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Effects, FormatError};
+use crate::events::SpendKind;
+use crate::money::Micros;
+use crate::time::{Date, Millis};
+
+const VERSION: u8 = 1;
+const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a campaign" };
+
+/// A fact's identity: the first byte of its key says which kind follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key<'a> {
+    /// The ledger's bucket of one hour; its value is a `LedgerSums`.
+    Hour { campaign: &'a str, hour: Millis },
+    /// The ledger's bucket of one day, less the hours of it that still have facts of their own.
+    Day { campaign: &'a str, day: Date },
+    /// A cell's current [`ReportFact`].
+    Report { campaign: &'a str, date: Date, kind: SpendKind, breakdown: Option<&'a str> },
+    /// A spend id's current [`AmountFact`].
+    Amount { campaign: &'a str, spend: &'a str },
+}
+
+impl<'a> Key<'a> {
+    fn write(&self, key: &mut Vec<u8>) {
+        match *self {
+            Key::Hour { campaign, hour } => append(key, b'h', &(campaign, hour)),
+            Key::Day { campaign, day } => append(key, b'd', &(campaign, day)),
+            Key::Report { campaign, date, kind, breakdown } => append(key, b'r', &(campaign, date, kind, breakdown)),
+            Key::Amount { campaign, spend } => append(key, b'a', &(campaign, spend)),
+        }
+    }
+
+    /// # Errors
+    /// Bytes that are no key.
+    pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
+        let (kind, identity) = key.split_first().ok_or(MALFORMED)?;
+        match kind {
+            b'h' => whole(identity).map(|(campaign, hour)| Key::Hour { campaign, hour }),
+            b'd' => whole(identity).map(|(campaign, day)| Key::Day { campaign, day }),
+            b'r' => {
+                whole(identity).map(|(campaign, date, kind, breakdown)| Key::Report { campaign, date, kind, breakdown })
+            }
+            b'a' => whole(identity).map(|(campaign, spend)| Key::Amount { campaign, spend }),
+            _ => Err(MALFORMED),
+        }
+    }
+}
+
+/// A whole report: also what no figure is made of yet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportFact<'a> {
+    pub reported_at: Millis,
+    pub amount: Micros,
+    pub digest: u64,
+    pub channel: Option<&'a str>,
+    pub impressions: Option<i64>,
+    pub clicks: Option<i64>,
+    pub reported_conversions: Option<Micros>,
+    pub reported_revenue: Option<Micros>,
+    pub campaign_name: Option<&'a str>,
+    pub platform: Option<&'a str>,
+    pub objective: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AmountFact<'a> {
+    pub occurred_at: Millis,
+    pub amount: Micros,
+    pub digest: u64,
+    pub kind: SpendKind,
+    pub channel: Option<&'a str>,
+}
+
+/// Writes facts, with buffers that are used again and again.
+#[derive(Debug, Default)]
+pub struct Writer {
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl Writer {
+    pub fn put(&mut self, key: &Key<'_>, content: &impl Serialize, effects: &mut impl Effects) {
+        self.key.clear();
+        key.write(&mut self.key);
+        self.value.clear();
+        append(&mut self.value, VERSION, content);
+        effects.fact(&self.key, Some(&self.value));
+    }
+
+    pub fn delete(&mut self, key: &Key<'_>, effects: &mut impl Effects) {
+        self.key.clear();
+        key.write(&mut self.key);
+        effects.fact(&self.key, None);
+    }
+}
+
+/// Reads a fact's value.
+///
+/// # Errors
+/// A newer version, or bytes that are no such fact.
+pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
+    match value.split_first() {
+        Some((&VERSION, content)) => whole(content),
+        Some((&found, _)) => Err(FormatError::Version { found, known: VERSION }),
+        None => Err(MALFORMED),
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, first: u8, content: &impl Serialize) {
+    bytes.push(first);
+    // Writing plain values into memory can't fail.
+    if let Ok(written) = postcard::to_extend(content, std::mem::take(bytes)) {
+        *bytes = written;
+    }
+}
+
+/// A value that takes up all the bytes.
+fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, FormatError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(MALFORMED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::ledger::LedgerSums;
+
+    #[test]
+    fn keys_are_read_as_they_were_written_and_differ() {
+        let (hour, day) = (Millis(-3_600_000), Date(20_000));
+        let keys = [
+            Key::Hour { campaign: "google:1", hour },
+            Key::Hour { campaign: "", hour },
+            Key::Day { campaign: "google:1", day },
+            Key::Report { campaign: "ü", date: day, kind: SpendKind::Fee, breakdown: None },
+            Key::Report { campaign: "ü", date: day, kind: SpendKind::Fee, breakdown: Some("") },
+            Key::Report { campaign: "ü", date: day, kind: SpendKind::Media, breakdown: Some("DE") },
+            Key::Amount { campaign: "a", spend: "bc" },
+            Key::Amount { campaign: "ab", spend: "c" },
+        ];
+        let mut written = std::collections::BTreeSet::new();
+        for key in keys {
+            let mut bytes = Vec::new();
+            key.write(&mut bytes);
+            assert!(bytes[0].is_ascii_lowercase());
+            assert_eq!(Key::read(&bytes), Ok(key));
+            bytes.push(0);
+            assert_eq!(Key::read(&bytes), Err(MALFORMED));
+            assert!(written.insert(bytes));
+        }
+    }
+
+    #[test]
+    fn a_newer_version_is_told_from_damage() {
+        assert_eq!(read::<LedgerSums>(&[2, 0]), Err(FormatError::Version { found: 2, known: 1 }));
+        assert_eq!(read::<LedgerSums>(&[1, 0]), Err(MALFORMED));
+        assert_eq!(read::<LedgerSums>(&[]), Err(MALFORMED));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = Key::read(&key);
+            for kind in *b"hdra" {
+                let _ = Key::read(&[&[kind], key.as_slice()].concat());
+            }
+            let versioned = [&[VERSION], value.as_slice()].concat();
+            let _ = (read::<ReportFact<'_>>(&versioned), read::<AmountFact<'_>>(&versioned), read::<LedgerSums>(&versioned));
+        }
+    }
+}

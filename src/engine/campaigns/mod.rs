@@ -1,0 +1,274 @@
+//! The campaigns stage: spend events and what customers contribute become each campaign's figures, window by window.
+//!
+//! - [`campaign`]: one campaign's totals by hour, day and window. Everything that is booked goes to the lifetime, its day,
+//!   its hour while that is recent, and the windows that hold it: an event costs the same however long the history is.
+//! - [`spend`]: the current version of each spend event. A later version is booked and the former's booking taken back.
+//! - [`calendar`]: which hours and days the windows hold. Windows are summed anew only when they have moved.
+//! - [`folding`]: facts to state, when they are made and when they are restored; and the joining of hour facts into that
+//!   of their day when the day is no longer recent.
+//! - [`figures`], [`record`], [`output`]: totals to records.
+
+mod calendar;
+mod campaign;
+mod facts;
+mod figures;
+mod folding;
+mod naming;
+mod output;
+pub mod record;
+mod spend;
+mod totals;
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use self::calendar::Calendar;
+use self::campaign::Campaign;
+use self::facts::{AmountFact, Key, ReportFact, Writer};
+use self::folding::Unwritten;
+use self::output::{Page, When};
+use self::spend::{Cell, Rank, SpendBook, Spent};
+use super::ledger::{LedgerSums, read_payload};
+use super::table::{Identity, Table};
+use super::{Effects, FormatError, Outcome, Sizes, Stage};
+use crate::events::{AdSpend, AdSpendReport, Event};
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// Days of one campaign whose facts a flush joins at most; a roll joins all. It keeps the first transactions small
+/// after a long rest.
+const DAYS_JOINED_BY_A_FLUSH: usize = 4;
+
+/// One partition's campaigns.
+#[derive(Debug)]
+pub struct Campaigns {
+    settings: Arc<Settings>,
+    campaigns: Table<Campaign>,
+    spend: SpendBook,
+    /// The greatest that was given; none before the first flush or roll.
+    as_of: Option<Millis>,
+    /// Of the hour of `as_of`.
+    calendar: Option<Calendar>,
+    /// Campaigns that changed since the last flush.
+    touched: Vec<u32>,
+    /// Ledger facts that changed since the last flush.
+    unwritten: Vec<(u32, Unwritten)>,
+    /// The campaign with which the roll goes on.
+    rolled: u32,
+    facts: Writer,
+    existing: u64,
+    bytes: usize,
+}
+
+impl Stage for Campaigns {
+    const NAME: &'static str = "campaigns";
+
+    fn new(settings: Arc<Settings>) -> Self {
+        Campaigns {
+            settings,
+            campaigns: Table::default(),
+            spend: SpendBook::default(),
+            as_of: None,
+            calendar: None,
+            touched: Vec::new(),
+            unwritten: Vec::new(),
+            rolled: 0,
+            facts: Writer::default(),
+            existing: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Takes a spend event. Events of customers are not at home here and change nothing.
+    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Outcome {
+        match event {
+            Event::AdSpend(spend) => self.take_amount(spend, effects),
+            Event::AdSpendReport(report) => self.take_report(report, effects),
+            Event::Purchase(_) | Event::Refund(_) | Event::Cancellation(_) | Event::CustomerCost(_) => {
+                Outcome::Superseded
+            }
+        }
+    }
+
+    fn absorb(&mut self, payload: &[u8]) -> Result<(), FormatError> {
+        for difference in read_payload(payload)? {
+            if difference.sums == LedgerSums::default() {
+                continue;
+            }
+            let number = self.number(difference.campaign_id);
+            let day = self.settings.zone.date(difference.hour);
+            let by_hour = self.calendar.as_ref().is_none_or(|calendar| calendar.is_recent(day));
+            let part = std::iter::once((difference.hour, difference.sums));
+            self.campaigns[number].book(day, part, by_hour, self.calendar.as_ref());
+            let bucket = if by_hour { Unwritten::Hour(difference.hour) } else { Unwritten::Day(day) };
+            self.unwritten.push((number, bucket));
+            self.touch(number);
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError> {
+        match Key::read(key)? {
+            Key::Hour { campaign, hour } => {
+                let sums = value.map(facts::read).transpose()?.unwrap_or_default();
+                let number = self.number(campaign);
+                self.fold_hour(number, hour, sums);
+            }
+            Key::Day { campaign, day } => {
+                let sums = value.map(facts::read).transpose()?.unwrap_or_default();
+                let number = self.number(campaign);
+                self.fold_day(number, day, sums);
+            }
+            Key::Report { campaign, date, kind, breakdown } => {
+                let report: Option<ReportFact<'_>> = value.map(facts::read).transpose()?;
+                let cell = report.map(|report| Cell::new(date, &report, &mut self.spend.names));
+                let number = self.number(campaign);
+                let series = self.series(number, kind, breakdown);
+                self.fold_report(number, series, date, cell);
+            }
+            Key::Amount { campaign, spend } => {
+                let event: Option<AmountFact<'_>> = value.map(facts::read).transpose()?;
+                let spent = event.map(|event| Spent::new(&event, &mut self.spend.names));
+                let number = self.number(campaign);
+                let amount = self.amount(number, spend);
+                self.fold_amount(number, amount, spent);
+            }
+        }
+        Ok(())
+    }
+
+    fn restored(&mut self, as_of: Option<Millis>) {
+        if let Some(as_of) = as_of {
+            self.advance(as_of);
+        }
+        self.rolled = 0;
+        for number in 0..self.campaigns.len() {
+            self.campaigns[number].forget();
+            self.name(number);
+            self.count(number);
+        }
+    }
+
+    fn flush(&mut self, as_of: Millis, effects: &mut impl Effects) {
+        let as_of = self.advance(as_of);
+        self.write_ledger_facts(effects);
+        let mut page = Page::new(as_of);
+        let mut touched = std::mem::take(&mut self.touched);
+        for number in touched.drain(..) {
+            self.campaigns[number].touched = false;
+            self.join_days(number, DAYS_JOINED_BY_A_FLUSH, effects);
+            self.prepare(number);
+            self.write_update(number, When::Always, &mut page, effects);
+        }
+        self.touched = touched;
+    }
+
+    /// The roll goes by the state, not by `since`: it looks at every campaign, and writes what differs from what was
+    /// written last.
+    fn roll(&mut self, _since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
+        let as_of = self.advance(as_of);
+        let mut page = Page::new(as_of);
+        let mut budget = budget.max(1);
+        while self.rolled < self.campaigns.len() && budget > 0 {
+            let number = self.rolled;
+            self.rolled += 1;
+            let joined = self.join_days(number, usize::MAX, effects);
+            self.prepare(number);
+            self.write_update(number, When::Different, &mut page, effects);
+            budget = budget.saturating_sub(1 + joined);
+        }
+        let complete = self.rolled >= self.campaigns.len();
+        if complete {
+            self.rolled = 0;
+        }
+        complete
+    }
+
+    fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
+        self.current_record(id, as_of)
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &str> {
+        self.campaigns.iter().map(|(_, campaign)| campaign.id())
+    }
+
+    fn sizes(&self) -> Sizes {
+        let bytes = self.bytes + self.campaigns.bytes() + self.spend.bytes();
+        Sizes { campaigns: self.existing, bytes: bytes as u64, ..Sizes::default() }
+    }
+}
+
+impl Campaigns {
+    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Outcome {
+        let number = self.number(&report.campaign_id);
+        let series = self.series(number, report.kind, report.breakdown.as_deref());
+        let known = self.spend.series[series].cell(report.date).map(Cell::rank);
+        let outcome = compare((report.reported_at, report.amount, report.digest), known);
+        if outcome != Outcome::Applied {
+            return outcome;
+        }
+        let fact = ReportFact {
+            reported_at: report.reported_at,
+            amount: report.amount,
+            digest: report.digest,
+            channel: report.channel.as_deref(),
+            impressions: report.impressions,
+            clicks: report.clicks,
+            reported_conversions: report.reported_conversions,
+            reported_revenue: report.reported_revenue,
+            campaign_name: report.campaign_name.as_deref(),
+            platform: report.platform.as_deref(),
+            objective: report.objective.as_deref(),
+        };
+        let key = Key::Report {
+            campaign: &report.campaign_id,
+            date: report.date,
+            kind: report.kind,
+            breakdown: report.breakdown.as_deref(),
+        };
+        self.facts.put(&key, &fact, effects);
+        let cell = Cell::new(report.date, &fact, &mut self.spend.names);
+        self.fold_report(number, series, report.date, Some(cell));
+        self.touch(number);
+        outcome
+    }
+
+    fn take_amount(&mut self, spend: &AdSpend<'_>, effects: &mut impl Effects) -> Outcome {
+        let number = self.number(&spend.campaign_id);
+        let amount = self.amount(number, &spend.spend_id);
+        let known = self.spend.amounts[amount].current.as_ref().map(Spent::rank);
+        let outcome = compare((spend.occurred_at, spend.amount, spend.digest), known);
+        if outcome != Outcome::Applied {
+            return outcome;
+        }
+        let fact = AmountFact {
+            occurred_at: spend.occurred_at,
+            amount: spend.amount,
+            digest: spend.digest,
+            kind: spend.kind,
+            channel: spend.channel.as_deref(),
+        };
+        self.facts.put(&Key::Amount { campaign: &spend.campaign_id, spend: &spend.spend_id }, &fact, effects);
+        let spent = Spent::new(&fact, &mut self.spend.names);
+        self.fold_amount(number, amount, Some(spent));
+        self.touch(number);
+        outcome
+    }
+
+    fn touch(&mut self, number: u32) {
+        let campaign = &mut self.campaigns[number];
+        if !campaign.touched {
+            campaign.touched = true;
+            self.touched.push(number);
+        }
+    }
+}
+
+/// What becomes of an event, given the current one of its identity.
+fn compare(event: Rank, current: Option<Rank>) -> Outcome {
+    match current.map_or(Ordering::Greater, |current| event.cmp(&current)) {
+        Ordering::Greater => Outcome::Applied,
+        Ordering::Equal => Outcome::Duplicate,
+        Ordering::Less => Outcome::Superseded,
+    }
+}

@@ -1,0 +1,87 @@
+//! What a campaign is called and how far its spend is known: of each, the latest that a current spend event says.
+
+use crate::engine::table::{NONE, Names};
+use crate::time::Millis;
+
+/// The texts that a spend event may give its campaign, as numbers of [`Names`] ([`NONE`] when it does not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Labels {
+    pub channel: u32,
+    pub name: u32,
+    pub platform: u32,
+    pub objective: u32,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Labels { channel: NONE, name: NONE, platform: NONE, objective: NONE }
+    }
+}
+
+impl Labels {
+    fn all(&self) -> [u32; 4] {
+        [self.channel, self.name, self.platform, self.objective]
+    }
+}
+
+/// What one spend event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// `occurred_at`, or `reported_at` of a report.
+    pub at: Millis,
+    pub labels: Labels,
+    /// The moment that its media spend covers.
+    pub through: Option<Millis>,
+}
+
+/// The greatest claims of a campaign.
+#[derive(Clone, Debug, Default)]
+pub struct Naming {
+    /// Channel, name, platform, objective: when each was named, and its number.
+    best: [Option<(Millis, u32)>; 4],
+    through: Option<Millis>,
+    /// An event that made one of the best claims was replaced by a lesser one: all must be looked at again.
+    pub stale: bool,
+}
+
+impl Naming {
+    /// An event's claims take the place of those of its former version.
+    pub fn replace(&mut self, former: Option<Claim>, current: Option<Claim>, names: &Names) {
+        let label = |claim: Option<Claim>, which: usize| {
+            claim.map(|claim| (claim.at, claim.labels.all()[which])).filter(|(_, label)| *label != NONE)
+        };
+        for (which, best) in self.best.iter_mut().enumerate() {
+            let (former, current) = (label(former, which), label(current, which));
+            let rank = |claim: Option<(Millis, u32)>| claim.map(|(at, label)| (at, names.text(label)));
+            if rank(current) >= rank(*best) {
+                *best = current;
+            } else if former == *best {
+                self.stale = true;
+            }
+        }
+        let through = |claim: Option<Claim>| claim.and_then(|claim| claim.through);
+        if through(current) >= self.through {
+            self.through = through(current);
+        } else if through(former) == self.through {
+            self.stale = true;
+        }
+    }
+
+    /// What the current events of a campaign say together.
+    pub fn of(claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
+        let mut naming = Naming::default();
+        claims.for_each(|claim| naming.replace(None, Some(claim), names));
+        naming
+    }
+
+    /// The labels that hold.
+    pub fn labels(&self) -> Labels {
+        let [channel, name, platform, objective] = self.best.map(|best| best.map_or(NONE, |(_, label)| label));
+        Labels { channel, name, platform, objective }
+    }
+
+    /// `spend_through`.
+    pub fn through(&self) -> Option<Millis> {
+        self.through
+    }
+}
