@@ -6,6 +6,7 @@ pub mod engine;
 pub mod events;
 pub mod generate;
 pub mod home;
+pub mod http;
 pub mod metrics;
 pub mod money;
 pub mod settings;

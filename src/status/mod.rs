@@ -84,6 +84,11 @@ impl Status {
         *lock(&self.read_back) = progress;
     }
 
+    /// Whether all campaigns are there that were written so far.
+    pub fn campaigns_are_complete(&self) -> bool {
+        *lock(&self.read_back) == Progress::Current
+    }
+
     /// The worker of this instance that has a partition, and how far that is restored.
     pub fn owner(&self, stage: &str, partition: u32) -> Option<(Arc<Worker>, Progress)> {
         let workers = self.workers();

@@ -1,0 +1,58 @@
+//! `/v1/customers/{id}`: asked of the worker that owns the customer, which answers between two commits.
+
+use std::time::Duration;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use tokio::time;
+
+use super::campaigns::id_in;
+use super::error::ApiError;
+use super::{Api, json_bytes};
+use crate::home;
+use crate::status::{Answer, Phase, Progress};
+
+const STAGE: &str = "customers";
+
+/// How long an answer is waited for: a commit that Kafka holds up may take seconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub async fn one(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
+    let id = id_in(path)?;
+    let Some(partitions) = api.status.partitions(STAGE) else {
+        return Err(ApiError::unavailable("starting", "the partitions of the customers are not known yet"));
+    };
+    let partition = home::home(&id, partitions);
+    let worker = match api.status.owner(STAGE, partition) {
+        Some((worker, Progress::Current)) => worker,
+        Some((_, Progress::Restoring { done, total })) => {
+            let detail = format!("partition {partition} is being restored: {done} of {total} facts");
+            return Err(ApiError::unavailable("restoring", detail));
+        }
+        None => return Err(not_owned(&api, partition)),
+    };
+    let answer = worker.ask(id.clone(), partition);
+    let answer = answer.map_err(|_| ApiError::unavailable("busy", "too many customers are asked for"))?;
+    match time::timeout(PATIENCE, answer).await {
+        Ok(Ok(Answer::Record(record))) => Ok(json_bytes(record)),
+        Ok(Ok(Answer::Unknown)) => Err(ApiError::not_found("not_found", format!("there is no customer {id:?}"))),
+        Ok(Ok(Answer::NotHere) | Err(_)) => {
+            Err(ApiError::unavailable("rebalancing", format!("partition {partition} just moved")))
+        }
+        Err(_) => {
+            let detail = format!("no answer within {} s", PATIENCE.as_secs());
+            Err(ApiError::unavailable("timeout", detail))
+        }
+    }
+}
+
+/// While a worker has yet to join its group, the partition may still come to it.
+fn not_owned(api: &Api, partition: u32) -> ApiError {
+    let workers = api.status.workers();
+    let mut of_stage = workers.iter().filter(|worker| worker.stage == STAGE);
+    if of_stage.any(|worker| worker.phase() != Phase::Running) {
+        return ApiError::unavailable("rebalancing", format!("partition {partition} has no owner here yet"));
+    }
+    ApiError::misdirected(partition)
+}

@@ -1,0 +1,70 @@
+//! `/healthz`: restart me when this fails. `/readyz`: do not ask me for figures until this is good. `/metrics`.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tokio::task;
+
+use super::error::ApiError;
+use super::{Api, json};
+use crate::status::{NotReady, STALLED_AFTER};
+
+#[derive(Serialize)]
+struct Healthy {
+    healthy: bool,
+    workers: Vec<WorkerHealth>,
+}
+
+#[derive(Serialize)]
+struct WorkerHealth {
+    worker: String,
+    seconds_since_round: f64,
+}
+
+/// Fails when a worker has not gone round for 30 s.
+pub async fn healthz(State(api): State<Api>) -> Result<Response, ApiError> {
+    if let Some((worker, since)) = api.status.stalled().into_iter().max_by_key(|(_, since)| *since) {
+        let limit = STALLED_AFTER.as_secs();
+        let detail = format!("worker {worker} has not gone round for {} s; the limit is {limit} s", since.as_secs());
+        return Err(ApiError::unavailable("worker_stalled", detail));
+    }
+    let workers = api.status.workers().into_iter().map(|worker| WorkerHealth {
+        worker: worker.to_string(),
+        seconds_since_round: worker.since_last_round().as_secs_f64(),
+    });
+    Ok(json(&Healthy { healthy: true, workers: workers.collect() }))
+}
+
+#[derive(Serialize)]
+struct Ready {
+    ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<WhyNot>,
+}
+
+#[derive(Serialize)]
+struct WhyNot {
+    reason: &'static str,
+    detail: String,
+    /// Everything that is missing.
+    missing: Vec<NotReady>,
+}
+
+/// Fails, and says why, until all that this instance owns is restored.
+pub async fn readyz(State(api): State<Api>) -> Response {
+    let missing = api.status.not_ready();
+    let Some(first) = missing.first() else { return json(&Ready { ready: true, error: None }) };
+    let error = WhyNot { reason: first.reason, detail: format!("{}: {}", first.part, first.detail), missing };
+    let mut response = json(&Ready { ready: false, error: Some(error) });
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response
+}
+
+/// Prometheus' text format.
+pub async fn metrics(State(api): State<Api>) -> Result<Response, ApiError> {
+    // Thousands of campaigns' records may have to be read for it.
+    let rendered = task::spawn_blocking(move || api.metrics.render()).await;
+    let text = rendered.map_err(|error| ApiError::internal(&error))?.map_err(|error| ApiError::internal(&error))?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response())
+}

@@ -1,0 +1,91 @@
+//! The HTTP API: figures, health and metrics of one instance. It only reads.
+//!
+//! Answers are JSON (`/metrics` is Prometheus' text); so are all errors: `{"error": {"reason", "detail"}}`.
+
+mod campaigns;
+mod customers;
+mod error;
+mod health;
+mod query;
+mod record;
+mod server;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+
+use self::error::ApiError;
+pub use self::server::serve;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::status::Status;
+
+/// What the answers are made of.
+#[derive(Clone, Debug)]
+struct Api {
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    /// Names of the configured windows.
+    windows: Arc<[String]>,
+    /// `verdict.window`: the one that is shown when none is asked for.
+    window: Arc<str>,
+}
+
+/// All endpoints.
+pub fn router(config: &Config, status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
+    let api =
+        Api { status, metrics, windows: config.windows.clone().into(), window: config.verdict.window.as_str().into() };
+    Router::new()
+        .route("/", get(index))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .route("/v1/campaigns", get(campaigns::list))
+        // An id may hold slashes, as they are or as %2F.
+        .route("/v1/campaigns/{*id}", get(campaigns::one))
+        .route("/v1/customers/{*id}", get(customers::one))
+        .fallback(|| async { ApiError::not_found("no_such_path", "GET / lists the paths that there are") })
+        .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        .with_state(api)
+}
+
+#[derive(Serialize)]
+struct Index {
+    name: &'static str,
+    version: &'static str,
+    paths: [(&'static str, &'static str); 6],
+}
+
+async fn index() -> Response {
+    json(&Index {
+        name: "payback",
+        version: env!("CARGO_PKG_VERSION"),
+        paths: [
+            ("/v1/campaigns", "all campaigns; ?window= &sort= &verdict= &channel= &platform= &q= &limit= &offset="),
+            ("/v1/campaigns/{id}", "one campaign's record"),
+            ("/v1/customers/{id}", "one customer's record, of the instance that owns it"),
+            ("/metrics", "for Prometheus"),
+            ("/healthz", "fails when a worker hangs"),
+            ("/readyz", "says what is missing until figures are complete"),
+        ],
+    })
+}
+
+fn json(body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => json_bytes(bytes),
+        Err(error) => ApiError::internal(&error).into_response(),
+    }
+}
+
+/// Figures change from second to second: no cache keeps them.
+fn json_bytes(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response()
+}
+
+#[cfg(test)]
+mod tests;
