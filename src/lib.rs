@@ -7,6 +7,7 @@ pub mod events;
 pub mod generate;
 pub mod home;
 pub mod http;
+pub mod logging;
 pub mod metrics;
 pub mod money;
 pub mod settings;

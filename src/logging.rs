@@ -1,0 +1,50 @@
+//! Log lines: to standard error, as text for people or as JSON for machines.
+
+use std::env;
+use std::io::{self, IsTerminal};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{ConfigError, LogConfig, LogFormat};
+
+/// Begins to log as `[log]` says; `RUST_LOG` goes before its level. A second call changes nothing.
+///
+/// # Errors
+/// Directives in `RUST_LOG` that can't be read.
+pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
+    let filter = filter(config, env::var("RUST_LOG").ok())?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
+    // It fails only where logging has begun already.
+    let _ = match config.format {
+        LogFormat::Text => lines.with_ansi(colours).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+fn filter(config: &LogConfig, rust_log: Option<String>) -> Result<EnvFilter, ConfigError> {
+    let (name, directives) = match rust_log.filter(|directives| !directives.trim().is_empty()) {
+        Some(directives) => ("RUST_LOG", directives),
+        None => ("log.level", config.level.clone()),
+    };
+    EnvFilter::try_new(directives)
+        .map_err(|error| ConfigError::Variable { variable: name.to_owned(), problem: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rust_log_goes_before_the_configured_level() {
+        let config = LogConfig { level: "warn".to_owned(), ..LogConfig::default() };
+        let shown =
+            |rust_log: Option<&str>| filter(&config, rust_log.map(str::to_owned)).map(|filter| filter.to_string());
+        assert_eq!(shown(None).unwrap(), "warn");
+        assert_eq!(shown(Some("")).unwrap(), "warn");
+        assert_eq!(shown(Some("payback=debug")).unwrap(), "payback=debug");
+        let error = shown(Some("payback=loud")).unwrap_err().to_string();
+        assert!(error.starts_with("RUST_LOG: "), "{error}");
+    }
+}
