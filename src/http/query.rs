@@ -1,23 +1,11 @@
 //! The parameters of `/v1/campaigns`, checked. An error names the parameter.
 
+use crate::domain::verdict::Verdict;
 use crate::status::{CampaignFigures, FIGURES};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1_000;
 const MAX_TEXT_BYTES: usize = 256;
-
-/// What `verdict=` may name.
-const VERDICTS: [&str; 9] = [
-    "no_spend",
-    "unknown_cost",
-    "spend_late",
-    "too_little_data",
-    "profitable",
-    "invest_for_ltv",
-    "too_early",
-    "loses_on_margin",
-    "deficit",
-];
 
 /// Which campaigns are asked for, and how they are shown.
 #[derive(Debug)]
@@ -118,8 +106,9 @@ impl Listing {
             "offset" => self.offset = number(name, value, 0, usize::MAX)?,
             "verdict" => {
                 self.verdicts = several(value);
-                if let Some(unknown) = self.verdicts.iter().find(|verdict| !VERDICTS.contains(&verdict.as_str())) {
-                    return Err(format!("verdict: expected some of {}, found {unknown:?}", VERDICTS.join(", ")));
+                let known = Verdict::ALL.map(Verdict::code);
+                if let Some(unknown) = self.verdicts.iter().find(|verdict| !known.contains(&verdict.as_str())) {
+                    return Err(format!("verdict: expected some of {}, found {unknown:?}", known.join(", ")));
                 }
             }
             "channel" => self.channels = several(value),

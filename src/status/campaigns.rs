@@ -236,6 +236,7 @@ fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::campaigns::record::CampaignRecord;
 
     const RECORD: &str = r#"{"scope":"campaign","id":"g:1","name":null,"platform":"google","objective":null,
         "channel":"search","currency":"JPY","verdict":{"value":"deficit","window":"lifetime","progress":0.5,
@@ -266,5 +267,23 @@ mod tests {
         assert!(campaigns.get("a/b").unwrap().figures().is_none());
         campaigns.take("campaign/a/b", None);
         assert!(campaigns.is_empty());
+    }
+
+    /// `docs/events.md` shows a whole record.
+    #[test]
+    fn every_number_of_a_windows_record_is_a_figure() {
+        let docs = include_str!("../../docs/events.md");
+        let json = docs.split("```json").skip(1).map(|part| part.split("```").next().unwrap_or_default());
+        let json = json.into_iter().find(|json| json.contains("\"scope\"")).unwrap();
+        let record: CampaignRecord<'_> = serde_json::from_str(json).unwrap();
+        let window = serde_json::to_value(&record.windows.0[0].1).unwrap();
+        let others = ["from", "to", "verdict", "undefined"];
+        let mut numbers: Vec<_> = window.as_object().unwrap().keys().map(String::as_str).collect();
+        numbers.retain(|name| !others.contains(name));
+        let mut figures = FIGURES.to_vec();
+        figures.sort_unstable();
+        numbers.sort_unstable();
+        assert_eq!(numbers, figures);
+        assert!(Campaign::new(json.as_bytes()).figures().is_some());
     }
 }
