@@ -1,5 +1,5 @@
 //! What the figures depend on: `windows`, `[reporting]`, `[ltv]`, `[costs]`, `[history]`, `[attribution]`, `[verdict]`.
-//! [`settings`] checks them and makes the engine's [`Settings`] of them.
+//! [`settings()`] checks them and makes the engine's [`Settings`] of them.
 
 use std::collections::HashSet;
 
