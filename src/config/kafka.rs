@@ -82,11 +82,8 @@ fn legal_id(id: &str) -> String {
     format!("expected 1 to {MAX_ID_BYTES} letters, digits, dots, underscores and hyphens, found {id:?}")
 }
 
-/// The least `message.max.bytes`: so that any accepted record can be forwarded.
-pub const MIN_MESSAGE_BYTES: u64 = 4 * 1024 * 1024;
-
 /// Properties that are not the user's to set, and why. A name that ends in a dot stands for all that begin so.
-const REFUSED: [(&str, &str); 29] = [
+const REFUSED: [(&str, &str); 33] = [
     ("bootstrap.servers", "set kafka.brokers"),
     ("metadata.broker.list", "set kafka.brokers"),
     ("isolation.level", EXACTLY_ONCE),
@@ -96,6 +93,7 @@ const REFUSED: [(&str, &str); 29] = [
     ("offset.store.", EXACTLY_ONCE),
     ("enable.partition.eof", EXACTLY_ONCE),
     ("transactional.id", EXACTLY_ONCE),
+    ("transaction.timeout.ms", "readers wait so long for a transaction that was left open, so it is fixed"),
     ("enable.idempotence", EXACTLY_ONCE),
     ("acks", EXACTLY_ONCE),
     ("request.required.acks", EXACTLY_ONCE),
@@ -114,6 +112,9 @@ const REFUSED: [(&str, &str); 29] = [
     ("test.mock.num.brokers", MOCK),
     ("test.mock.broker.rtt", MOCK),
     ("topic.blacklist", "the topics are those of [topics]"),
+    ("client.id", "clients are named for what they do"),
+    ("delivery.report.only.error", "reports of what was delivered are not looked at, so it is fixed"),
+    ("message.max.bytes", "it is fixed, so that any accepted record can be forwarded"),
     ("log_level", "set log.level"),
     ("plugin.library.paths", "plug-ins may change what exactly-once processing rests on"),
 ];
@@ -151,10 +152,6 @@ impl Properties {
             }
             if let Err(error) = ClientConfig::new().set(name, value).create_native_config() {
                 return Err(Problem::new(key, librdkafka_says(&error, is_secret(name))));
-            }
-            if name == "message.max.bytes" {
-                let enough = value.parse::<u64>().is_ok_and(|bytes| bytes >= MIN_MESSAGE_BYTES);
-                ensure(enough, &key, || format!("expected at least {MIN_MESSAGE_BYTES}, found {value}"))?;
             }
         }
         Ok(())

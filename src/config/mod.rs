@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Verdict};
-pub use self::kafka::{KafkaConfig, MIN_MESSAGE_BYTES, Properties};
+pub use self::kafka::{KafkaConfig, Properties};
 pub use self::service::{CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
