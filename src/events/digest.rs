@@ -5,31 +5,42 @@
 //! nor settings. It stands in stored facts, so the same content must give the same number in every version: render a new
 //! field only where it is present, after the others.
 
-use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::money::Micros;
 use crate::time::Millis;
 
+const BLOCK: usize = 512;
+
 /// Gathers a rendering in which no two contents are alike: a fixed sequence of parts, each of which tells its own end.
-pub(super) struct Digest(SmallVec<[u8; 768]>);
+///
+/// Parts fill a block until the next would not fit; the hash of a full block is the seed of the next one's. A usual event
+/// is one block, and none needs memory beside it.
+pub(super) struct Digest {
+    block: [u8; BLOCK],
+    filled: usize,
+    seed: u64,
+}
 
 impl Digest {
     /// Of an event of a type, which has a number of its own.
     pub fn of(kind: u8) -> Digest {
-        Digest(SmallVec::from_slice(&[kind]))
+        let mut digest = Digest { block: [0; BLOCK], filled: 0, seed: 0 };
+        digest.part(&[kind]);
+        digest
     }
 
     pub fn text(&mut self, text: &str) -> &mut Digest {
-        // A text is at most 256 bytes long.
-        self.0.extend_from_slice(&(text.len() as u16).to_le_bytes());
-        self.0.extend_from_slice(text.as_bytes());
+        self.part(&(text.len() as u64).to_le_bytes());
+        // A text is at most 256 bytes long, so one piece; the others are for a limit that is raised.
+        for piece in text.as_bytes().chunks(BLOCK) {
+            self.part(piece);
+        }
         self
     }
 
     pub fn integer(&mut self, integer: i64) -> &mut Digest {
-        self.0.extend_from_slice(&integer.to_le_bytes());
-        self
+        self.part(&integer.to_le_bytes())
     }
 
     pub fn money(&mut self, amount: Micros) -> &mut Digest {
@@ -62,11 +73,21 @@ impl Digest {
 
     /// Stands before each part that may be absent and each element of a list, and at its end.
     pub fn present(&mut self, present: bool) -> &mut Digest {
-        self.0.push(u8::from(present));
-        self
+        self.part(&[u8::from(present)])
     }
 
     pub fn finish(&self) -> u64 {
-        xxh3_64(&self.0)
+        xxh3_64_with_seed(&self.block[..self.filled], self.seed)
+    }
+
+    /// Adds a part of at most a block.
+    fn part(&mut self, part: &[u8]) -> &mut Digest {
+        if self.filled + part.len() > BLOCK {
+            self.seed = self.finish();
+            self.filled = 0;
+        }
+        self.block[self.filled..][..part.len()].copy_from_slice(part);
+        self.filled += part.len();
+        self
     }
 }

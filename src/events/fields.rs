@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
     }
 
     fn value(&self, name: &str) -> Value<'a> {
-        self.members.iter().find(|(other, _)| other == name).map_or(Value::Null, |(_, value)| *value)
+        self.members.iter().find(|(other, _)| other.is(name)).map_or(Value::Null, |(_, value)| *value)
     }
 
     /// A field that may be left out.

@@ -89,6 +89,25 @@ fn what_is_json_is_decided_as_serde_json_does() {
 }
 
 #[test]
+fn a_string_ends_at_the_first_byte_that_ends_it() {
+    for length in 0..40 {
+        for plain in ['x', ' ', '!', '#', '[', ']', '\u{7f}', 'é', '\u{80}', '\u{ffff}'] {
+            let plain = plain.to_string().repeat(length);
+            let text = format!(r#"{{"a":"{plain}","b\\":"\\","c":"{plain}\"{plain}"}}"#);
+            let members = read(&text).unwrap();
+            let expected: serde_json::Value = serde_json::from_str(&text).unwrap();
+            for (name, value) in members {
+                let Value::String(value) = value else { panic!("{text}") };
+                assert_eq!(value.decode().as_deref(), expected[&*name.decode().unwrap()].as_str(), "{text}");
+            }
+            for control in ['\0', '\u{1f}', '\n'] {
+                assert!(read(&format!("\"{plain}{control}{plain}\"")).is_err());
+            }
+        }
+    }
+}
+
+#[test]
 fn nesting_is_read_at_any_depth() {
     for depth in [31, 32, 33, 127, 128, 400_000] {
         let nested = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -175,7 +194,7 @@ proptest! {
         if let serde_json::Value::Object(fields) = &value {
             prop_assert_eq!(members.len(), fields.len());
             for (name, read) in &members {
-                match (read, &fields[&**name]) {
+                match (read, &fields[&*name.decode().unwrap()]) {
                     (Value::String(text), serde_json::Value::String(expected)) => {
                         prop_assert_eq!(text.decode().map(Cow::into_owned), Some(expected.clone()));
                     }
