@@ -10,6 +10,7 @@ pub mod http;
 pub mod logging;
 pub mod metrics;
 pub mod money;
+pub mod replay;
 pub mod settings;
 pub mod shop;
 pub mod status;

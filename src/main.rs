@@ -6,8 +6,10 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser;
+use indicatif::{ProgressBar, ProgressStyle};
 use payback::config::{Config, ConfigError};
 use payback::generate::{self, Destination, Producer};
+use payback::replay;
 use payback::shop::Plan;
 
 use cli::{Cli, Command, ConfigFile};
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
 
 fn call(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Replay(options) => replay(options),
         Command::Generate(options) => generate(options),
         Command::CheckConfig(file) => check_config(&file),
         _ => anyhow::bail!("not there yet"),
@@ -39,6 +42,18 @@ fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
 
 fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
     print!("{}", load(file)?.effective());
+    Ok(())
+}
+
+fn replay(options: cli::Replay) -> anyhow::Result<()> {
+    let config = load(&options.config)?;
+    let request =
+        replay::Request { files: options.files, out: options.out, as_of: options.as_of, now: generate::now() };
+    // On a terminal alone.
+    let progress = ProgressBar::new(0).with_style(ProgressStyle::with_template(
+        "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}",
+    )?);
+    println!("{}", replay::replay(&config.settings, &request, &progress)?);
     Ok(())
 }
 

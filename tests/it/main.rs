@@ -5,4 +5,5 @@ mod broker;
 mod cdnow;
 mod harness;
 mod process;
+mod replay;
 mod topics;

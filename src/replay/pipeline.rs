@@ -1,0 +1,198 @@
+//! Both stages in one process: shards of customers and of campaigns, worked on by all cores. Pure: no files, no clock.
+//!
+//! A shard is what a partition is on Kafka, and the engines are the same. An event goes to the shard of its home; the
+//! events of a shard are applied in the order in which they came, so that nothing depends on threads.
+
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::engine::campaigns::Campaigns;
+use crate::engine::customers::Customers;
+use crate::engine::{Effects, FormatError, Outcome, Stage};
+use crate::events::{Event, Home};
+use crate::home::home;
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// The state of all shards.
+#[derive(Debug)]
+pub struct Pipeline {
+    customers: Vec<Customers>,
+    campaigns: Vec<Campaigns>,
+}
+
+/// Events by the shards that they are at home in.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    customers: Vec<Vec<Event<'a>>>,
+    campaigns: Vec<Vec<Event<'a>>>,
+    latest: Option<Millis>,
+}
+
+impl<'a> Batch<'a> {
+    /// For a pipeline of so many shards.
+    pub fn new(shards: usize) -> Batch<'a> {
+        let empty = || (0..shards).map(|_| Vec::new()).collect();
+        Batch { customers: empty(), campaigns: empty(), latest: None }
+    }
+
+    pub fn push(&mut self, event: Event<'a>) {
+        self.latest = self.latest.max(Some(event.moment()));
+        let shards = self.customers.len() as u32;
+        let shard = match event.home() {
+            Home::Customer(id) => &mut self.customers[home(id, shards) as usize],
+            Home::Campaign(id) => &mut self.campaigns[home(id, shards) as usize],
+        };
+        shard.push(event);
+    }
+
+    pub fn len(&self) -> usize {
+        self.customers.iter().chain(&self.campaigns).map(Vec::len).sum()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The latest [`Event::moment`] of its events.
+    pub fn latest(&self) -> Option<Millis> {
+        self.latest
+    }
+}
+
+/// What became of events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    pub applied: u64,
+    pub duplicate: u64,
+    pub superseded: u64,
+}
+
+impl Outcomes {
+    pub fn sum(self) -> u64 {
+        self.applied + self.duplicate + self.superseded
+    }
+
+    fn count(mut self, outcome: Outcome) -> Outcomes {
+        match outcome {
+            Outcome::Applied => self.applied += 1,
+            Outcome::Duplicate => self.duplicate += 1,
+            Outcome::Superseded => self.superseded += 1,
+        }
+        self
+    }
+
+    pub fn plus(self, other: Outcomes) -> Outcomes {
+        Outcomes {
+            applied: self.applied + other.applied,
+            duplicate: self.duplicate + other.duplicate,
+            superseded: self.superseded + other.superseded,
+        }
+    }
+}
+
+impl Pipeline {
+    /// With so many shards (at least one) of each stage. More shards than cores keep all cores busy to the end.
+    pub fn new(settings: &Settings, shards: usize) -> Pipeline {
+        let settings = Arc::new(Settings { campaign_partitions: shards as u32, ..settings.clone() });
+        Pipeline {
+            customers: (0..shards).map(|_| Customers::new(Arc::clone(&settings))).collect(),
+            campaigns: (0..shards).map(|_| Campaigns::new(Arc::clone(&settings))).collect(),
+        }
+    }
+
+    /// Applies the events of these batches, which were made for as many shards as there are here.
+    pub fn apply(&mut self, batches: &[Batch<'_>]) -> Outcomes {
+        let Self { customers, campaigns } = self;
+        let (of_customers, of_campaigns) = rayon::join(
+            || apply_to(customers, batches, |batch| &batch.customers),
+            || apply_to(campaigns, batches, |batch| &batch.campaigns),
+        );
+        of_customers.plus(of_campaigns)
+    }
+
+    /// Brings what customers contribute to their campaigns. `as_of` never goes back.
+    ///
+    /// # Errors
+    /// None: what one stage writes the other reads.
+    pub fn settle(&mut self, as_of: Millis) -> Result<(), FormatError> {
+        let flushed = self.customers.par_iter_mut().map(|shard| {
+            let mut out = Differences::default();
+            shard.flush(as_of, &mut out);
+            out.0
+        });
+        let flushed: Vec<Vec<(u32, Vec<u8>)>> = flushed.collect();
+        self.campaigns.par_iter_mut().enumerate().try_for_each(|(index, shard)| {
+            let payloads = flushed.iter().flatten().filter(|(partition, _)| *partition as usize == index);
+            payloads.map(|(_, payload)| payload).try_for_each(|payload| shard.absorb(payload))?;
+            shard.flush(as_of, &mut Differences::default());
+            Ok(())
+        })
+    }
+
+    /// Gives each customer's record to `take`, sorted by id.
+    ///
+    /// # Errors
+    /// Those of `take`, which end it.
+    pub fn customer_records<E>(&self, as_of: Millis, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        records(&self.customers, as_of, take)
+    }
+
+    /// Gives each campaign's record to `take`, sorted by id.
+    ///
+    /// # Errors
+    /// Those of `take`, which end it.
+    pub fn campaign_records<E>(&self, as_of: Millis, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<u64, E> {
+        records(&self.campaigns, as_of, take)
+    }
+}
+
+fn apply_to<'b, 'a: 'b, S: Stage>(
+    shards: &mut [S],
+    batches: &'b [Batch<'a>],
+    events: impl Fn(&'b Batch<'a>) -> &'b [Vec<Event<'a>>] + Sync,
+) -> Outcomes {
+    let apply = |(index, shard): (usize, &mut S)| {
+        let events = batches.iter().flat_map(|batch| &events(batch)[index]);
+        events.fold(Outcomes::default(), |sum, event| sum.count(shard.apply(event, &mut Differences::default())))
+    };
+    shards.par_iter_mut().enumerate().map(apply).reduce(Outcomes::default, Outcomes::plus)
+}
+
+/// Records that are written at once, by all cores: some megabytes.
+const AT_ONCE: usize = 16_384;
+
+fn records<S: Stage + Sync, E>(
+    shards: &[S],
+    as_of: Millis,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut ids: Vec<(&str, &S)> = shards.iter().flat_map(|shard| shard.ids().map(move |id| (id, shard))).collect();
+    ids.par_sort_unstable_by_key(|(id, _)| *id);
+    let mut count = 0;
+    for some in ids.chunks(AT_ONCE) {
+        let written: Vec<_> = some.par_iter().filter_map(|(id, shard)| shard.record(id, as_of)).collect();
+        count += written.len() as u64;
+        written.iter().try_for_each(|record| take(record))?;
+    }
+    Ok(count)
+}
+
+/// A batch needs no changelog and no updates in between.
+#[derive(Default)]
+struct Differences(Vec<(u32, Vec<u8>)>);
+
+impl Effects for Differences {
+    fn fact(&mut self, _key: &[u8], _value: Option<&[u8]>) {}
+
+    fn update(&mut self, _key: &str, _value: Option<&[u8]>) {}
+
+    fn wants_updates(&self) -> bool {
+        false
+    }
+
+    fn differences(&mut self, partition: u32, payload: &[u8]) {
+        self.0.push((partition, payload.to_vec()));
+    }
+}
