@@ -9,7 +9,10 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use payback::config::{Config, ConfigError};
 use payback::generate::{self, Destination, Producer};
+use payback::kafka::{self, Broker, Clients};
+use payback::logging;
 use payback::replay;
+use payback::run::Service;
 use payback::shop::Plan;
 
 use cli::{Cli, Command, ConfigFile};
@@ -30,7 +33,9 @@ fn main() -> ExitCode {
 fn call(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Replay(options) => replay(options),
+        Command::Run(file) => run(&file),
         Command::Generate(options) => generate(options),
+        Command::Topics(file) => topics(&file),
         Command::CheckConfig(file) => check_config(&file),
         _ => anyhow::bail!("not there yet"),
     }
@@ -54,6 +59,29 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
         "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}",
     )?);
     println!("{}", replay::replay(&config.settings, &request, &progress)?);
+    Ok(())
+}
+
+fn run(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = load(file)?;
+    logging::init(&config.log)?;
+    let service = Service::new(config)?;
+    tracing::info!(address = %service.address()?, "listening");
+    Ok(service.run(Broker::Kafka)?)
+}
+
+fn topics(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = load(file)?;
+    let clients = Clients::new(&config.kafka.bootstrap_servers(), config.kafka.properties.iter());
+    let prepared = kafka::topics::prepare(&config, &clients)?;
+    for topic in &prepared.created {
+        println!("{topic}: created");
+    }
+    for (topic, partitions) in
+        prepared.layout.topics().filter(|(topic, _)| !prepared.created.iter().any(|new| new == topic))
+    {
+        println!("{topic}: fits, {partitions} partitions");
+    }
     Ok(())
 }
 

@@ -53,7 +53,7 @@ impl KafkaConfig {
 
     /// The topic that holds a stage's facts.
     pub fn changelog_topic(&self, stage: &str) -> String {
-        format!("{}-{}-changelog", self.application_id, stage.trim_end_matches('s'))
+        format!("{}-{stage}-changelog", self.application_id)
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {

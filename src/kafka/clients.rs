@@ -1,0 +1,256 @@
+//! The Kafka clients: their settings, those that exactly-once rests on last, so that nothing overrides them.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::DeliveryResult;
+use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, TopicPartitionList};
+
+/// How long the broker keeps a transaction open that its writer left.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes clients for one cluster.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    base: ClientConfig,
+}
+
+impl Clients {
+    /// `properties` are any of librdkafka's; the caller has refused those that exactly-once rests on.
+    pub fn new<'a>(brokers: &str, properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> Clients {
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", brokers);
+        // Reconnecting soon matters more than sparing a broker that is away.
+        base.set("reconnect.backoff.max.ms", "2000");
+        base.set("socket.keepalive.enable", "true");
+        for (key, value) in properties {
+            base.set(key, value);
+        }
+        Clients { base }
+    }
+
+    /// A worker's consumer, a member of `group`.
+    pub fn member(&self, group: &str, client_id: &str) -> ClientConfig {
+        let mut config = self.fetching(client_id);
+        set_unless_given(&mut config, "session.timeout.ms", "8000");
+        set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
+        config
+            .set("group.id", group)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "range")
+            .set("isolation.level", "read_committed")
+            // Where to begin is decided here, from committed offsets; anything else is an error.
+            .set("auto.offset.reset", "error");
+        config
+    }
+
+    /// A transactional producer.
+    pub fn producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        set_unless_given(&mut config, "queue.buffering.max.kbytes", "65536");
+        config
+            .set("client.id", transactional_id)
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // The partitioner of Kafka's Java client, by which homes are computed.
+            .set("partitioner", "murmur2_random")
+            .set("delivery.report.only.error", "true")
+            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string());
+        config
+    }
+
+    /// Reads what is committed, without a group's offsets. librdkafka assigns partitions only to a consumer that names a
+    /// group; this one never joins it.
+    pub fn reader(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.fetching(client_id);
+        config
+            .set("group.id", format!("{client_id}-reader"))
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest");
+        config
+    }
+
+    /// Sees watermarks and offsets of `group` as they are, with transactions that are still open; never joins.
+    pub fn watcher(&self, group: &str, client_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        config
+            .set("client.id", client_id)
+            .set("group.id", group)
+            .set("isolation.level", "read_uncommitted")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
+        config
+    }
+
+    /// For topics and metadata.
+    pub fn admin(&self) -> ClientConfig {
+        self.base.clone()
+    }
+
+    fn fetching(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        // What is fetched ahead is memory: 16 MiB keeps a worker busy.
+        set_unless_given(&mut config, "queued.max.messages.kbytes", "16384");
+        set_unless_given(&mut config, "fetch.max.bytes", "8388608");
+        // The default stalls a full queue for a second.
+        set_unless_given(&mut config, "fetch.queue.backoff.ms", "5");
+        set_unless_given(&mut config, "fetch.error.backoff.ms", "100");
+        set_unless_given(&mut config, "fetch.wait.max.ms", "200");
+        config.set("client.id", client_id).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        config
+    }
+}
+
+/// The largest record that is produced, and the least that internal topics must take.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
+    if config.get(key).is_none() {
+        config.set(key, value);
+    }
+}
+
+/// Whether brokers can be reached; said once each time that it changes.
+#[derive(Debug, Default)]
+pub struct Reachability {
+    away: AtomicBool,
+}
+
+impl Reachability {
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    fn gone(&self, reason: &str) {
+        if !self.away.swap(true, Ordering::Relaxed) {
+            tracing::warn!(reason, "Kafka can't be reached: trying again until it is back");
+        }
+    }
+
+    /// To be called after something succeeded that takes a broker.
+    pub fn back(&self) {
+        if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
+            tracing::info!("Kafka is back");
+        }
+    }
+}
+
+/// Takes the events of one client. Calls come on the thread that polls it.
+pub struct Link {
+    reachability: std::sync::Arc<Reachability>,
+    /// The first delivery that failed since it was last asked for.
+    undelivered: Mutex<Option<KafkaError>>,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    leaving: AtomicBool,
+}
+
+/// What the group decided, to be acted on by the worker right after the poll that brought it.
+pub enum Rebalance {
+    /// These partitions, under this generation. `None` when they were lost before the news arrived.
+    Assigned(Option<(TopicPartitionList, ConsumerGroupMetadata)>),
+    /// All partitions are taken away; when `lost`, they may be another's already.
+    Revoked { lost: bool },
+}
+
+impl Link {
+    pub fn new(reachability: std::sync::Arc<Reachability>) -> Link {
+        Link {
+            reachability,
+            undelivered: Mutex::default(),
+            rebalances: Mutex::default(),
+            leaving: AtomicBool::new(false),
+        }
+    }
+
+    /// The next thing that the group decided.
+    pub fn next_rebalance(&self) -> Option<Rebalance> {
+        lock(&self.rebalances).pop_front()
+    }
+
+    /// From now on partitions are given up as soon as they are revoked: the worker has nothing left to commit.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub fn take_undelivered(&self) -> Option<KafkaError> {
+        lock(&self.undelivered).take()
+    }
+}
+
+/// A lock whose holder panicked still holds plain data.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+impl ClientContext for Link {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            // Connections that fail are reported once, by `error`.
+            _ if matches!(facility, "FAIL" | "ERROR" | "REQTMOUT") => tracing::debug!(facility, "{message}"),
+            // Properties that are for the other kind of client: both get all of `kafka.properties`.
+            _ if facility == "CONFWARN" => tracing::debug!(facility, "{message}"),
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(facility, "{message}")
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SSL,
+            ) => self.reachability.gone(reason),
+            _ => tracing::debug!(%error, reason, "client error"),
+        }
+    }
+}
+
+impl ConsumerContext for Link {
+    /// Only takes note: the worker commits or restores first, and then assigns or unassigns, which is what tells
+    /// librdkafka to go on.
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, error: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        if self.leaving.load(Ordering::Relaxed) {
+            if let Err(error) = consumer.unassign() {
+                tracing::warn!(%error, "partitions could not be given up");
+            }
+            return;
+        }
+        let rebalance = match error {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
+                // In this order: had the membership been lost before the metadata was read, it is known by now.
+                let group = consumer.group_metadata();
+                let lost = consumer.assignment_lost();
+                Rebalance::Assigned(group.filter(|_| !lost).map(|group| (partitions.clone(), group)))
+            }
+            _ => Rebalance::Revoked { lost: consumer.assignment_lost() },
+        };
+        lock(&self.rebalances).push_back(rebalance);
+    }
+}
+
+impl ProducerContext<NoCustomPartitioner> for Link {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            lock(&self.undelivered).get_or_insert_with(|| error.clone());
+        }
+    }
+}

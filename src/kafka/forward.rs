@@ -1,0 +1,75 @@
+//! Records that are dealt with elsewhere than where they were read: what travels with them, and how it is read again.
+
+use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+
+/// Header of a record that holds differences of the customers stage; any other on an internal topic is a forwarded one.
+pub const DIFFERENCES: &str = "payback.differences";
+
+const TOPIC: &str = "payback.topic";
+const PARTITION: &str = "payback.partition";
+const OFFSET: &str = "payback.offset";
+const TIMESTAMP: &str = "payback.timestamp";
+
+/// Where a record was read from a source topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    pub topic: &'a str,
+    pub partition: i32,
+    pub offset: i64,
+    /// Milliseconds since the epoch.
+    pub timestamp: Option<i64>,
+}
+
+impl<'a> Origin<'a> {
+    /// That of a record just read from a source topic.
+    pub fn of(record: &'a BorrowedMessage<'_>) -> Origin<'a> {
+        Origin {
+            topic: record.topic(),
+            partition: record.partition(),
+            offset: record.offset(),
+            timestamp: record.timestamp().to_millis(),
+        }
+    }
+
+    /// That which a forwarded record brought along; `None` when it has none.
+    pub fn of_forwarded(record: &'a BorrowedMessage<'_>) -> Option<Origin<'a>> {
+        let headers = record.headers()?;
+        // Ours come last. The names of the others are never looked at: they may be anything.
+        let first = headers.count().checked_sub(4)?;
+        let topic = text(headers, first, TOPIC)?;
+        let partition = text(headers, first + 1, PARTITION)?.parse().ok()?;
+        let offset = text(headers, first + 2, OFFSET)?.parse().ok()?;
+        let timestamp = text(headers, first + 3, TIMESTAMP)?;
+        let timestamp = if timestamp.is_empty() { None } else { Some(timestamp.parse().ok()?) };
+        Some(Origin { topic, partition, offset, timestamp })
+    }
+
+    /// Adds this to headers, to be read by [`Origin::of_forwarded`].
+    pub fn add_to(&self, headers: OwnedHeaders) -> OwnedHeaders {
+        let timestamp = self.timestamp.map(|at| at.to_string()).unwrap_or_default();
+        let headers = headers.insert(Header { key: TOPIC, value: Some(self.topic) });
+        let headers = headers.insert(Header { key: PARTITION, value: Some(&self.partition.to_string()) });
+        let headers = headers.insert(Header { key: OFFSET, value: Some(&self.offset.to_string()) });
+        headers.insert(Header { key: TIMESTAMP, value: Some(&timestamp) })
+    }
+}
+
+/// Whether a record of an internal topic holds differences.
+pub fn holds_differences(record: &BorrowedMessage<'_>) -> bool {
+    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, DIFFERENCES).is_some())
+}
+
+/// The headers of a record of differences.
+pub fn differences_headers() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: DIFFERENCES, value: Some("1") })
+}
+
+/// The headers of `record`, as they are, to add some to.
+pub fn headers_of(record: &BorrowedMessage<'_>) -> OwnedHeaders {
+    record.headers().map_or_else(|| OwnedHeaders::new_with_capacity(8), BorrowedHeaders::detach)
+}
+
+fn text<'a>(headers: &'a BorrowedHeaders, index: usize, name: &str) -> Option<&'a str> {
+    let header = headers.try_get(index)?;
+    if header.key == name { std::str::from_utf8(header.value?).ok() } else { None }
+}

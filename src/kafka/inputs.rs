@@ -1,0 +1,99 @@
+//! The topics that a worker reads, and how far it has read each partition of them.
+
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+/// A topic that a stage reads.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub topic: String,
+    pub partitions: u32,
+}
+
+/// The next record of each assigned partition, by topic. The internal topic is the last.
+pub struct Inputs {
+    topics: Vec<Input>,
+    positions: Vec<Vec<Option<i64>>>,
+}
+
+impl Inputs {
+    /// Of these sources and this internal topic; nothing is assigned yet.
+    pub fn new(sources: Vec<Input>, internal: Input) -> Inputs {
+        let mut topics = sources;
+        topics.push(internal);
+        let positions = vec![Vec::new(); topics.len()];
+        Inputs { topics, positions }
+    }
+
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        self.topics.iter().map(|input| input.topic.as_str())
+    }
+
+    /// Which of the topics this is.
+    pub fn index_of(&self, topic: &str) -> Option<usize> {
+        self.topics.iter().position(|input| input.topic == topic)
+    }
+
+    pub fn is_internal(&self, index: usize) -> bool {
+        index + 1 == self.topics.len()
+    }
+
+    pub fn internal(&self) -> &Input {
+        // There is always one: `new` puts it there.
+        &self.topics[self.topics.len() - 1]
+    }
+
+    pub fn clear(&mut self) {
+        self.positions.iter_mut().for_each(Vec::clear);
+    }
+
+    pub fn set(&mut self, index: usize, partition: i32, next: i64) {
+        let Ok(partition) = usize::try_from(partition) else { return };
+        let positions = &mut self.positions[index];
+        if positions.len() <= partition {
+            positions.resize(partition + 1, None);
+        }
+        positions[partition] = Some(next);
+    }
+
+    /// Sets all positions to those of a list, and no others.
+    pub fn set_all(&mut self, list: &TopicPartitionList) {
+        self.clear();
+        for element in list.elements() {
+            if let (Some(index), Offset::Offset(next)) = (self.index_of(element.topic()), element.offset()) {
+                self.set(index, element.partition(), next);
+            }
+        }
+    }
+
+    pub fn internal_position(&self, partition: u32) -> Option<i64> {
+        self.positions.last().and_then(|positions| positions.get(partition as usize).copied().flatten())
+    }
+
+    /// Next records of this partition of the sources that have as many partitions as the internal topic: these are
+    /// always assigned together.
+    pub fn co_assigned(&self, partition: u32) -> impl Iterator<Item = (&str, i64)> {
+        let internal = self.internal().partitions;
+        self.topics.iter().zip(&self.positions).rev().skip(1).filter_map(move |(input, positions)| {
+            let next = positions.get(partition as usize).copied().flatten()?;
+            (input.partitions == internal).then_some((input.topic.as_str(), next))
+        })
+    }
+
+    /// All positions, as offsets to commit or to assign; `metadata` goes with each.
+    pub fn offsets(&self, metadata: Option<&str>) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(self.positions.iter().map(Vec::len).sum());
+        for (input, positions) in self.topics.iter().zip(&self.positions) {
+            for (partition, next) in (0..).zip(positions) {
+                if let Some(next) = *next {
+                    let mut element = list.add_partition(&input.topic, partition);
+                    element.set_offset(Offset::Offset(next))?;
+                    if let Some(metadata) = metadata {
+                        element.set_metadata(metadata);
+                    }
+                }
+            }
+        }
+        Ok(list)
+    }
+}

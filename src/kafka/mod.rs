@@ -1,0 +1,33 @@
+//! Everything that is Kafka: workers, their transactions, restores, topics. See [`run`].
+//!
+//! - [`Worker`](worker::Worker) is one thread of a stage. [`Pipeline`](pipeline::Pipeline) is the way of a record through
+//!   it, [`Transactions`](transaction::Transactions) what makes it exactly once.
+//! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
+//! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
+
+mod clients;
+mod crash;
+mod dead_letter;
+mod error;
+mod forward;
+mod inputs;
+mod instance;
+mod names;
+mod outbox;
+mod partition;
+mod pipeline;
+mod progress;
+mod read_back;
+mod report;
+mod restore;
+mod resume;
+mod service;
+mod tally;
+pub mod topics;
+mod transaction;
+mod watch;
+mod worker;
+
+pub use self::clients::Clients;
+pub use self::error::WorkerError;
+pub use self::service::{Broker, RunError, run};

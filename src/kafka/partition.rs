@@ -1,0 +1,128 @@
+//! One partition of a stage, as its worker holds it.
+
+use std::sync::Arc;
+
+use super::error::WorkerError;
+use super::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
+use crate::engine::{FormatError, Stage};
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// The state of a partition, with where it stands in its inputs and in its changelog.
+pub struct Partition<S> {
+    pub stage: S,
+    pub progress: Progress,
+    /// Whether the changelog holds the settings that the facts were written under.
+    pub has_settings: bool,
+    /// The next record of the changelog that a restore reads; `None`: from the beginning.
+    pub changelog_position: Option<i64>,
+    /// Whether this transaction changed something here.
+    pub touched: bool,
+    /// When the hour roll that is under way began.
+    pub roll_began: Option<Millis>,
+}
+
+impl<S: Stage> Partition<S> {
+    /// With nothing restored yet.
+    pub fn new(settings: Arc<Settings>) -> Partition<S> {
+        Partition {
+            stage: S::new(settings),
+            progress: Progress::default(),
+            has_settings: false,
+            changelog_position: None,
+            touched: false,
+            roll_began: None,
+        }
+    }
+
+    /// Whether the changelog held anything about this partition.
+    pub fn has_state(&self) -> bool {
+        self.progress.internal_offset.is_some()
+    }
+
+    /// Folds one record of the changelog in.
+    pub fn restore(
+        &mut self,
+        key: &[u8],
+        value: Option<&[u8]>,
+        meaning: &Meaning,
+        at: impl Fn() -> (String, i32, i64),
+    ) -> Result<(), WorkerError> {
+        let format = |cause| {
+            let (topic, partition, offset) = at();
+            WorkerError::Format { topic, partition, offset, cause }
+        };
+        match (key, value) {
+            (PROGRESS_KEY, Some(value)) => self.progress = Progress::read(value).map_err(format)?,
+            (SETTINGS_KEY, Some(value)) => {
+                let (topic, partition, offset) = at();
+                meaning.check(value).map_err(WorkerError::meaning(&topic, partition, offset))?;
+                self.has_settings = true;
+            }
+            _ if key.first().is_some_and(u8::is_ascii_lowercase) => self.stage.restore(key, value).map_err(format)?,
+            // A newer version's: what it means is not known here, so that going on could be wrong.
+            _ => return Err(format(FormatError::Malformed { what: "fact: its key is not known" })),
+        }
+        Ok(())
+    }
+
+    /// Ends a restore.
+    pub fn restored(&mut self) {
+        self.stage.restored(self.has_state().then_some(self.progress.as_of));
+        self.touched = false;
+        self.roll_began = None;
+    }
+
+    /// The moment for figures that are written now: the clock's, but never before one that was written.
+    pub fn moment(&self, now: Millis) -> Millis {
+        now.max(self.progress.as_of)
+    }
+}
+
+/// The partitions of a worker, by their number.
+pub struct Partitions<S>(Vec<Option<Partition<S>>>);
+
+impl<S: Stage> Default for Partitions<S> {
+    fn default() -> Self {
+        Partitions(Vec::new())
+    }
+}
+
+impl<S: Stage> Partitions<S> {
+    #[inline]
+    pub fn get_mut(&mut self, partition: u32) -> Option<&mut Partition<S>> {
+        self.0.get_mut(partition as usize)?.as_mut()
+    }
+
+    pub fn get(&self, partition: u32) -> Option<&Partition<S>> {
+        self.0.get(partition as usize)?.as_ref()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Partition<S>)> {
+        (0..).zip(&self.0).filter_map(|(number, partition)| Some((number, partition.as_ref()?)))
+    }
+
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Partition<S>)> {
+        (0..).zip(&mut self.0).filter_map(|(number, partition)| Some((number, partition.as_mut()?)))
+    }
+
+    /// Keeps those of these numbers, drops the others, and makes new ones where there was none.
+    pub fn retain_and_add(&mut self, numbers: &[u32], settings: &Arc<Settings>) {
+        for (number, slot) in (0..).zip(&mut self.0) {
+            if !numbers.contains(&number) {
+                *slot = None;
+            }
+        }
+        for &number in numbers {
+            let index = number as usize;
+            if self.0.len() <= index {
+                self.0.resize_with(index + 1, || None);
+            }
+            self.0[index].get_or_insert_with(|| Partition::new(Arc::clone(settings)));
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}

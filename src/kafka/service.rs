@@ -1,0 +1,293 @@
+//! The service: prepares the topics, starts the workers, and ends with the first of them that ends.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::clients::{Clients, Link, Reachability};
+use super::error::WorkerError;
+use super::inputs::{Input, Inputs};
+use super::instance::Instance;
+use super::names::{self, StageKind};
+use super::outbox::Outputs;
+use super::pipeline::{Parts, Pipeline};
+use super::read_back::ReadBack;
+use super::report::Report;
+use super::topics::{self, Layout, TopicsError};
+use super::transaction::Transactions;
+use super::watch::Watcher;
+use super::worker::{State, Worker};
+use crate::config::Config;
+use crate::engine::Stage;
+use crate::engine::campaigns::Campaigns;
+use crate::engine::customers::Customers;
+use crate::metrics::Metrics;
+use crate::status::Status;
+
+/// How long threads have to end once they are told to.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
+
+/// What kind of broker it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broker {
+    Kafka,
+    /// librdkafka's mock cluster: it can't create topics, and forgets the offsets of transactions. Fit for a demo.
+    Mock,
+}
+
+/// Why the service ended.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+    #[error("{worker}: {cause}")]
+    Worker { worker: String, cause: Box<WorkerError> },
+    #[error("{worker} ended unexpectedly")]
+    Ended { worker: String },
+    #[error("a thread can't be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Runs both stages until `stop` is set, then commits and leaves within 5 s. Blocks; not to be called from async code.
+///
+/// # Errors
+/// The first thing that a part could not go on from. All parts have ended then.
+pub fn run(
+    config: &Config,
+    broker: Broker,
+    metrics: &Arc<Metrics>,
+    status: &Arc<Status>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), RunError> {
+    let clients = Clients::new(&config.kafka.bootstrap_servers(), config.kafka.properties.iter());
+    let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
+    let service = Service {
+        instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
+        reachability: Arc::default(),
+        config,
+        broker,
+        clients,
+        layout,
+        metrics,
+        status,
+        stop,
+    };
+    tracing::info!(instance = service.instance.id(), "starting");
+    service.run()
+}
+
+/// Makes sure of the topics, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
+fn prepare(
+    config: &Config,
+    broker: Broker,
+    clients: &Clients,
+    status: &Status,
+    stop: &AtomicBool,
+) -> Result<Option<Layout>, TopicsError> {
+    let mut said = false;
+    while !stop.load(Ordering::Relaxed) {
+        let layout = match broker {
+            Broker::Kafka => topics::prepare(config, clients).map(|prepared| {
+                if !prepared.created.is_empty() {
+                    tracing::info!(topics = prepared.created.join(", "), "topics created");
+                }
+                prepared.layout
+            }),
+            Broker::Mock => topics::layout(config, clients),
+        };
+        match layout {
+            Err(TopicsError::Unreachable(error)) => {
+                let brokers = config.kafka.bootstrap_servers();
+                status.waits_for(format!("kafka: {brokers}: {error}"));
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(brokers, %error, "Kafka does not answer: trying again until it does");
+                }
+                thread::sleep(Duration::from_millis(200));
+            }
+            outcome => return outcome.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// Everything that the threads are started from.
+struct Service<'a> {
+    config: &'a Config,
+    broker: Broker,
+    clients: Clients,
+    layout: Layout,
+    instance: Instance,
+    reachability: Arc<Reachability>,
+    metrics: &'a Arc<Metrics>,
+    status: &'a Arc<Status>,
+    stop: &'a Arc<AtomicBool>,
+}
+
+/// A thread of the service has ended: its name, and how.
+type End = (String, Result<(), WorkerError>);
+
+impl Service<'_> {
+    fn run(&self) -> Result<(), RunError> {
+        let (ended, ends) = mpsc::channel();
+        let started = self.start(ended);
+        if started.is_err() {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+        let threads = started.as_ref().copied().unwrap_or(0);
+        let mut running = threads;
+        let mut outcome = started.map(drop);
+        let mut stopping: Option<Instant> = None;
+        while running > 0 {
+            match ends.recv_timeout(Duration::from_millis(20)) {
+                Ok((worker, end)) => {
+                    running -= 1;
+                    let was_told = self.stop.load(Ordering::Relaxed);
+                    let end = match end {
+                        Err(cause) => Err(RunError::Worker { worker, cause: Box::new(cause) }),
+                        Ok(()) if !was_told => Err(RunError::Ended { worker }),
+                        Ok(()) => Ok(()),
+                    };
+                    // The first failure is the cause; what comes after it is its consequence.
+                    outcome = outcome.and(end);
+                    self.stop.store(true, Ordering::Relaxed);
+                }
+                // Every thread tells its end, and each is waited for.
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                let since = *stopping.get_or_insert_with(Instant::now);
+                if since.elapsed() > STOP_WITHIN {
+                    tracing::warn!(
+                        threads = running,
+                        "threads did not end in time: what they did not commit is aborted"
+                    );
+                    break;
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Starts all threads, and says how many.
+    fn start(&self, ended: Sender<End>) -> Result<usize, RunError> {
+        for stage in [StageKind::Customers, StageKind::Campaigns] {
+            self.status.set_partitions(stage.name(), self.homes(stage));
+        }
+        let mut threads = 0;
+        for slot in 0..self.config.workers.customers as usize {
+            self.start_worker::<Customers>(slot, &ended)?;
+            threads += 1;
+        }
+        for slot in 0..self.config.workers.campaigns as usize {
+            self.start_worker::<Campaigns>(slot, &ended)?;
+            threads += 1;
+        }
+        let topic = &self.config.topics.roas_updates;
+        let read_back = ReadBack::new(
+            &self.clients,
+            topic,
+            self.layout.partitions(topic),
+            &self.reachability,
+            Arc::clone(self.status),
+            Arc::clone(self.stop),
+        )
+        .map_err(|cause| RunError::Worker { worker: "read-back".to_owned(), cause: Box::new(cause) })?;
+        spawn("read-back".to_owned(), &ended, move || read_back.run())?;
+        self.status.has_started();
+        Ok(threads + 1)
+    }
+
+    fn start_worker<S: Stage>(&self, slot: usize, ended: &Sender<End>) -> Result<(), RunError> {
+        let name = format!("{}/{slot}", S::NAME);
+        let worker = self
+            .worker::<S>(slot)
+            .map_err(|cause| RunError::Worker { worker: name.clone(), cause: Box::new(cause) })?;
+        spawn(name, ended, move || worker.run())
+    }
+
+    fn worker<S: Stage>(&self, slot: usize) -> Result<Worker<S>, WorkerError> {
+        let kind = StageKind::of::<S>();
+        let config = self.config;
+        let group_id = names::group(&config.kafka.application_id, kind);
+        let transactional_id = names::transactional_id(&config.kafka.application_id, kind, self.instance.id(), slot);
+        let consumer = self
+            .clients
+            .member(&group_id, &transactional_id)
+            .create_with_context(Link::new(Arc::clone(&self.reachability)))
+            .map_err(WorkerError::kafka("the consumer"))?;
+        let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
+            .map_err(WorkerError::kafka("the watching client"))?;
+        let producer = self.clients.producer(&transactional_id);
+        let transactions =
+            Transactions::new(producer, Arc::clone(&self.reachability)).map_err(WorkerError::kafka("the producer"))?;
+        let (status, questions) = self.status.add_worker(S::NAME);
+        let pipeline = Pipeline::new(self.parts(kind, transactions, transactional_id));
+        Ok(Worker {
+            clients: self.clients.clone(),
+            group_id,
+            consumer,
+            watcher,
+            pipeline,
+            reachability: Arc::clone(&self.reachability),
+            status,
+            questions,
+            report: Report::new(Arc::clone(self.metrics), S::NAME),
+            commit_interval: config.commit.interval(),
+            offsets_are_kept: self.broker == Broker::Kafka,
+            stop: Arc::clone(self.stop),
+            state: State::default(),
+        })
+    }
+
+    fn parts(&self, kind: StageKind, transactions: Transactions, transactional_id: String) -> Parts {
+        let (kafka, topics) = (&self.config.kafka, &self.config.topics);
+        let (sources, updates) = match kind {
+            StageKind::Customers => (&topics.purchases, &topics.ltv_updates),
+            StageKind::Campaigns => (&topics.ad_spend, &topics.roas_updates),
+        };
+        let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
+        let [customers, campaigns] = [StageKind::Customers, StageKind::Campaigns].map(|stage| self.homes(stage));
+        let mut settings = self.config.settings.clone();
+        settings.campaign_partitions = campaigns;
+        Parts {
+            kind,
+            settings: Arc::new(settings),
+            homes: [customers, campaigns],
+            inputs: Inputs::new(sources.iter().cloned().map(input).collect(), input(kafka.internal_topic(kind.name()))),
+            outputs: Outputs {
+                changelog: kafka.changelog_topic(kind.name()),
+                updates: updates.clone(),
+                dead_letters: topics.dead_letters.clone(),
+                customer_events: kafka.internal_topic(StageKind::Customers.name()),
+                campaign_events: kafka.internal_topic(StageKind::Campaigns.name()),
+            },
+            transactions,
+            transactional_id,
+        }
+    }
+
+    /// Partitions of a stage's internal topic.
+    fn homes(&self, stage: StageKind) -> u32 {
+        self.layout.partitions(&self.config.kafka.internal_topic(stage.name()))
+    }
+}
+
+/// Starts a thread that tells when it has ended, however it does.
+fn spawn(
+    name: String,
+    ended: &Sender<End>,
+    work: impl FnOnce() -> Result<(), WorkerError> + Send + 'static,
+) -> Result<(), RunError> {
+    let ended = ended.clone();
+    let worker = name.clone();
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WorkerError::Panicked));
+        // Nobody listens any more when the service has ended without this thread.
+        let _ = ended.send((worker, outcome));
+    });
+    thread.map(drop).map_err(RunError::Thread)
+}

@@ -1,0 +1,340 @@
+//! The topics: created when they are missing, and checked when they are there, for a topic that does not fit would lose
+//! state or records sooner or later.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::clients::{Clients, MAX_MESSAGE_BYTES};
+use super::names::StageKind;
+use crate::config::Config;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long a topic may take from its creation to its first leader.
+const CREATED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How many partitions the topics have that records are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    partitions: BTreeMap<String, u32>,
+}
+
+impl Layout {
+    /// Of a topic that was found; 0 of any other.
+    pub fn partitions(&self, topic: &str) -> u32 {
+        self.partitions.get(topic).copied().unwrap_or(0)
+    }
+
+    /// All topics by name, with their partitions.
+    pub fn topics(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.partitions.iter().map(|(topic, partitions)| (topic.as_str(), *partitions))
+    }
+}
+
+/// What [`prepare`] found and did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    pub created: Vec<String>,
+    pub layout: Layout,
+}
+
+/// Why the topics can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum TopicsError {
+    /// Trying again may help.
+    #[error("Kafka does not answer: {0}")]
+    Unreachable(KafkaError),
+    #[error("{}", missing(topics))]
+    Missing { topics: Vec<String> },
+    #[error("topic {topic} can't be created: {cause}")]
+    Refused { topic: String, cause: RDKafkaErrorCode },
+    #[error("topic {topic} has no leader for all of its partitions after {} s", CREATED_WITHIN.as_secs())]
+    NoLeader { topic: String },
+    #[error("{}", misfits(.0))]
+    Misfits(Vec<Misfit>),
+    #[error("the topics can't be looked at: {0}")]
+    Client(String),
+}
+
+/// A topic that exists and does not fit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    pub topic: String,
+    /// A configuration of the topic, or its partitions.
+    pub what: String,
+    pub is: String,
+    pub must_be: String,
+    pub why: &'static str,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Misfit { topic, what, is, must_be, why } = self;
+        write!(f, "topic {topic}: {what} is {is}, but must be {must_be}: {why}")
+    }
+}
+
+fn misfits(misfits: &[Misfit]) -> String {
+    let lines: Vec<String> = misfits.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+fn missing(topics: &[String]) -> String {
+    let names = topics.join(", ");
+    let noun = if topics.len() == 1 { "source topic does not exist" } else { "source topics do not exist" };
+    format!("{noun}: {names}. Create what is missing, or set `topics.create_sources = true`")
+}
+
+/// What a topic is for, which decides what it must be like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    Source,
+    Internal,
+    Changelog,
+    Updates,
+    DeadLetters,
+}
+
+impl Role {
+    /// The configuration that a topic is created with.
+    fn configuration(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Role::Source => &[],
+            Role::Internal => &[
+                ("cleanup.policy", "delete"),
+                ("retention.ms", "-1"),
+                ("retention.bytes", "-1"),
+                ("max.message.bytes", "4194304"),
+            ],
+            // Only closed segments are compacted: small ones keep restores short.
+            Role::Changelog => {
+                &[("cleanup.policy", "compact"), ("segment.bytes", "134217728"), ("max.message.bytes", "4194304")]
+            }
+            Role::Updates => &[("cleanup.policy", "compact"), ("max.message.bytes", "4194304")],
+            Role::DeadLetters => &[("max.message.bytes", "4194304")],
+        }
+    }
+
+    /// What a configuration of an existing topic must be, where it matters: as a text, whether it is so, and why.
+    fn demand(self, key: &str, value: &str) -> Option<(String, &'static str)> {
+        let at_least = |least: usize, why| {
+            let enough = value.parse::<usize>().is_ok_and(|bytes| bytes >= least);
+            (!enough).then(|| (format!("at least {least}"), why))
+        };
+        let exactly = |wanted: &str, why| (value != wanted).then(|| (wanted.to_owned(), why));
+        match (self, key) {
+            (Role::Internal | Role::DeadLetters, "max.message.bytes") => {
+                at_least(MAX_MESSAGE_BYTES, "any record that is read must fit in it")
+            }
+            (Role::Changelog | Role::Updates, "max.message.bytes") => at_least(1 << 20, "records must fit in it"),
+            (Role::Internal, "cleanup.policy") => exactly("delete", "compaction would remove records that count"),
+            (Role::Internal, "retention.ms" | "retention.bytes") => {
+                exactly("-1", "records would be deleted before they are read")
+            }
+            (Role::Changelog, "cleanup.policy") => exactly("compact", "stored state would be deleted"),
+            (Role::Updates, "cleanup.policy") => exactly("compact", "the latest record of each key would be deleted"),
+            _ => None,
+        }
+    }
+}
+
+/// All topics of a configuration, each with its role, in the order in which they are reported.
+fn roles(config: &Config) -> Vec<(String, Role)> {
+    let stages = [StageKind::Customers, StageKind::Campaigns].map(StageKind::name);
+    let sources = config.topics.purchases.iter().chain(&config.topics.ad_spend);
+    let mut roles: Vec<(String, Role)> = sources.map(|topic| (topic.clone(), Role::Source)).collect();
+    roles.extend(stages.map(|stage| (config.kafka.internal_topic(stage), Role::Internal)));
+    roles.extend(stages.map(|stage| (config.kafka.changelog_topic(stage), Role::Changelog)));
+    roles.push((config.topics.ltv_updates.clone(), Role::Updates));
+    roles.push((config.topics.roas_updates.clone(), Role::Updates));
+    roles.push((config.topics.dead_letters.clone(), Role::DeadLetters));
+    roles
+}
+
+/// Creates the topics that are missing and checks those that are there. Blocks; not to be called from async code.
+///
+/// # Errors
+/// [`TopicsError::Unreachable`] is worth another try; any other needs somebody to do something.
+pub fn prepare(config: &Config, clients: &Clients) -> Result<Prepared, TopicsError> {
+    let roles = roles(config);
+    let existing = look(clients)?;
+    let is_missing = |(topic, _): &&(String, Role)| !existing.contains_key(topic);
+    let missing: Vec<&(String, Role)> = roles.iter().filter(is_missing).collect();
+    if !config.topics.create_sources {
+        let sources = missing.iter().filter(|(_, role)| *role == Role::Source);
+        let topics: Vec<String> = sources.map(|(topic, _)| topic.clone()).collect();
+        if !topics.is_empty() {
+            return Err(TopicsError::Missing { topics });
+        }
+    }
+    let created = create(config, clients, &missing, &existing)?;
+    let partitions = await_topics(clients, &roles)?;
+    check(config, clients, &roles, &partitions)?;
+    Ok(Prepared { created, layout: Layout { partitions } })
+}
+
+/// Looks at the topics, all of which must be there, without creating or checking them.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn layout(config: &Config, clients: &Clients) -> Result<Layout, TopicsError> {
+    Ok(Layout { partitions: await_topics(clients, &roles(config))? })
+}
+
+/// Partitions of each topic of the cluster; none of one that has no leader everywhere yet.
+fn look(clients: &Clients) -> Result<BTreeMap<String, u32>, TopicsError> {
+    let client: BaseConsumer = clients.admin().create().map_err(|error| TopicsError::Client(error.to_string()))?;
+    let metadata = client.fetch_metadata(None, ANSWER_WITHIN).map_err(TopicsError::Unreachable)?;
+    let count = |topic: &rdkafka::metadata::MetadataTopic| {
+        let led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
+        if led && topic.error().is_none() { u32::try_from(topic.partitions().len()).unwrap_or(0) } else { 0 }
+    };
+    Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
+}
+
+fn await_topics(clients: &Clients, roles: &[(String, Role)]) -> Result<BTreeMap<String, u32>, TopicsError> {
+    let began = Instant::now();
+    loop {
+        let mut all = look(clients)?;
+        all.retain(|topic, _| roles.iter().any(|(wanted, _)| wanted == topic));
+        let waiting = roles.iter().find(|(topic, _)| all.get(topic).is_none_or(|partitions| *partitions == 0));
+        match waiting {
+            None => return Ok(all),
+            Some((topic, _)) if began.elapsed() > CREATED_WITHIN => {
+                return Err(TopicsError::NoLeader { topic: topic.clone() });
+            }
+            Some(_) => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+fn create(
+    config: &Config,
+    clients: &Clients,
+    missing: &[&(String, Role)],
+    existing: &BTreeMap<String, u32>,
+) -> Result<Vec<String>, TopicsError> {
+    if missing.is_empty() {
+        return Ok(Vec::new());
+    }
+    let replicas = config.kafka.replication_factor.map_or(-1, i32::from);
+    let new: Vec<NewTopic<'_>> = missing
+        .iter()
+        .map(|(topic, role)| {
+            let partitions = partner(config, topic).and_then(|partner| existing.get(&partner).copied());
+            let partitions = partitions.unwrap_or(config.topics.partitions);
+            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
+            role.configuration().iter().fold(new, |new, (key, value)| new.set(key, value))
+        })
+        .collect();
+    let admin = admin(clients)?;
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN * 2)).operation_timeout(Some(ANSWER_WITHIN));
+    let results = wait_for(admin.create_topics(&new, &options))?;
+    let mut created = Vec::new();
+    for result in results {
+        match result {
+            Ok(topic) => created.push(topic),
+            // Another instance was quicker.
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, cause)) => return Err(TopicsError::Refused { topic, cause }),
+        }
+    }
+    Ok(created)
+}
+
+/// The topic that one must have as many partitions as: of an internal topic its changelog, and the other way round.
+fn partner(config: &Config, topic: &str) -> Option<String> {
+    [StageKind::Customers, StageKind::Campaigns].into_iter().find_map(|stage| {
+        let (internal, changelog) =
+            (config.kafka.internal_topic(stage.name()), config.kafka.changelog_topic(stage.name()));
+        match topic {
+            _ if topic == internal => Some(changelog),
+            _ if topic == changelog => Some(internal),
+            _ => None,
+        }
+    })
+}
+
+fn check(
+    config: &Config,
+    clients: &Clients,
+    roles: &[(String, Role)],
+    partitions: &BTreeMap<String, u32>,
+) -> Result<(), TopicsError> {
+    let mut found = Vec::new();
+    for stage in [StageKind::Customers, StageKind::Campaigns].map(StageKind::name) {
+        let (internal, changelog) = (config.kafka.internal_topic(stage), config.kafka.changelog_topic(stage));
+        let count = |topic: &str| partitions.get(topic).copied().unwrap_or(0);
+        if count(&internal) != count(&changelog) {
+            found.push(Misfit {
+                what: "its number of partitions".to_owned(),
+                is: count(&changelog).to_string(),
+                must_be: format!("{}, as many as {internal} has", count(&internal)),
+                why: "the state of each partition is kept in the changelog's of the same number",
+                topic: changelog,
+            });
+        }
+    }
+    let checked: Vec<&(String, Role)> = roles.iter().filter(|(_, role)| *role != Role::Source).collect();
+    let admin = admin(clients)?;
+    let resources: Vec<ResourceSpecifier<'_>> =
+        checked.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
+    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+    let described = wait_for(admin.describe_configs(&resources, &options))?;
+    for ((topic, role), described) in checked.into_iter().zip(described) {
+        let described = described.map_err(|code| TopicsError::Unreachable(KafkaError::AdminOp(code)))?;
+        for entry in described.entries {
+            let value = entry.value.unwrap_or_default();
+            if let Some((must_be, why)) = role.demand(&entry.name, &value) {
+                found.push(Misfit { topic: topic.clone(), what: entry.name, is: value, must_be, why });
+            }
+        }
+    }
+    if found.is_empty() { Ok(()) } else { Err(TopicsError::Misfits(found)) }
+}
+
+fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicsError> {
+    clients.admin().create().map_err(|error| TopicsError::Client(error.to_string()))
+}
+
+fn wait_for<T>(answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, TopicsError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|error| TopicsError::Client(error.to_string()))?;
+    runtime.block_on(answer).map_err(TopicsError::Unreachable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_topic_is_created_with_fits() {
+        for role in [Role::Source, Role::Internal, Role::Changelog, Role::Updates, Role::DeadLetters] {
+            for (key, value) in role.configuration() {
+                assert_eq!(role.demand(key, value), None, "{role:?} {key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_misfit_says_what_it_is_and_what_it_must_be() {
+        let (must_be, why) = Role::Changelog.demand("cleanup.policy", "compact,delete").unwrap();
+        let misfit =
+            Misfit { topic: "a".to_owned(), what: "cleanup.policy".to_owned(), is: "delete".to_owned(), must_be, why };
+        assert_eq!(
+            misfit.to_string(),
+            "topic a: cleanup.policy is delete, but must be compact: stored state would be deleted"
+        );
+        assert!(Role::Internal.demand("retention.ms", "604800000").is_some());
+        assert!(Role::DeadLetters.demand("max.message.bytes", "1048588").is_some());
+        assert!(Role::Source.demand("max.message.bytes", "1").is_none());
+    }
+}

@@ -1,0 +1,120 @@
+//! Looks at topics and groups from outside: watermarks, committed offsets, and who wrote last.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::clients::{Clients, Link, Reachability};
+use super::transaction::Transactions;
+
+/// How long one question to the broker may take; whoever asks asks again.
+const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Sees what is not committed yet. Never joins the group that it looks at.
+pub struct Watcher {
+    client: BaseConsumer<Link>,
+    clients: Clients,
+    reachability: Arc<Reachability>,
+}
+
+impl Watcher {
+    /// Looks at the offsets of `group`.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(clients: &Clients, group: &str, reachability: Arc<Reachability>) -> KafkaResult<Watcher> {
+        let config = clients.watcher(group, &format!("{group}-watcher"));
+        let client = config.create_with_context(Link::new(Arc::clone(&reachability)))?;
+        Ok(Watcher { client, clients: clients.clone(), reachability })
+    }
+
+    /// The first offset of each partition that can still be read.
+    pub fn low_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+        self.serve();
+        watermarks(&self.client, partitions, Offset::Beginning)
+    }
+
+    /// The offset after the last record of each partition, whether that is committed or not.
+    pub fn high_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+        self.serve();
+        watermarks(&self.client, partitions, Offset::End)
+    }
+
+    /// Ends the transactions that the last writers of these inputs left open: their transactional ids stand beside the
+    /// offsets that they committed. `own` are not touched.
+    pub fn fence_writers(&self, inputs: TopicPartitionList, own: &str) -> KafkaResult<()> {
+        let committed = self.client.committed_offsets(inputs, ANSWER_WITHIN)?;
+        let elements = committed.elements();
+        let writers: BTreeSet<&str> =
+            elements.iter().map(|element| element.metadata()).filter(|id| !id.is_empty() && *id != own).collect();
+        for id in writers {
+            tracing::warn!(transactional_id = id, "the last writer left a transaction open: fencing it");
+            let producer = Transactions::new(self.clients.producer(id), Arc::clone(&self.reachability))?;
+            producer.introduce(Duration::from_secs(5))?;
+        }
+        Ok(())
+    }
+
+    fn serve(&self) {
+        // Nothing is assigned, so there are no records: only what librdkafka has to say.
+        let _ = self.client.poll(Duration::ZERO);
+    }
+}
+
+/// What a consumer of this isolation level sees as the first or last offset of each partition.
+pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &TopicPartitionList,
+    which: Offset,
+) -> KafkaResult<TopicPartitionList> {
+    if partitions.count() == 0 {
+        return Ok(TopicPartitionList::new());
+    }
+    let mut asked = TopicPartitionList::with_capacity(partitions.count());
+    for element in partitions.elements() {
+        asked.add_partition_offset(element.topic(), element.partition(), which)?;
+    }
+    let found = consumer.offsets_for_times(asked, ANSWER_WITHIN)?;
+    found.elements().iter().try_for_each(|element| element.error())?;
+    Ok(found)
+}
+
+/// The offsets that `consumer`'s group has committed; it waits for transactions that are about to commit some.
+pub fn committed<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &TopicPartitionList,
+) -> KafkaResult<TopicPartitionList> {
+    let committed = consumer.committed_offsets(partitions.clone(), ANSWER_WITHIN)?;
+    committed.elements().iter().try_for_each(|element| element.error())?;
+    Ok(committed)
+}
+
+/// An offset of a list, where there is one.
+pub fn offset_in(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<i64> {
+    match list.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) if offset >= 0 => Some(offset),
+        _ => None,
+    }
+}
+
+/// Whether asking again is no use.
+pub fn is_hopeless(error: &KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::TopicAuthorizationFailed
+                | Code::GroupAuthorizationFailed
+                | Code::ClusterAuthorizationFailed
+                | Code::TransactionalIdAuthorizationFailed
+                | Code::InvalidGroupId
+                | Code::UnsupportedVersion
+                | Code::UnsupportedFeature
+                | Code::Fatal
+        )
+    )
+}

@@ -1,0 +1,102 @@
+//! The service as a whole: Kafka's workers on threads of their own, HTTP and signals beside them, one end for all.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::http;
+use crate::kafka::{self, Broker};
+use crate::metrics::Metrics;
+use crate::status::Status;
+
+/// For what HTTP is still answering when everything else has ended.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// One instance of the service.
+pub struct Service {
+    config: Config,
+    runtime: Runtime,
+    listener: TcpListener,
+    pub status: Arc<Status>,
+    metrics: Arc<Metrics>,
+    stop: Arc<AtomicBool>,
+}
+
+/// Why the service ended or did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Kafka(#[from] kafka::RunError),
+    #[error("http.listen: {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("can't start: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Service {
+    /// Binds the API's address. Nothing runs yet.
+    ///
+    /// # Errors
+    /// The address is taken, or the process lacks something.
+    pub fn new(config: Config) -> Result<Service, RunError> {
+        let status = Arc::new(Status::default());
+        let metrics = Arc::new(Metrics::new(&config, &status)?);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let address = config.http.listen;
+        let listener =
+            runtime.block_on(TcpListener::bind(address)).map_err(|error| RunError::Listen { address, error })?;
+        Ok(Service { config, runtime, listener, status, metrics, stop: Arc::default() })
+    }
+
+    /// Where the API listens.
+    ///
+    /// # Errors
+    /// The operating system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Setting this ends the service as a signal does.
+    pub fn stop(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Runs until SIGTERM, Ctrl-C or [`Service::stop`], or until a part can't go on; then commits and leaves within 5 s.
+    ///
+    /// # Errors
+    /// What a part could not go on from.
+    pub fn run(self, broker: Broker) -> Result<(), RunError> {
+        let router = http::router(&self.config, Arc::clone(&self.status), Arc::clone(&self.metrics));
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let served = self.runtime.spawn(http::serve(self.listener, router, async {
+            let _ = ended.await;
+        }));
+        self.runtime.block_on(async { stop_at_signal(Arc::clone(&self.stop)) })?;
+        let outcome = kafka::run(&self.config, broker, &self.metrics, &self.status, &self.stop);
+        drop(end);
+        let _ = self.runtime.block_on(async { tokio::time::timeout(LAST_ANSWERS_WITHIN, served).await });
+        Ok(outcome?)
+    }
+}
+
+fn stop_at_signal(stop: Arc<AtomicBool>) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.store(true, Ordering::Relaxed);
+    });
+    Ok(())
+}
