@@ -1,0 +1,200 @@
+//! What an event costs in the engine, and what it leaves in memory.
+//!
+//! `cargo bench --bench engine` prints, by Criterion, the time of 1,000 purchases decoded, applied and flushed for
+//! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, and of 300,000 facts restored; before that the
+//! bytes of resident memory an order and a customer. Times are the thread's own CPU time: what else the machine does
+//! doesn't count.
+
+use std::fmt::Write;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use payback::engine::customers::Customers;
+use payback::engine::{Effects, Stage};
+use payback::events::Decoder;
+use payback::settings::Settings;
+use payback::time::Millis;
+use rustix::time::{ClockId, clock_gettime};
+
+/// 2026-11-21T10:00:00Z.
+const NOW: Millis = Millis(1_795_255_200_000);
+const EVENTS: u64 = 1_000;
+
+/// Takes all effects and keeps their bytes' number; keeps facts where they are asked for.
+#[derive(Default)]
+struct Sink {
+    bytes: usize,
+    facts: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
+impl Effects for Sink {
+    fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
+        let value = value.unwrap_or_default();
+        self.bytes += key.len() + value.len();
+        if let Some(facts) = &mut self.facts {
+            facts.push((key.to_vec(), value.to_vec()));
+        }
+    }
+
+    fn update(&mut self, key: &str, value: Option<&[u8]>) {
+        self.bytes += key.len() + value.map_or(0, <[u8]>::len);
+    }
+
+    fn differences(&mut self, _: u32, payload: &[u8]) {
+        self.bytes += payload.len();
+    }
+}
+
+/// Writes the `i`th purchase of a shop with so many customers: two items, one touchpoint, about 380 bytes.
+fn purchase(text: &mut String, i: u64, customers: u64) {
+    let customer = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % customers;
+    let at = NOW.0 - 300 * Millis::DAY + (i as i64 * 977) % (300 * Millis::DAY);
+    text.clear();
+    let _ = write!(
+        text,
+        r#"{{"type":"purchase","customer_id":"customer-{customer:08}","order_id":"order-{i:010}","occurred_at":{at},"currency":"USD","items":[{{"sku":"sku-{}","quantity":2,"unit_price":"19.99","unit_cost":"7.25","category":"shoes"}},{{"sku":"sku-{}","quantity":1,"unit_price":"105.50","unit_cost":"61.10","category":"coats"}}],"operating_cost":"6.40","campaign_id":"campaign-{}","channel":"search"}}"#,
+        i % 997,
+        i % 1009,
+        i % 200
+    );
+}
+
+/// What this thread has spent so far.
+fn cpu_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
+}
+
+struct Shop {
+    stage: Customers,
+    decoder: Decoder,
+    sink: Sink,
+    next: u64,
+    customers: u64,
+}
+
+impl Shop {
+    fn new(customers: u64) -> Shop {
+        let settings = Settings::default();
+        Shop {
+            decoder: Decoder::new(&settings),
+            stage: Customers::new(Arc::new(settings)),
+            sink: Sink::default(),
+            next: 0,
+            customers,
+        }
+    }
+
+    /// Takes so many purchases; what is timed is decoding and applying, and flushing.
+    fn take(&mut self, events: u64) -> (Duration, Duration) {
+        let texts: Vec<String> = (self.next..self.next + events)
+            .map(|i| {
+                let mut text = String::new();
+                purchase(&mut text, i, self.customers);
+                text
+            })
+            .collect();
+        self.next += events;
+        let start = cpu_time();
+        for text in &texts {
+            let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's purchases are valid");
+            black_box(self.stage.apply(&event, &mut self.sink));
+        }
+        let applied = cpu_time() - start;
+        let start = cpu_time();
+        self.stage.flush(NOW, &mut self.sink);
+        (applied, cpu_time() - start)
+    }
+
+    fn filled(customers: u64, orders: u64) -> Shop {
+        let mut shop = Shop::new(customers);
+        while shop.next < orders {
+            shop.take(EVENTS);
+        }
+        shop
+    }
+}
+
+fn events(criterion: &mut Criterion) {
+    for (name, part) in [("decode_and_apply", 0), ("flush", 1)] {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(Throughput::Elements(EVENTS)).sample_size(20).measurement_time(Duration::from_secs(3));
+        let shops = [(10_000, 20_000), (1_000_000, 1_000_000), (5_000_000, 5_000_000), (1, 100_000)];
+        for (customers, orders) in shops {
+            let mut shop = None;
+            group.bench_function(
+                BenchmarkId::from_parameter(format!("{customers}_customers_{orders}_orders")),
+                |bencher| {
+                    let shop = shop.get_or_insert_with(|| Shop::filled(customers, orders));
+                    bencher.iter_custom(|rounds| {
+                        (0..rounds).map(|_| <[Duration; 2]>::from(shop.take(EVENTS))[part]).sum::<Duration>()
+                    });
+                },
+            );
+        }
+        group.finish();
+    }
+}
+
+fn restore(criterion: &mut Criterion) {
+    let mut shop = Shop::new(100_000);
+    shop.sink.facts = Some(Vec::new());
+    shop.take(300_000);
+    let facts = shop.sink.facts.take().unwrap_or_default();
+    let mut group = criterion.benchmark_group("restore");
+    group.throughput(Throughput::Elements(facts.len() as u64)).sample_size(10);
+    group.bench_function(BenchmarkId::from_parameter("300000_orders"), |bencher| {
+        bencher.iter_custom(|rounds| {
+            let restore = || {
+                let start = cpu_time();
+                let mut stage = Customers::new(Arc::new(Settings::default()));
+                for (key, value) in &facts {
+                    stage.restore(key, Some(value)).expect("a fact is read as it was written");
+                }
+                stage.restored(Some(NOW));
+                let restored = cpu_time() - start;
+                drop(black_box(stage));
+                restored
+            };
+            (0..rounds).map(|_| restore()).sum::<Duration>()
+        });
+    });
+    group.finish();
+}
+
+/// Resident bytes of this process, where the system tells.
+fn resident() -> Option<u64> {
+    let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
+    Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
+}
+
+/// Fills two shops that differ in one thing and divides the difference.
+fn memory() {
+    let grown = |customers: u64, orders: u64| {
+        let before = resident()?;
+        let shop = Shop::filled(customers, orders);
+        let after = resident()?;
+        black_box(&shop);
+        // The next one starts where this one ended: what was freed is not counted twice.
+        std::mem::forget(shop);
+        Some(after.saturating_sub(before))
+    };
+    let ids = 14 + 16;
+    if let (Some(few), Some(many)) = (grown(100_000, 200_000), grown(100_000, 1_200_000)) {
+        let order = (many.saturating_sub(few)) / 1_000_000;
+        let customer = few.saturating_sub(2 * 100_000 * order) / 100_000;
+        println!(
+            "memory: {order} bytes an order, {customer} bytes a customer, with their ids ({ids} bytes and their allocations)"
+        );
+    }
+}
+
+fn main() {
+    memory();
+    let mut criterion = Criterion::default().configure_from_args();
+    events(&mut criterion);
+    restore(&mut criterion);
+    criterion.final_summary();
+}
