@@ -17,7 +17,7 @@ pub struct WindowSums {
     pub mature_customers: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Campaign {
     id: Box<str>,
     pub lifetime: Totals,
@@ -88,19 +88,20 @@ impl Campaign {
         by_hour: bool,
         calendar: Option<&Calendar>,
     ) {
-        let calendar = calendar.filter(|calendar| self.is_summed_for(calendar));
+        // Windows of days stay as they are within a day; those of hours are summed anew when the hour has changed.
+        let calendar = calendar.filter(|calendar| self.summed_for.is_some_and(|(_, day)| day == calendar.day));
+        let hour_is_current = calendar.is_some_and(|calendar| self.is_summed_for(calendar));
         let mut whole = P::default();
         for (hour, part) in hours {
             whole += part;
             if by_hour {
                 add_to_bucket(&mut self.hours, hour, part);
             }
-            if let Some(calendar) = calendar {
-                for (window, span) in self.windows.iter_mut().zip(&calendar.spans) {
-                    if span.reach.holds_hour(hour) {
-                        *P::half(&mut window.totals) += part;
-                        window.mature_customers += mature(part.new_customers(), day, calendar);
-                    }
+            let Some(calendar) = calendar.filter(|_| hour_is_current) else { continue };
+            for (window, span) in self.windows.iter_mut().zip(&calendar.spans) {
+                if span.reach.holds_hour(hour) {
+                    *P::half(&mut window.totals) += part;
+                    window.mature_customers += mature(part.new_customers(), day, calendar);
                 }
             }
         }

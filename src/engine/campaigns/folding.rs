@@ -9,6 +9,7 @@ use super::calendar::Calendar;
 use super::campaign::Campaign;
 use super::facts::Key;
 use super::spend::{Cell, Spent};
+use super::totals::SpendSums;
 use crate::engine::Effects;
 use crate::engine::ledger::LedgerSums;
 use crate::engine::table::Identity;
@@ -120,29 +121,29 @@ impl Campaigns {
         if self.calendar.as_ref().is_none_or(|calendar| calendar.hour != hour) {
             let calendar = Calendar::new(as_of, &self.settings);
             if self.calendar.is_none() {
-                self.book_recent_spend(&calendar);
+                for number in 0..self.campaigns.len() {
+                    let booked = self.recent_spend(&self.campaigns[number], &calendar);
+                    booked.into_iter().for_each(|(hour, sums)| self.campaigns[number].book_hour(hour, sums));
+                }
             }
             self.calendar = Some(calendar);
         }
         as_of
     }
 
-    /// Books on the hours what is known of recent spend, now that it is known what is recent.
-    fn book_recent_spend(&mut self, calendar: &Calendar) {
+    /// What hours must hold of a campaign's spend as soon as it is known which of them are recent.
+    pub(super) fn recent_spend(&self, campaign: &Campaign, calendar: &Calendar) -> Vec<(Millis, SpendSums)> {
         let zone = &self.settings.zone;
-        for (_, series) in self.spend.series.iter() {
+        let mut booked = Vec::new();
+        for series in campaign.series.iter().map(|&number| &self.spend.series[number]) {
             for cell in series.cells().iter().filter(|cell| calendar.is_recent(cell.date)) {
-                for (hour, sums) in cell.hours(series.kind(), zone) {
-                    self.campaigns[series.owner()].book_hour(hour, sums);
-                }
+                booked.extend(cell.hours(series.kind(), zone));
             }
         }
-        for (_, amount) in self.spend.amounts.iter() {
-            let Some(spent) = &amount.current else { continue };
-            if calendar.is_recent(zone.date(spent.occurred_at)) {
-                self.campaigns[amount.owner()].book_hour(zone.hour_start(spent.occurred_at), spent.sums());
-            }
-        }
+        let amounts = campaign.amounts.iter().filter_map(|&number| self.spend.amounts[number].current);
+        let recent = amounts.filter(|spent| calendar.is_recent(zone.date(spent.occurred_at)));
+        booked.extend(recent.map(|spent| (zone.hour_start(spent.occurred_at), spent.sums())));
+        booked
     }
 
     /// Writes the ledger facts that changed. [`Campaigns::advance`] must have gone before.

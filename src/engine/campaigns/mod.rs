@@ -53,11 +53,35 @@ pub struct Campaigns {
     touched: Vec<u32>,
     /// Ledger facts that changed since the last flush.
     unwritten: Vec<(u32, Unwritten)>,
-    /// The campaign with which the roll goes on.
-    rolled: u32,
+    roll: Roll,
     facts: Writer,
     existing: u64,
     bytes: usize,
+}
+
+/// How far a roll has come. It goes round; an hour that begins in the middle of it sends it all round once more.
+#[derive(Clone, Copy, Debug, Default)]
+struct Roll {
+    hour: Option<Millis>,
+    next: u32,
+    remaining: u32,
+}
+
+impl Roll {
+    fn go_on(&mut self, hour: Option<Millis>, campaigns: u32) {
+        if self.remaining == 0 || self.hour != hour {
+            self.remaining = campaigns;
+            self.hour = hour;
+        }
+    }
+
+    /// The next campaign, of so many (at least 1).
+    fn take(&mut self, campaigns: u32) -> u32 {
+        let number = self.next % campaigns;
+        self.next = number + 1;
+        self.remaining -= 1;
+        number
+    }
 }
 
 impl Stage for Campaigns {
@@ -72,7 +96,7 @@ impl Stage for Campaigns {
             calendar: None,
             touched: Vec::new(),
             unwritten: Vec::new(),
-            rolled: 0,
+            roll: Roll::default(),
             facts: Writer::default(),
             existing: 0,
             bytes: 0,
@@ -141,7 +165,7 @@ impl Stage for Campaigns {
         if let Some(as_of) = as_of {
             self.advance(as_of);
         }
-        self.rolled = 0;
+        self.roll = Roll::default();
         for number in 0..self.campaigns.len() {
             self.campaigns[number].forget();
             self.name(number);
@@ -168,20 +192,16 @@ impl Stage for Campaigns {
     fn roll(&mut self, _since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
         let as_of = self.advance(as_of);
         let mut page = Page::new(as_of);
+        self.roll.go_on(self.calendar.as_ref().map(|calendar| calendar.hour), self.campaigns.len());
         let mut budget = budget.max(1);
-        while self.rolled < self.campaigns.len() && budget > 0 {
-            let number = self.rolled;
-            self.rolled += 1;
+        while self.roll.remaining > 0 && budget > 0 {
+            let number = self.roll.take(self.campaigns.len());
             let joined = self.join_days(number, usize::MAX, effects);
             self.prepare(number);
             self.write_update(number, When::Different, &mut page, effects);
             budget = budget.saturating_sub(1 + joined);
         }
-        let complete = self.rolled >= self.campaigns.len();
-        if complete {
-            self.rolled = 0;
-        }
-        complete
+        self.roll.remaining == 0
     }
 
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
@@ -272,3 +292,6 @@ fn compare(event: Rank, current: Option<Rank>) -> Outcome {
         Ordering::Less => Outcome::Superseded,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,9 +114,15 @@ impl Campaigns {
             Some(calendar) if calendar.hour == hour => Cow::Borrowed(calendar),
             _ => Cow::Owned(Calendar::new(as_of, &self.settings)),
         };
-        let windows = match campaign.is_summed_for(&calendar) {
-            true => Cow::Borrowed(campaign.windows()),
-            false => Cow::Owned(campaign.summed(&calendar)),
+        let windows = if campaign.is_summed_for(&calendar) {
+            Cow::Borrowed(campaign.windows())
+        } else if self.calendar.is_some() {
+            Cow::Owned(campaign.summed(&calendar))
+        } else {
+            let mut campaign = campaign.clone();
+            let booked = self.recent_spend(&campaign, &calendar);
+            booked.into_iter().for_each(|(hour, sums)| campaign.book_hour(hour, sums));
+            Cow::Owned(campaign.summed(&calendar))
         };
         let naming = match campaign.naming.stale {
             true => Cow::Owned(self.named(campaign)),
@@ -192,7 +198,7 @@ impl View<'_> {
     fn digest(&self) -> u64 {
         let mut hasher = Xxh3::new();
         self.campaign.lifetime.hash(&mut hasher);
-        self.windows.hash(&mut hasher);
+        self.windows.iter().for_each(|window| window.totals.hash(&mut hasher));
         self.verdicts.hash(&mut hasher);
         self.naming.labels().hash(&mut hasher);
         self.naming.through().hash(&mut hasher);

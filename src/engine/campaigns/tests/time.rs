@@ -1,0 +1,220 @@
+//! What time alone changes, and what later events take back.
+
+use super::*;
+use crate::domain::verdict::Verdict;
+use crate::time::Zone;
+
+fn new_customers(count: i64) -> LedgerSums {
+    LedgerSums { shares: count, new_customers: count, ..LedgerSums::default() }
+}
+
+#[test]
+fn an_amount_leaves_a_window_with_no_event_arriving() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("c", "1", hour(23), 7)));
+    shop.apply(Event::AdSpend(spend("steady", "1", hour(24 * 500), 7)));
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "24h").spend.0, units(7));
+    assert_eq!(shop.roll(NOW), Vec::<String>::new(), "nothing moved");
+    assert_eq!(shop.roll(NOW.plus(Millis::HOUR)), ["campaign/c"]);
+    assert_eq!(shop.window("c", "24h").spend.0, units(0));
+    assert_eq!(shop.window("c", "7d").spend.0, units(7));
+    assert_eq!(shop.roll(NOW.plus(6 * Millis::DAY)), ["campaign/c"]);
+    assert_eq!(shop.window("c", "7d").spend.0, units(0));
+    assert_eq!(shop.window("c", "lifetime").spend.0, units(7));
+}
+
+#[test]
+fn an_event_a_little_ahead_enters_its_windows_with_the_roll() {
+    let mut shop = Shop::new(Settings::default());
+    shop.flush(NOW);
+    shop.apply(Event::AdSpend(spend("c", "1", hour(-1), 7)));
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "24h").spend.0, units(0));
+    assert_eq!(shop.window("c", "7d").spend.0, units(7), "it is of today");
+    shop.roll(NOW.plus(Millis::HOUR));
+    assert_eq!(shop.window("c", "24h").spend.0, units(7));
+}
+
+#[test]
+fn what_comes_in_a_new_hour_reaches_the_windows_of_days() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("c", "1", hour(0), 7)));
+    shop.flush(NOW);
+    let next = NOW.plus(Millis::HOUR);
+    shop.flush(next);
+    shop.apply(Event::AdSpend(spend("c", "2", hour(-1), 8)));
+    shop.absorb("c", hour(-1), new_customers(1));
+    shop.flush(next);
+    for window in ["24h", "7d", "365d", "lifetime"] {
+        assert_eq!((shop.window("c", window).spend.0, shop.window("c", window).new_customers), (units(15), 1));
+    }
+}
+
+#[test]
+fn a_roll_in_steps_is_complete_when_all_were_looked_at_in_the_present_hour() {
+    let mut shop = Shop::new(Settings::default());
+    for campaign in ["a", "b", "c"] {
+        shop.apply(Event::AdSpend(spend(campaign, "1", hour(23), 7)));
+    }
+    shop.flush(NOW);
+    let next = NOW.plus(Millis::HOUR);
+    assert!(!shop.stage.roll(NOW, next, 2, &mut shop.out), "two of three");
+    assert!(!shop.stage.roll(NOW, next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began: all again");
+    assert!(shop.stage.roll(NOW, next.plus(Millis::HOUR), 2, &mut shop.out));
+    for campaign in ["a", "b", "c"] {
+        assert_eq!(shop.window(campaign, "24h").spend.0, units(0), "{campaign}");
+    }
+}
+
+#[test]
+fn as_of_never_goes_back() {
+    let mut shop = Shop::new(Settings::default());
+    shop.flush(NOW);
+    shop.apply(Event::AdSpend(spend("c", "1", hour(0), 7)));
+    shop.flush(NOW.plus(-3 * Millis::DAY));
+    assert_eq!(shop.record("c").as_of, "2026-11-21T10:00:05Z");
+    assert_eq!(shop.present("c", Millis(0)).unwrap().as_of, "2026-11-21T10:00:05Z");
+}
+
+#[test]
+fn a_day_that_is_no_longer_recent_becomes_one_fact() {
+    let mut shop = Shop::new(Settings::default());
+    for back in 0..5 {
+        shop.absorb("c", hour(back), new_customers(1));
+    }
+    shop.flush(NOW);
+    assert_eq!(shop.out.facts.len(), 5);
+    shop.roll(NOW.plus(41 * Millis::DAY));
+    assert_eq!(shop.out.facts.len(), 5, "a window of 960 hours may still need them");
+    let then = NOW.plus(42 * Millis::DAY);
+    shop.roll(then);
+    assert_eq!(shop.out.facts.len(), 1);
+    assert_eq!(shop.out.facts.keys().next().unwrap()[0], b'd');
+
+    shop.absorb("c", hour(3), new_customers(2));
+    shop.flush(then);
+    assert_eq!(shop.out.facts.len(), 1, "a late difference is of the day");
+    let restored = shop.restored(&Settings::default(), Some(then), &[]);
+    assert_eq!(restored.present("c", then), shop.present("c", then));
+    assert_eq!(shop.window("c", "lifetime").new_customers, 7);
+
+    shop.absorb("c", hour(3), -new_customers(7));
+    shop.flush(then);
+    assert!(shop.out.facts.is_empty(), "what comes to nothing is deleted");
+}
+
+#[test]
+fn an_hour_that_came_to_nothing_as_its_day_aged_leaves_no_fact() {
+    let mut shop = Shop::new(Settings::default());
+    shop.absorb("c", hour(0), new_customers(3));
+    shop.absorb("c", hour(1), new_customers(1));
+    shop.flush(NOW);
+    shop.absorb("c", hour(0), -new_customers(3));
+    let then = NOW.plus(50 * Millis::DAY);
+    shop.roll(then);
+    shop.flush(then);
+    assert_eq!(shop.out.facts.len(), 1);
+    let restored = shop.restored(&Settings::default(), Some(then), &[]);
+    assert_eq!(restored.present("c", then).unwrap().windows.get("lifetime").unwrap().new_customers, 1);
+}
+
+#[test]
+fn the_differences_of_one_flush_are_one_fact() {
+    let mut shop = Shop::new(Settings::default());
+    shop.flush(NOW);
+    for _ in 0..100 {
+        shop.absorb("c", hour(0), new_customers(1));
+        shop.absorb("c", hour(24 * 300), new_customers(1));
+    }
+    assert_eq!(shop.out.facts_written, 0);
+    shop.flush(NOW);
+    assert_eq!((shop.out.facts_written, shop.out.facts.len()), (2, 2), "of an hour and of a day");
+    assert_eq!(shop.out.updates.len(), 1);
+}
+
+#[test]
+fn a_campaign_of_which_nothing_is_left_is_deleted() {
+    let mut shop = Shop::new(Settings::default());
+    shop.absorb("c", hour(2), new_customers(1));
+    shop.apply(Event::AdSpend(AdSpend { amount: Micros(0), ..spend("spent", "1", hour(2), 0) }));
+    shop.flush(NOW);
+    assert_eq!(shop.stage.sizes().campaigns, 2, "spend of 0 is an event, too");
+    shop.absorb("c", hour(2), -new_customers(1));
+    shop.flush(NOW);
+    assert_eq!(shop.out.updates.last().unwrap(), &("campaign/c".to_owned(), None));
+    assert_eq!(shop.stage.sizes().campaigns, 1);
+    assert_eq!(shop.present("c", NOW), None);
+    assert_eq!(shop.roll(NOW.plus(Millis::DAY)), Vec::<String>::new(), "what is gone stays gone");
+}
+
+#[test]
+fn a_restated_report_takes_its_booking_back() {
+    let berlin = Zone::named("Europe/Berlin").unwrap();
+    let settings = Settings { zone: berlin.clone(), ..Settings::default() };
+    let mut shop = Shop::new(settings);
+    let date = Date::from_civil(2026, 10, 25).unwrap();
+    let midnight = berlin.start_of(date);
+    let first = report("c", date, midnight.plus(2 * Millis::HOUR), 100);
+    assert_eq!(shop.apply(Event::AdSpendReport(first.clone())), Outcome::Applied);
+    assert_eq!(shop.apply(Event::AdSpendReport(first.clone())), Outcome::Duplicate);
+    let as_of = |hours: i64| midnight.plus(hours * Millis::HOUR + 1);
+    shop.flush(as_of(24));
+    let first_hours =
+        |shop: &Shop, end: i64| shop.present("c", as_of(end - 1)).unwrap().windows.get("24h").unwrap().spend;
+    assert_eq!(first_hours(&shop, 25).0, units(50), "the first of two hours is out of the last 24 of 25");
+
+    let last = report("c", date, midnight.plus(30 * Millis::HOUR), 50);
+    assert_eq!(shop.apply(Event::AdSpendReport(last)), Outcome::Applied);
+    assert_eq!(shop.apply(Event::AdSpendReport(first)), Outcome::Superseded);
+    shop.flush(as_of(24));
+    assert_eq!(first_hours(&shop, 25).0, units(48), "24 of 25 hours");
+    assert_eq!(shop.window("c", "7d").spend.0, units(50));
+    assert_eq!(shop.record("c").spend_through.unwrap(), "2026-10-25T23:00:00Z");
+}
+
+#[test]
+fn of_two_events_of_one_time_the_greater_amount_and_then_the_digest_wins() {
+    let mut shop = Shop::new(Settings::default());
+    let event = spend("c", "1", hour(0), 7);
+    let table = [
+        (event.clone(), Outcome::Applied),
+        (AdSpend { amount: Micros(6 * UNIT), digest: 9, ..event.clone() }, Outcome::Superseded),
+        (AdSpend { amount: Micros(8 * UNIT), digest: 0, ..event.clone() }, Outcome::Applied),
+        (AdSpend { amount: Micros(8 * UNIT), digest: 1, kind: SpendKind::Fee, ..event.clone() }, Outcome::Applied),
+        (AdSpend { amount: Micros(8 * UNIT), digest: 1, kind: SpendKind::Fee, ..event.clone() }, Outcome::Duplicate),
+        (AdSpend { occurred_at: hour(1), amount: Micros(99 * UNIT), ..event.clone() }, Outcome::Superseded),
+        (AdSpend { occurred_at: hour(0).plus(1), amount: Micros(UNIT), ..event }, Outcome::Applied),
+    ];
+    for (event, outcome) in table {
+        assert_eq!(shop.apply(Event::AdSpend(event.clone())), outcome, "{event:?}");
+    }
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "lifetime").invested.0, units(1));
+}
+
+#[test]
+fn customers_come_of_age() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("c", "1", hour(0), 100)));
+    shop.absorb("c", hour(24), new_customers(2));
+    shop.absorb("c", hour(24 * 50), new_customers(1));
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "lifetime").verdict, Verdict::TooEarly);
+    shop.roll(NOW.plus(88 * Millis::DAY));
+    assert_eq!(shop.window("c", "lifetime").verdict, Verdict::TooEarly, "one of three is old enough");
+    assert_eq!(shop.roll(NOW.plus(89 * Millis::DAY)), ["campaign/c"]);
+    assert_eq!(shop.record("c").verdict.value, Verdict::Deficit, "all three are");
+    assert_eq!(shop.window("c", "90d").verdict, Verdict::Deficit, "of those of the window");
+}
+
+#[test]
+fn a_short_window_waits_for_late_spend() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("c", "1", hour(5), 100)));
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "24h").verdict, Verdict::Deficit);
+    assert_eq!(shop.roll(NOW.plus(Millis::HOUR)), ["campaign/c"], "6 of 23 hours are missing");
+    assert_eq!(shop.window("c", "24h").verdict, Verdict::SpendLate);
+    assert_eq!(shop.window("c", "7d").verdict, Verdict::Deficit);
+}
