@@ -1,8 +1,8 @@
 //! The Kafka clients: their settings, those that exactly-once rests on last, so that nothing overrides them.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -55,6 +55,8 @@ impl Clients {
     pub fn producer(&self, transactional_id: &str) -> ClientConfig {
         let mut config = self.base.clone();
         set_unless_given(&mut config, "queue.buffering.max.kbytes", "65536");
+        // The configuration takes no less.
+        set_unless_given(&mut config, "message.max.bytes", &MAX_MESSAGE_BYTES.to_string());
         config
             .set("client.id", transactional_id)
             .set("transactional.id", transactional_id)
@@ -63,8 +65,7 @@ impl Clients {
             .set("acks", "all")
             // The partitioner of Kafka's Java client, by which homes are computed.
             .set("partitioner", "murmur2_random")
-            .set("delivery.report.only.error", "true")
-            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string());
+            .set("delivery.report.only.error", "true");
         config
     }
 
@@ -100,7 +101,10 @@ impl Clients {
         let mut config = self.base.clone();
         // What is fetched ahead is memory: 16 MiB keeps a worker busy.
         set_unless_given(&mut config, "queued.max.messages.kbytes", "16384");
-        set_unless_given(&mut config, "fetch.max.bytes", "8388608");
+        if config.get("message.max.bytes").is_none() {
+            // It must not be less than that.
+            set_unless_given(&mut config, "fetch.max.bytes", "8388608");
+        }
         // The default stalls a full queue for a second.
         set_unless_given(&mut config, "fetch.queue.backoff.ms", "5");
         set_unless_given(&mut config, "fetch.error.backoff.ms", "100");
@@ -130,7 +134,7 @@ impl Reachability {
         self.away.load(Ordering::Relaxed)
     }
 
-    fn gone(&self, reason: &str) {
+    pub fn gone(&self, reason: &str) {
         if !self.away.swap(true, Ordering::Relaxed) {
             tracing::warn!(reason, "Kafka can't be reached: trying again until it is back");
         }
@@ -146,7 +150,8 @@ impl Reachability {
 
 /// Takes the events of one client. Calls come on the thread that polls it.
 pub struct Link {
-    reachability: std::sync::Arc<Reachability>,
+    /// Told when no broker can be reached; none of a client whose idle connections brokers close.
+    reachability: Option<Arc<Reachability>>,
     /// The first delivery that failed since it was last asked for.
     undelivered: Mutex<Option<KafkaError>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
@@ -162,13 +167,19 @@ pub enum Rebalance {
 }
 
 impl Link {
-    pub fn new(reachability: std::sync::Arc<Reachability>) -> Link {
+    /// Of a client that now and then has nothing to do.
+    pub fn idle() -> Link {
         Link {
-            reachability,
+            reachability: None,
             undelivered: Mutex::default(),
             rebalances: Mutex::default(),
             leaving: AtomicBool::new(false),
         }
+    }
+
+    /// Of a client that always waits for an answer, and so knows first when none can come.
+    pub fn busy(reachability: Arc<Reachability>) -> Link {
+        Link { reachability: Some(reachability), ..Link::idle() }
     }
 
     /// The next thing that the group decided.
@@ -216,7 +227,7 @@ impl ClientContext for Link {
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::Authentication
                 | RDKafkaErrorCode::SSL,
-            ) => self.reachability.gone(reason),
+            ) if let Some(reachability) = &self.reachability => reachability.gone(reason),
             _ => tracing::debug!(%error, reason, "client error"),
         }
     }

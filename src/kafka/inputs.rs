@@ -13,7 +13,14 @@ pub struct Input {
 /// The next record of each assigned partition, by topic. The internal topic is the last.
 pub struct Inputs {
     topics: Vec<Input>,
-    positions: Vec<Vec<Option<i64>>>,
+    positions: Vec<Vec<Option<Position>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    next: i64,
+    /// Whether a record came since the assignment.
+    moved: bool,
 }
 
 impl Inputs {
@@ -47,13 +54,40 @@ impl Inputs {
         self.positions.iter_mut().for_each(Vec::clear);
     }
 
+    /// Begins a partition here.
     pub fn set(&mut self, index: usize, partition: i32, next: i64) {
         let Ok(partition) = usize::try_from(partition) else { return };
         let positions = &mut self.positions[index];
         if positions.len() <= partition {
             positions.resize(partition + 1, None);
         }
-        positions[partition] = Some(next);
+        positions[partition] = Some(Position { next, moved: false });
+    }
+
+    /// Notes that the record before `next` was taken.
+    pub fn advance(&mut self, index: usize, partition: i32, next: i64) {
+        let position = usize::try_from(partition).ok().and_then(|partition| self.positions[index].get_mut(partition));
+        if let Some(position) = position {
+            *position = Some(Position { next, moved: true });
+        }
+    }
+
+    /// Moves on over transactions' markers that follow the last record taken, by the consumer's own positions: else
+    /// records would seem to be missing once the markers are deleted. Before its first record the consumer may still
+    /// tell the position of an earlier assignment.
+    pub fn pass_markers(&mut self, consumed: &TopicPartitionList) {
+        for element in consumed.elements() {
+            let (Some(index), Offset::Offset(next)) = (self.index_of(element.topic()), element.offset()) else {
+                continue;
+            };
+            let slot = usize::try_from(element.partition()).ok().and_then(|at| self.positions[index].get_mut(at));
+            if let Some(Some(position)) = slot
+                && position.moved
+                && next > position.next
+            {
+                position.next = next;
+            }
+        }
     }
 
     /// Sets all positions to those of a list, and no others.
@@ -67,7 +101,8 @@ impl Inputs {
     }
 
     pub fn internal_position(&self, partition: u32) -> Option<i64> {
-        self.positions.last().and_then(|positions| positions.get(partition as usize).copied().flatten())
+        let position = self.positions.last().and_then(|positions| positions.get(partition as usize).copied().flatten());
+        position.map(|position| position.next)
     }
 
     /// Next records of this partition of the sources that have as many partitions as the internal topic: these are
@@ -75,8 +110,8 @@ impl Inputs {
     pub fn co_assigned(&self, partition: u32) -> impl Iterator<Item = (&str, i64)> {
         let internal = self.internal().partitions;
         self.topics.iter().zip(&self.positions).rev().skip(1).filter_map(move |(input, positions)| {
-            let next = positions.get(partition as usize).copied().flatten()?;
-            (input.partitions == internal).then_some((input.topic.as_str(), next))
+            let position = positions.get(partition as usize).copied().flatten()?;
+            (input.partitions == internal).then_some((input.topic.as_str(), position.next))
         })
     }
 
@@ -84,10 +119,10 @@ impl Inputs {
     pub fn offsets(&self, metadata: Option<&str>) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(self.positions.iter().map(Vec::len).sum());
         for (input, positions) in self.topics.iter().zip(&self.positions) {
-            for (partition, next) in (0..).zip(positions) {
-                if let Some(next) = *next {
+            for (partition, position) in (0..).zip(positions) {
+                if let Some(position) = position {
                     let mut element = list.add_partition(&input.topic, partition);
-                    element.set_offset(Offset::Offset(next))?;
+                    element.set_offset(Offset::Offset(position.next))?;
                     if let Some(metadata) = metadata {
                         element.set_metadata(metadata);
                     }

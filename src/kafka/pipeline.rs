@@ -89,7 +89,7 @@ impl<S: Stage> Pipeline<S> {
         } else {
             self.take_source(record, now)?;
         }
-        self.inputs.set(input, record.partition(), record.offset() + 1);
+        self.inputs.advance(input, record.partition(), record.offset() + 1);
         self.records += 1;
         Ok(())
     }

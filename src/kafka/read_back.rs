@@ -20,7 +20,8 @@ pub struct ReadBack {
     topic: String,
     partitions: u32,
     consumer: BaseConsumer<Link>,
-    watcher: Watcher,
+    /// Until all is read that was there at the start.
+    watcher: Option<Watcher>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -30,27 +31,28 @@ impl ReadBack {
     /// librdkafka refuses the configuration.
     pub fn new(
         clients: &Clients,
+        application_id: &str,
         topic: &str,
         partitions: u32,
         reachability: &Arc<Reachability>,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<ReadBack, WorkerError> {
-        let name = format!("{topic}-read-back");
+        let name = format!("{application_id}-read-back");
         let consumer = clients
             .reader(&name)
-            .create_with_context(Link::new(Arc::clone(reachability)))
+            .create_with_context(Link::idle())
             .map_err(WorkerError::kafka("a consumer for the campaigns"))?;
         let watcher = Watcher::new(clients, &name, Arc::clone(reachability))
             .map_err(WorkerError::kafka("a client for the campaigns"))?;
-        Ok(ReadBack { topic: topic.to_owned(), partitions, consumer, watcher, status, stop })
+        Ok(ReadBack { topic: topic.to_owned(), partitions, consumer, watcher: Some(watcher), status, stop })
     }
 
     /// Reads from the beginning and follows, until told to stop.
     ///
     /// # Errors
     /// What there is no going on from.
-    pub fn run(self) -> Result<(), WorkerError> {
+    pub fn run(mut self) -> Result<(), WorkerError> {
         let from_the_start = self.list(Offset::Beginning).map_err(WorkerError::kafka("the topic of the campaigns"))?;
         self.consumer.assign(&from_the_start).map_err(WorkerError::kafka("the topic of the campaigns"))?;
         let mut done = 0_u64;
@@ -74,11 +76,14 @@ impl ReadBack {
             }
             if !is_current && last_look.elapsed() > Duration::from_millis(50) {
                 last_look = Instant::now();
-                if ends.is_none() {
-                    ends = self.watcher.high_watermarks(&from_the_start).ok();
+                if let (None, Some(watcher)) = (&ends, &self.watcher) {
+                    ends = watcher.high_watermarks(&from_the_start).ok();
                 }
                 if let Some(ends) = &ends {
                     is_current = self.is_at(ends);
+                    if is_current {
+                        self.watcher = None;
+                    }
                     self.status.set_read_back(if is_current {
                         Progress::Current
                     } else {

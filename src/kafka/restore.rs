@@ -5,7 +5,6 @@
 //! shown less for a moment, and must wait for it. When it has to wait for long, the last owner left a transaction open,
 //! and is fenced.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -13,7 +12,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
 use super::crash;
 use super::error::WorkerError;
 use super::partition::Partitions;
@@ -22,7 +21,7 @@ use super::watch::{Watcher, offset_in, watermarks};
 use crate::engine::Stage;
 
 /// Markers of a commit that returned come within milliseconds.
-const STALLED_AFTER: Duration = Duration::from_millis(300);
+const STALLED_AFTER: Duration = Duration::from_millis(500);
 /// Longer than any transaction can stay open.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);
 
@@ -69,18 +68,12 @@ impl Restore {
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn new(
-        clients: &Clients,
-        changelog: &str,
-        numbers: &[u32],
-        reachability: Arc<Reachability>,
-    ) -> Result<Restore, WorkerError> {
+    pub fn new(clients: &Clients, changelog: &str, numbers: &[u32]) -> Result<Restore, WorkerError> {
         let mut config = clients.reader(&format!("{changelog}-restore"));
         // To be told when there is nothing left to read.
         config.set("enable.partition.eof", "true");
-        let reader = config
-            .create_with_context(Link::new(reachability))
-            .map_err(WorkerError::kafka("a consumer for the changelog"))?;
+        let reader =
+            config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the changelog"))?;
         let targets = numbers
             .iter()
             .map(|&number| Target { number, position: 0, start: 0, end: i64::MAX, confirmed: false })

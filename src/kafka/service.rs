@@ -189,6 +189,7 @@ impl Service<'_> {
         let topic = &self.config.topics.roas_updates;
         let read_back = ReadBack::new(
             &self.clients,
+            &self.config.kafka.application_id,
             topic,
             self.layout.partitions(topic),
             &self.reachability,
@@ -217,7 +218,7 @@ impl Service<'_> {
         let consumer = self
             .clients
             .member(&group_id, &transactional_id)
-            .create_with_context(Link::new(Arc::clone(&self.reachability)))
+            .create_with_context(Link::busy(Arc::clone(&self.reachability)))
             .map_err(WorkerError::kafka("the consumer"))?;
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the watching client"))?;

@@ -11,6 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::clients::{Link, Reachability};
 use super::crash;
+use super::watch::is_hopeless;
 
 /// The transactional producer of one worker.
 pub struct Transactions {
@@ -32,6 +33,9 @@ pub enum Failure {
     /// Its outcome is not known, or the producer is of no further use: a new one settles it.
     #[error("{what}: {cause}")]
     Broken { what: &'static str, cause: KafkaError },
+    /// Doing it again would fail again.
+    #[error("{what}: {cause}")]
+    Hopeless { what: &'static str, cause: KafkaError },
     /// The broker has ended it, or another producer took over the transactional id; a new producer is needed.
     #[error("{what}: {cause}: the transaction timed out, or another producer has this transactional id")]
     Fenced { what: &'static str, cause: KafkaError },
@@ -50,6 +54,7 @@ impl Failure {
                 | Code::FencedMemberEpoch
                 | Code::StaleMemberEpoch,
             ) => Failure::Evicted { what, cause },
+            _ if is_hopeless(&cause) => Failure::Hopeless { what, cause },
             _ => match &cause {
                 KafkaError::Transaction(error) if error.is_fatal() => Failure::Broken { what, cause },
                 KafkaError::Transaction(error) if error.txn_requires_abort() => Failure::Abortable { what, cause },
@@ -85,7 +90,7 @@ impl Transactions {
     /// # Errors
     /// librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
-        let producer = config.create_with_context(Link::new(Arc::clone(&reachability)))?;
+        let producer = config.create_with_context(Link::idle())?;
         Ok(Transactions { config, reachability, producer, open: false })
     }
 
@@ -102,6 +107,7 @@ impl Transactions {
             }
             Err(error) if is_worth_retrying(&error) => {
                 self.producer.poll(Duration::ZERO);
+                self.reachability.gone(&error.to_string());
                 Ok(false)
             }
             Err(error) => Err(error),
@@ -113,7 +119,7 @@ impl Transactions {
     /// # Errors
     /// librdkafka refuses the configuration.
     pub fn replace(&mut self) -> Result<(), KafkaError> {
-        self.producer = self.config.create_with_context(Link::new(Arc::clone(&self.reachability)))?;
+        self.producer = self.config.create_with_context(Link::idle())?;
         self.open = false;
         Ok(())
     }

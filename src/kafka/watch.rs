@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::clients::{Clients, Link, Reachability};
@@ -28,20 +28,18 @@ impl Watcher {
     /// librdkafka refuses the configuration.
     pub fn new(clients: &Clients, group: &str, reachability: Arc<Reachability>) -> KafkaResult<Watcher> {
         let config = clients.watcher(group, &format!("{group}-watcher"));
-        let client = config.create_with_context(Link::new(Arc::clone(&reachability)))?;
+        let client = config.create_with_context(Link::idle())?;
         Ok(Watcher { client, clients: clients.clone(), reachability })
     }
 
     /// The first offset of each partition that can still be read.
     pub fn low_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-        self.serve();
-        watermarks(&self.client, partitions, Offset::Beginning)
+        self.ask(partitions, Offset::Beginning)
     }
 
     /// The offset after the last record of each partition, whether that is committed or not.
     pub fn high_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-        self.serve();
-        watermarks(&self.client, partitions, Offset::End)
+        self.ask(partitions, Offset::End)
     }
 
     /// Ends the transactions that the last writers of these inputs left open: their transactional ids stand beside the
@@ -54,14 +52,19 @@ impl Watcher {
         for id in writers {
             tracing::warn!(transactional_id = id, "the last writer left a transaction open: fencing it");
             let producer = Transactions::new(self.clients.producer(id), Arc::clone(&self.reachability))?;
-            producer.introduce(Duration::from_secs(5))?;
+            if !producer.introduce(Duration::from_secs(5))? {
+                return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
+            }
         }
         Ok(())
     }
 
-    fn serve(&self) {
+    fn ask(&self, partitions: &TopicPartitionList, which: Offset) -> KafkaResult<TopicPartitionList> {
         // Nothing is assigned, so there are no records: only what librdkafka has to say.
         let _ = self.client.poll(Duration::ZERO);
+        let answer = watermarks(&self.client, partitions, which)?;
+        self.reachability.back();
+        Ok(answer)
     }
 }
 
@@ -88,6 +91,9 @@ pub fn committed<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,
 ) -> KafkaResult<TopicPartitionList> {
+    if partitions.count() == 0 {
+        return Ok(TopicPartitionList::new());
+    }
     let committed = consumer.committed_offsets(partitions.clone(), ANSWER_WITHIN)?;
     committed.elements().iter().try_for_each(|element| element.error())?;
     Ok(committed)
@@ -103,7 +109,7 @@ pub fn offset_in(list: &TopicPartitionList, topic: &str, partition: i32) -> Opti
 
 /// Whether asking again is no use.
 pub fn is_hopeless(error: &KafkaError) -> bool {
-    use rdkafka::error::RDKafkaErrorCode as Code;
+    use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),
         Some(
@@ -114,6 +120,8 @@ pub fn is_hopeless(error: &KafkaError) -> bool {
                 | Code::InvalidGroupId
                 | Code::UnsupportedVersion
                 | Code::UnsupportedFeature
+                | Code::MessageSizeTooLarge
+                | Code::InvalidRecord
                 | Code::Fatal
         )
     )

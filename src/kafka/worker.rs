@@ -189,7 +189,10 @@ impl<S: Stage> Worker<S> {
         } else {
             self.answer_if_committed();
         }
-        if let Some(membership) = &self.state.membership {
+        // Asking takes a moment, which no open transaction should wait for.
+        if let Some(membership) = &self.state.membership
+            && !self.pipeline.transactions.is_open()
+        {
             self.report.lag(&self.consumer, &self.watcher, &membership.assigned);
         }
         Ok(())
@@ -208,6 +211,9 @@ impl<S: Stage> Worker<S> {
     fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
         let Some(membership) = &self.state.membership else { return Ok(()) };
         let begun = Instant::now();
+        if let Ok(positions) = self.consumer.position() {
+            self.pipeline.inputs.pass_markers(&positions);
+        }
         self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
         self.state.began = None;
         self.state.last_commit = Some(Instant::now());
@@ -228,6 +234,7 @@ impl<S: Stage> Worker<S> {
                     .iter()
                     .filter_map(|element| u32::try_from(element.partition()).ok())
                     .collect();
+                self.reachability.back();
                 tracing::info!(worker = %self.status, partitions = ?owned, "partitions assigned");
                 self.pipeline.partitions.retain_and_add(&owned, &self.pipeline.settings);
                 self.state.membership = Some(Membership { assigned, owned, group });
@@ -306,7 +313,7 @@ impl<S: Stage> Worker<S> {
             return Ok(());
         };
         let changelog = &self.pipeline.outputs.changelog;
-        let restore = Restore::new(&self.clients, changelog, &membership.owned, Arc::clone(&self.reachability))?;
+        let restore = Restore::new(&self.clients, changelog, &membership.owned)?;
         self.state.phase = Phase::Restoring(Box::new(restore));
         self.report_restore();
         Ok(())
@@ -391,6 +398,9 @@ impl<S: Stage> Worker<S> {
             self.status.set_progress(*number, status::Progress::Current);
         }
         self.state.phase = Phase::Working;
+        if membership.owned.is_empty() {
+            return Ok(());
+        }
         // The first transaction claims the partitions: it names this worker as their writer, for whoever comes next.
         self.commit(COMMIT_WITHIN)
     }
@@ -436,6 +446,9 @@ impl<S: Stage> Worker<S> {
                 self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN))
             }
             Failure::Broken { .. } | Failure::Fenced { .. } => Err(failure.clone()),
+            Failure::Hopeless { what, cause } => {
+                return Err(WorkerError::Kafka { what: (*what).to_owned(), cause: cause.clone() });
+            }
         };
         match ended {
             Ok(()) => Ok(()),
