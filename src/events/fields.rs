@@ -129,28 +129,27 @@ impl<'a> Fields<'a> {
     }
 }
 
-const NOT_TEXT: Wrong = Wrong { reason: Reason::InvalidJson, expected: "Unicode text, not half of a surrogate pair" };
+// A string with half of a surrogate pair is JSON, but no text: it fits no field.
 
 /// A non-empty string, or the decimal text of an integer.
 pub(super) fn id(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
-    let wrong = Wrong { reason: Reason::InvalidId, expected: "a non-empty string of at most 256 bytes, or an integer" };
     let id = match value {
-        Value::String(text) => text.decode().ok_or(NOT_TEXT)?,
-        Value::Number("-0") => Cow::Borrowed("0"),
+        Value::String(text) => text.decode(),
+        Value::Number("-0") => Some(Cow::Borrowed("0")),
         Value::Number(number) if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
-            Cow::Borrowed(number)
+            Some(Cow::Borrowed(number))
         }
-        _ => return Err(wrong),
+        _ => None,
     };
-    if (1..=MAX_TEXT).contains(&id.len()) { Ok(id) } else { Err(wrong) }
+    id.filter(|id| (1..=MAX_TEXT).contains(&id.len()))
+        .ok_or(Wrong { reason: Reason::InvalidId, expected: "a non-empty string of at most 256 bytes, or an integer" })
 }
 
 /// A string of at most 256 bytes; it may be empty.
 pub(super) fn text(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
-    let wrong = Wrong { reason: Reason::InvalidField, expected: "a string of at most 256 bytes" };
-    let Value::String(text) = value else { return Err(wrong) };
-    let text = text.decode().ok_or(NOT_TEXT)?;
-    if text.len() <= MAX_TEXT { Ok(text) } else { Err(wrong) }
+    string(value)
+        .filter(|text| text.len() <= MAX_TEXT)
+        .ok_or(Wrong { reason: Reason::InvalidField, expected: "a string of at most 256 bytes" })
 }
 
 /// One of the names of `table`; for another text there is a reason of its own.
@@ -160,22 +159,19 @@ pub(super) fn one_of<T: Copy>(
     expected: &'static str,
 ) -> impl Fn(Value<'_>) -> Result<T, Wrong> {
     move |value| {
-        let Value::String(text) = value else { return Err(Wrong { reason: Reason::InvalidField, expected }) };
-        let wrong = Wrong { reason: otherwise, expected };
-        let text = text.decode().ok_or(NOT_TEXT)?;
-        table.iter().find(|(name, _)| *name == text).map(|(_, meaning)| *meaning).ok_or(wrong)
+        let text = string(value).ok_or(Wrong { reason: Reason::InvalidField, expected })?;
+        let found = table.iter().find(|(name, _)| *name == text);
+        found.map(|(_, meaning)| *meaning).ok_or(Wrong { reason: otherwise, expected })
     }
 }
 
 /// A number, or a string that holds one, from 0 to [`Micros::MAX`].
 pub(super) fn money(value: Value<'_>) -> Result<Micros, Wrong> {
-    let wrong = Wrong { reason: Reason::InvalidMoney, expected: "a number from 0 to 9,000,000,000,000" };
     let money = match value {
         Value::Number(number) => Micros::parse(number),
-        Value::String(text) => Micros::parse(&text.decode().ok_or(NOT_TEXT)?),
-        _ => None,
+        other => string(other).and_then(|text| Micros::parse(&text)),
     };
-    money.ok_or(wrong)
+    money.ok_or(Wrong { reason: Reason::InvalidMoney, expected: "a number from 0 to 9,000,000,000,000" })
 }
 
 /// [`money`] over 0.
@@ -188,34 +184,28 @@ pub(super) fn money_over_zero(value: Value<'_>) -> Result<Micros, Wrong> {
 
 /// RFC 3339, or milliseconds since the epoch.
 pub(super) fn time(value: Value<'_>) -> Result<Millis, Wrong> {
-    let wrong = Wrong {
-        reason: Reason::InvalidTime,
-        expected: "RFC 3339 with an offset, or integer milliseconds since 1970, of a year from 0000 to 9999",
-    };
     let time = match value {
         Value::Number(number) => number.parse().ok().and_then(Millis::from_epoch),
-        Value::String(text) => Millis::parse(&text.decode().ok_or(NOT_TEXT)?),
-        _ => None,
+        other => string(other).and_then(|text| Millis::parse(&text)),
     };
-    time.ok_or(wrong)
+    time.ok_or(Wrong {
+        reason: Reason::InvalidTime,
+        expected: "RFC 3339 with an offset, or integer milliseconds since 1970, of a year from 0000 to 9999",
+    })
 }
 
 /// `YYYY-MM-DD`.
 pub(super) fn date(value: Value<'_>) -> Result<Date, Wrong> {
-    let wrong = Wrong { reason: Reason::InvalidTime, expected: "a date as YYYY-MM-DD" };
-    match value {
-        Value::String(text) => Date::parse(&text.decode().ok_or(NOT_TEXT)?).ok_or(wrong),
-        _ => Err(wrong),
-    }
+    string(value)
+        .and_then(|text| Date::parse(&text))
+        .ok_or(Wrong { reason: Reason::InvalidTime, expected: "a date as YYYY-MM-DD" })
 }
 
 /// An ISO 4217 code.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Wrong> {
-    let wrong = Wrong { reason: Reason::InvalidCurrency, expected: "an ISO 4217 code, three capital letters" };
-    match value {
-        Value::String(text) => Currency::parse(&text.decode().ok_or(NOT_TEXT)?).ok_or(wrong),
-        _ => Err(wrong),
-    }
+    string(value)
+        .and_then(|text| Currency::parse(&text))
+        .ok_or(Wrong { reason: Reason::InvalidCurrency, expected: "an ISO 4217 code, three capital letters" })
 }
 
 /// An integer from 1 to 1,000,000,000.
@@ -230,6 +220,13 @@ pub(super) fn count(value: Value<'_>) -> Result<i64, Wrong> {
     integer(value)
         .filter(|count| *count >= 0)
         .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 0 to 9,223,372,036,854,775,807" })
+}
+
+fn string(value: Value<'_>) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => text.decode(),
+        _ => None,
+    }
 }
 
 fn integer(value: Value<'_>) -> Option<i64> {

@@ -87,10 +87,8 @@ impl<'a> Purchase<'a> {
                 within_limit(revenue)
                     .ok_or_else(|| over_limit(fields, "sum of quantity x unit_price, less the discount"))?
             }
-            (None, Some(_)) => {
-                return Err(fields.reject(Reason::InvalidField, "items", "expected at least one, or a `revenue`"));
-            }
-            (None, None) => {
+            // An empty list is the same as none.
+            (None, _) => {
                 return Err(fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"));
             }
         };
