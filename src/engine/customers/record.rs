@@ -171,6 +171,9 @@ impl Figures<'_> {
         let factor = i128::from(self.purchases_in_year) * i128::from(self.settings.lifespan_years.0);
         let scale = i128::from(SCALE);
         let (whole, millionths) = ((whole * factor).div_euclid(scale), (whole * factor).rem_euclid(scale));
-        quotient(millionths * orders + rest * factor, orders * scale).map(|part| Sum(whole + part))
+        // What stands apart is even, so that half a micro-unit goes to the even one of the whole figure.
+        let odd = whole.rem_euclid(2);
+        let part = (odd * scale + millionths) * orders + rest * factor;
+        quotient(part, orders * scale).map(|part| Sum(whole - odd + part))
     }
 }
