@@ -71,7 +71,7 @@ impl Event {
     }
 
     /// The texts that say which thing it is a version of, after its type.
-    fn identity(&self) -> Vec<String> {
+    pub fn identity(&self) -> Vec<String> {
         let texts: Vec<&str> = match self {
             Event::Purchase(purchase) => vec!["purchase", &purchase.customer, &purchase.order],
             Event::Refund { customer, order, refund, .. } => vec!["refund", customer, order, refund],
@@ -89,7 +89,7 @@ impl Event {
     }
 
     /// The later wins; equal: the greater amount.
-    fn precedence(&self) -> (i64, Micros) {
+    pub fn precedence(&self) -> (i64, Micros) {
         match self {
             Event::Purchase(purchase) => (purchase.updated_at, purchase.revenue),
             Event::Refund { at, amount, .. }

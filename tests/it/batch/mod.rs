@@ -121,6 +121,16 @@ impl Batch {
         Batch { config: config.clone(), calendar: Calendar::of(&config.zone), events, rejected }
     }
 
+    /// Of different events that are alike in identity, time and amount only the first: what the contract leaves open.
+    pub fn without_open_ties(texts: Vec<String>) -> Vec<String> {
+        let mut seen = BTreeMap::new();
+        let first_of_its_kind = |text: &String| match read::event(text.as_bytes(), &Config::default()) {
+            Ok(event) => *seen.entry((event.identity(), event.precedence())).or_insert_with(|| event.clone()) == event,
+            Err(_) => true,
+        };
+        texts.into_iter().filter(first_of_its_kind).collect()
+    }
+
     /// The latest `occurred_at` or `reported_at` accepted: what the figures of a replay are as of.
     pub fn latest(&self) -> Option<i64> {
         self.events.iter().map(Event::moment).max()

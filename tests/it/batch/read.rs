@@ -40,7 +40,9 @@ impl Reader<'_> {
         let discount = self.money("discount")?.unwrap_or(0);
         let (stated, stated_cost) = (self.money("revenue")?, self.money("cost_of_goods")?);
 
-        let items = self.fields.objects("items", 1_000)?.unwrap_or_default();
+        let items = self.fields.objects("items", 1_000)?;
+        let none_of_some = items.as_ref().is_some_and(Vec::is_empty);
+        let items = items.unwrap_or_default();
         let (mut quantities, mut prices, mut costs) = (0, BigInt::ZERO, Some(BigInt::ZERO));
         let mut skus = Vec::new();
         for item in items.iter().map(|fields| Reader { fields, config: self.config }) {
@@ -54,6 +56,7 @@ impl Reader<'_> {
         }
         let revenue = match stated {
             Some(revenue) => revenue,
+            None if none_of_some => return Err("invalid_field"),
             None if items.is_empty() => return Err("missing_field"),
             None if prices < BigInt::from(discount) => return Err("negative_revenue"),
             None => at_most(prices - discount)?,

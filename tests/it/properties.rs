@@ -1,0 +1,262 @@
+//! The engines against the batch calculation: whatever the order, the duplicates, the partitions, the flushes and the
+//! restarts, the figures are the same.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use num_bigint::BigInt;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestCaseResult};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use serde_json::Value;
+
+use crate::batch::{Batch, Records};
+use crate::history::{Case, Maker, cases, poison};
+use crate::pipeline::{Pipeline, Updates, put};
+use crate::records::{ByKey, difference};
+
+/// The same cases in each run; more and others by `PROPTEST_CASES` and `PROPTEST_RNG_SEED`.
+fn sampled(cases: u32) -> ProptestConfig {
+    let given = ProptestConfig::default();
+    let standard = ProptestConfig { rng_seed: RngSeed::Random, ..ProptestConfig::default() };
+    ProptestConfig {
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() { given.cases } else { cases },
+        rng_seed: if given.rng_seed == standard.rng_seed { RngSeed::Fixed(1) } else { given.rng_seed },
+        failure_persistence: None,
+        ..given
+    }
+}
+
+fn pipeline(case: &Case, rng: &mut StdRng) -> Pipeline {
+    Pipeline::new(&case.config, rng.random_range(1..4), rng.random_range(1..4))
+}
+
+fn same(what: &str, batch: &Records, engines: &Records) -> TestCaseResult {
+    for (stage, batch, engine) in
+        [("customers", &batch.customers, &engines.customers), ("campaigns", &batch.campaigns, &engines.campaigns)]
+    {
+        if let Some(difference) = difference(batch, engine) {
+            return Err(TestCaseError::fail(format!("{what}: {stage}, batch | engine:\n{difference}")));
+        }
+    }
+    Ok(())
+}
+
+/// The updates of one flush are the batch's records of their keys; a tombstone where it has none.
+fn updates_are_of_the_batch(what: &str, batch: &Records, updates: &Updates) -> TestCaseResult {
+    let of_batch = |batch: &ByKey, keys: &BTreeMap<String, Option<Value>>| -> ByKey {
+        keys.keys().filter_map(|key| Some((key.clone(), batch.get(key)?.clone()))).collect()
+    };
+    let engine = |updates: &BTreeMap<String, Option<Value>>| -> ByKey {
+        updates.iter().filter_map(|(key, record)| Some((key.clone(), record.clone()?))).collect()
+    };
+    same(
+        what,
+        &Records {
+            customers: of_batch(&batch.customers, &updates.customers),
+            campaigns: of_batch(&batch.campaigns, &updates.campaigns),
+        },
+        &Records { customers: engine(&updates.customers), campaigns: engine(&updates.campaigns) },
+    )
+}
+
+fn no_records() -> Records {
+    Records { customers: ByKey::new(), campaigns: ByKey::new() }
+}
+
+fn put_all(records: &mut Records, updates: Updates) {
+    put(&mut records.customers, updates.customers);
+    put(&mut records.campaigns, updates.campaigns);
+}
+
+proptest! {
+    #![proptest_config(sampled(300))]
+
+    #[test]
+    fn any_order_with_any_duplicates_ends_in_the_figures_of_the_batch(case in cases(120, false)) {
+        let rng = &mut StdRng::seed_from_u64(case.seed);
+        let mut pipeline = pipeline(&case, rng);
+        let mut records = no_records();
+        for event in Maker::shuffled(&case.history, rng) {
+            prop_assert!(pipeline.take(event.as_bytes()).is_ok(), "{event}");
+            if rng.random_bool(0.1) {
+                put_all(&mut records, pipeline.flush(case.as_of, rng));
+                if rng.random_bool(0.2) {
+                    pipeline.restart(rng);
+                }
+            }
+        }
+        put_all(&mut records, pipeline.flush(case.as_of, rng));
+
+        let batch = Batch::read(&case.history, &case.config);
+        prop_assert_eq!(&batch.rejected, &[]);
+        let expected = batch.records(case.as_of);
+        same("the last updates", &expected, &records)?;
+                same("answers", &expected, &pipeline.answers(case.as_of))?;
+        pipeline.restart(rng);
+        same("answers after a restart", &expected, &pipeline.answers(case.as_of))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(sampled(60))]
+
+    #[test]
+    fn every_update_is_the_batch_of_its_moment(case in cases(60, false)) {
+        let mut pipeline = pipeline(&case, &mut StdRng::seed_from_u64(case.seed));
+        let mut as_of = case.as_of;
+        let mut rolled = as_of;
+        let mut records = no_records();
+        for (taken, event) in (1..).zip(&case.history) {
+            // Chance goes by the event, so that the rest stays as it was when events are left out.
+            let rng = &mut StdRng::seed_from_u64(case.seed ^ hash(event));
+            prop_assert!(pipeline.take(event.as_bytes()).is_ok(), "{event}");
+            if rng.random_bool(0.7) {
+                continue;
+            }
+            as_of += step(rng);
+            let batch = Batch::read(&case.history[..taken], &case.config).records(as_of);
+            let flushed = pipeline.flush(as_of, rng);
+            updates_are_of_the_batch("flush", &batch, &flushed)?;
+            put_all(&mut records, flushed);
+            if rng.random_bool(0.2) {
+                pipeline.restart(rng);
+            }
+            if rng.random_bool(0.5) {
+                let rolled_on = pipeline.roll(rolled, as_of);
+                rolled = as_of;
+                updates_are_of_the_batch("roll", &batch, &rolled_on)?;
+                put_all(&mut records, rolled_on);
+                same("all records after a roll", &lasting(&batch), &lasting(&records))?;
+            }
+            same("answers", &batch, &pipeline.answers(as_of))?;
+        }
+    }
+
+    #[test]
+    fn what_customers_gave_is_what_campaigns_have(case in cases(150, true)) {
+        let rng = &mut StdRng::seed_from_u64(case.seed);
+        let config = crate::batch::Config {
+            windows: vec!["lifetime".to_owned()],
+            verdict_window: "lifetime".to_owned(),
+            min_coverage: 0,
+            ..case.config.clone()
+        };
+        let mut pipeline = Pipeline::new(&config, rng.random_range(1..4), rng.random_range(1..4));
+        let mut records = no_records();
+        for event in Maker::shuffled(&case.history, rng) {
+            prop_assert!(pipeline.take(event.as_bytes()).is_ok(), "{event}");
+            if rng.random_bool(0.1) {
+                put_all(&mut records, pipeline.flush(case.as_of, rng));
+            }
+        }
+        put_all(&mut records, pipeline.flush(case.as_of, rng));
+
+        let customers: Vec<&Value> = records.customers.values().collect();
+        let acquired: Vec<&Value> =
+            customers.iter().copied().filter(|record| !record["acquired_by"]["campaign_id"].is_null()).collect();
+        let campaigns: Vec<&Value> =
+            records.campaigns.values().map(|record| &record["windows"]["lifetime"]).collect();
+        for figure in ["revenue", "gross_profit", "operating_profit"] {
+            prop_assert_eq!(total(&campaigns, figure), total(&customers, figure), "{}", figure);
+        }
+        for (of_campaign, of_customer) in [
+            ("acquired_ltv", "revenue"),
+            ("acquired_gross_profit_ltv", "gross_profit"),
+            ("acquired_operating_profit_ltv", "operating_profit"),
+        ] {
+            prop_assert_eq!(total(&campaigns, of_campaign), total(&acquired, of_customer), "{}", of_campaign);
+        }
+        let count = |records: &[&Value], figure: &str| -> f64 {
+            records.iter().map(|record| record[figure].as_f64().expect("a count")).sum()
+        };
+        prop_assert!((count(&campaigns, "orders") - count(&customers, "orders")).abs() < 1e-9);
+        prop_assert_eq!(count(&campaigns, "new_customers") as usize, acquired.len());
+    }
+}
+
+#[test]
+fn what_cannot_be_used_changes_nothing_and_has_its_reason() {
+    let clock = 1_795_255_205_000;
+    let config = crate::batch::Config { clock: Some(clock), ..Default::default() };
+    let mut pipeline = Pipeline::new(&config, 2, 2);
+    let rng = &mut StdRng::seed_from_u64(1);
+    let mut records = poison(clock);
+    records.shuffle(rng);
+    for (record, reason) in &records {
+        let shown = String::from_utf8_lossy(&record[..record.len().min(400)]);
+        assert_eq!(Batch::read(&[record], &config).rejected, [(0, *reason)], "{shown}");
+        assert_eq!(pipeline.take(record).map_err(|found| found.code()), Err(*reason), "{shown}");
+    }
+    let updates = pipeline.flush(clock, rng);
+    assert!(updates.customers.is_empty() && updates.campaigns.is_empty());
+}
+
+#[test]
+fn real_purchases_give_the_figures_of_the_batch() {
+    let config = crate::batch::Config { default_margin: Some(350_000), ..Default::default() };
+    let purchases = crate::cdnow::purchases();
+    let batch = Batch::read(&purchases, &config);
+    let as_of = batch.latest().expect("there are purchases");
+    let rng = &mut StdRng::seed_from_u64(1);
+    let mut pipeline = Pipeline::new(&config, 3, 1);
+    let mut records = no_records();
+    for event in Maker::shuffled(&purchases, rng) {
+        pipeline.take(event.as_bytes()).expect("a purchase");
+        if rng.random_bool(0.001) {
+            put_all(&mut records, pipeline.flush(as_of, rng));
+            pipeline.restart(rng);
+        }
+    }
+    put_all(&mut records, pipeline.flush(as_of, rng));
+    assert_eq!(records.customers.len(), 2_357);
+    assert_eq!(difference(&batch.records(as_of).customers, &records.customers), None);
+}
+
+/// The same number for the same text in each run.
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// How far time goes on between two flushes: nothing, a moment, hours, days, a season.
+fn step(rng: &mut StdRng) -> i64 {
+    const HOUR: i64 = 3_600_000;
+    match rng.random_range(0..8) {
+        0 | 1 => 0,
+        2 => rng.random_range(0..10_000),
+        3 | 4 => rng.random_range(0..2 * HOUR),
+        5 => HOUR,
+        6 => rng.random_range(0..40 * HOUR),
+        _ => rng.random_range(0..120 * 24 * HOUR),
+    }
+}
+
+/// The records without what alone goes on with the clock, and is not written anew for it.
+fn lasting(records: &Records) -> Records {
+    let mut records = records.clone();
+    for record in records.customers.values_mut().chain(records.campaigns.values_mut()) {
+        let fields = record.as_object_mut().expect("a record is an object");
+        fields.remove("as_of");
+        fields.remove("observed_days");
+        for window in fields.get_mut("windows").and_then(Value::as_object_mut).into_iter().flatten() {
+            let figures = window.1.as_object_mut().expect("a window is an object");
+            figures.remove("from");
+            figures.remove("to");
+        }
+    }
+    records
+}
+
+/// The exact sum of a figure that is money.
+fn total(records: &[&Value], figure: &str) -> BigInt {
+    let micros = |record: &&Value| -> BigInt {
+        let text = record[figure].as_str().expect("money");
+        let (units, decimals) = text.split_once('.').unwrap_or((text, ""));
+        format!("{units}{decimals:0<6}").parse().expect("digits")
+    };
+    records.iter().map(micros).sum()
+}
