@@ -53,6 +53,9 @@ pub struct Customers {
     upcoming: BTreeSet<(Millis, u32)>,
     /// Facts are being folded: nothing goes out.
     restoring: bool,
+    /// Restored, and no roll was completed since: orders that the clock has reached since the last roll may not have been
+    /// `upcoming` here.
+    unrolled: bool,
     /// The next customer that the roll under way looks at.
     cursor: u32,
     totals: Totals,
@@ -481,6 +484,7 @@ impl Stage for Customers {
             touched: Vec::new(),
             upcoming: BTreeSet::new(),
             restoring: false,
+            unrolled: false,
             cursor: 0,
             totals: Totals::default(),
             buffers: Buffers::default(),
@@ -543,6 +547,7 @@ impl Stage for Customers {
             self.note_upcoming(slot, as_of.unwrap_or(Millis::MIN));
         }
         self.restoring = false;
+        self.unrolled = true;
         self.cursor = 0;
     }
 
@@ -579,12 +584,15 @@ impl Stage for Customers {
         }
         let end = self.cursor.saturating_add(u32::try_from(budget).unwrap_or(u32::MAX)).min(self.customers.len());
         for slot in self.cursor..end {
-            if self.customers[slot].timeline.count_between(since.plus(-YEAR), as_of.plus(-YEAR)) > 0 {
+            let timeline = &self.customers[slot].timeline;
+            let left = timeline.count_between(since.plus(-YEAR), as_of.plus(-YEAR)) > 0;
+            if left || (self.unrolled && timeline.count_between(since, as_of) > 0) {
                 self.touch(slot);
             }
         }
         self.flush(as_of, effects);
         let complete = end == self.customers.len();
+        self.unrolled &= !complete;
         self.cursor = if complete { 0 } else { end };
         complete
     }
