@@ -1,6 +1,9 @@
 //! What comes in: the six events, checked and typed. Bytes become an [`Event`] or a [`Rejection`]; nothing in between.
 //!
 //! Texts borrow from the record where they stand there unescaped.
+//!
+//! [`Decoder`] checks a record as a whole, `json` finds its fields, `fields` reads each by its meaning, and a file for each
+//! type of event says which fields it has and what they come to.
 
 mod customer_cost;
 mod decoder;

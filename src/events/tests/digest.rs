@@ -91,6 +91,20 @@ fn the_order_of_the_items_is_in_it_and_no_text_runs_into_the_next() {
 }
 
 #[test]
+fn a_long_list_is_in_it_to_the_last_item_and_from_the_first() {
+    let items = |changed: usize| {
+        let quantity = |i: usize| if i == changed { 2 } else { 1 };
+        let item = |i: usize| json!({ "sku": format!("sku-{i}"), "quantity": quantity(i), "unit_price": 1 });
+        (0..MAX_ITEMS).map(item).collect::<Value>().to_string()
+    };
+    let purchase = &complete_events()[0];
+    let changed = [0, 1, 20, 500, 998, 999, MAX_ITEMS];
+    let mut digests = changed.map(|changed| digest(&with(purchase, "items", Some(&items(changed)))));
+    digests.sort_unstable();
+    assert!(digests.is_sorted_by(|one, next| one < next), "{digests:?}");
+}
+
+#[test]
 fn the_form_of_the_json_is_not_in_it() {
     let [purchase, refund, ..] = complete_events();
     for event in complete_events() {
