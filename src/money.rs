@@ -243,12 +243,12 @@ macro_rules! adds_field_by_field {
         }
         impl std::ops::AddAssign for $type {
             fn add_assign(&mut self, other: $type) {
-                *self = *self + other;
+                $(self.$field += other.$field;)*
             }
         }
         impl std::ops::SubAssign for $type {
             fn sub_assign(&mut self, other: $type) {
-                *self = *self - other;
+                $(self.$field -= other.$field;)*
             }
         }
     };

@@ -50,6 +50,19 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Hours back from the present that campaigns keep singly; older ones are joined into days. As the longest window of
+    /// hours needs, and a week at least, so that a short window can be added to a state that is there.
+    pub fn hours_kept(&self) -> u32 {
+        const WEEK: u32 = 7 * 24;
+        let longest = self.windows.iter().map(|window| match window.span {
+            WindowSpan::Hours(hours) => hours,
+            WindowSpan::Days(_) | WindowSpan::Lifetime => 0,
+        });
+        longest.fold(WEEK, u32::max)
+    }
+}
+
 /// An ISO 4217 code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Currency(pub [u8; 3]);
@@ -166,7 +179,7 @@ impl Window {
         Some(Window { name: name.to_owned(), span })
     }
 
-    /// Single hours are kept for 40 days; older ones are joined into days.
+    /// 40 days.
     pub const MAX_HOURS: u32 = 40 * 24;
     /// Ten years.
     pub const MAX_DAYS: u32 = 3_660;

@@ -88,6 +88,7 @@ impl Meaning {
             ("attribution.ignore_channels", format!("{ignored:?}")),
             ("history.complete_from", optional(settings.complete_from.map(|at| at.to_string()))),
             ("costs.default_margin", optional(settings.default_margin.map(|margin| margin.to_string()))),
+            ("windows: hours that are kept singly", settings.hours_kept().to_string()),
             ("partitions of the customer-events topic", customer_partitions.to_string()),
             ("partitions of the campaign-events topic", campaign_partitions.to_string()),
         ];
@@ -169,6 +170,7 @@ fn days(millis: i64) -> String {
 mod tests {
     use super::*;
     use crate::money::Micros;
+    use crate::settings::{Window, WindowSpan};
 
     #[test]
     fn progress_is_read_as_it_was_written() {
@@ -204,13 +206,18 @@ mod tests {
         );
         assert!(error.to_string().contains("`costs.default_margin` is 0.4"), "{error}");
         assert!(Meaning::of(&Settings::default(), 4, 3).check(&fact).is_err());
+        let mut longer = Settings::default();
+        longer.windows.push(Window::new(WindowSpan::Hours(30 * 24)));
+        assert!(Meaning::of(&longer, 4, 2).check(&fact).is_err(), "older hours are joined into days already");
     }
 
     #[test]
     fn settings_that_only_matter_when_read_may_change_freely() {
         let mut fact = Vec::new();
         Meaning::of(&Settings::default(), 1, 1).write(&mut fact);
-        let changed = Settings { lifespan_years: Micros(3_000_000), min_coverage: Micros(0), ..Settings::default() };
+        let mut changed =
+            Settings { lifespan_years: Micros(3_000_000), min_coverage: Micros(0), ..Settings::default() };
+        changed.windows.insert(0, Window::new(WindowSpan::Hours(48)));
         assert_eq!(Meaning::of(&changed, 1, 1).check(&fact), Ok(()));
     }
 }

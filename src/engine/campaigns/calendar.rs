@@ -1,11 +1,7 @@
 //! Which hours and days the windows hold at a moment, and which hours are still kept singly. It changes with the hour.
 
-use crate::settings::{Settings, Window, WindowSpan};
+use crate::settings::{Settings, WindowSpan};
 use crate::time::{Date, Millis, Zone};
-
-/// Days before today that are kept by the hour: as many as the longest window of hours reaches back, and one more for
-/// the hours that clocks take away.
-const RECENT_DAYS: i32 = (Window::MAX_HOURS / 24) as i32 + 1;
 
 /// One hour's view of time.
 #[derive(Clone, Debug)]
@@ -66,12 +62,15 @@ impl Calendar {
     pub fn new(as_of: Millis, settings: &Settings) -> Calendar {
         let zone = &settings.zone;
         let (hour, day) = (zone.hour_start(as_of), zone.date(as_of));
+        // One more day than the hours span, for the hours that clocks take away.
+        let days_kept = i32::try_from(settings.hours_kept().div_ceil(24) + 1).unwrap_or(i32::MAX);
+        let recent_day = day.plus(-days_kept);
         Calendar {
             zone: zone.clone(),
             hour,
             day,
-            recent_day: day.plus(-RECENT_DAYS),
-            recent_from: zone.start_of(day.plus(-RECENT_DAYS)),
+            recent_day,
+            recent_from: zone.start_of(recent_day),
             mature_day: day.plus(settings.verdict.maturity_days.saturating_neg()),
             spans: settings.windows.iter().map(|window| Span::new(window.span, hour, day, zone)).collect(),
         }

@@ -134,12 +134,12 @@ impl Stage for Campaigns {
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError> {
         match Key::read(key)? {
             Key::Hour { campaign, hour } => {
-                let sums = value.map(facts::read).transpose()?.unwrap_or_default();
+                let sums = value.map(facts::read_sums).transpose()?.unwrap_or_default();
                 let number = self.number(campaign);
                 self.fold_hour(number, hour, sums);
             }
             Key::Day { campaign, day } => {
-                let sums = value.map(facts::read).transpose()?.unwrap_or_default();
+                let sums = value.map(facts::read_sums).transpose()?.unwrap_or_default();
                 let number = self.number(campaign);
                 self.fold_day(number, day, sums);
             }
