@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
 use crate::batch::{Batch, Records};
-use crate::history::{Case, Maker, cases, poison};
+use crate::history::{Case, Maker, cases, poison, with_an_odd_value};
 use crate::pipeline::{Pipeline, Updates, put};
 use crate::records::{ByKey, difference};
 
@@ -174,6 +174,25 @@ proptest! {
         };
         prop_assert!((count(&campaigns, "orders") - count(&customers, "orders")).abs() < 1e-9);
         prop_assert_eq!(count(&campaigns, "new_customers") as usize, acquired.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(sampled(400))]
+
+    #[test]
+    fn odd_values_are_refused_or_read_as_the_batch_does(case in cases(60, false)) {
+        let rng = &mut StdRng::seed_from_u64(case.seed);
+        let mut pipeline = pipeline(&case, rng);
+        let odd = |event: &String| with_an_odd_value(event, &mut StdRng::seed_from_u64(case.seed ^ hash(event)));
+        let history = Batch::without_open_ties(case.history.iter().map(odd).collect());
+        for event in &history {
+            let reason = Batch::read(&[event], &case.config).rejected.first().map(|(_, reason)| *reason);
+            prop_assert_eq!(reason, pipeline.take(event.as_bytes()).err().map(|found| found.code()), "{}", event);
+        }
+        pipeline.flush(case.as_of, rng);
+        let batch = Batch::read(&history, &case.config).records(case.as_of);
+        same("answers", &batch, &pipeline.answers(case.as_of))?;
     }
 }
 

@@ -10,6 +10,9 @@ use super::exact::{self, MILLION};
 use super::json::{Fields, Reason};
 
 const MOST: Micros = 9_000_000_000_000 * MILLION;
+/// The first and the last millisecond of the years 0000 to 9999.
+const FIRST: i64 = -62_167_219_200_000;
+const LAST: i64 = 253_402_300_799_999;
 const GUARD: i64 = 5 * 60_000;
 
 pub fn event(record: &[u8], config: &Config) -> Result<Event, Reason> {
@@ -40,9 +43,7 @@ impl Reader<'_> {
         let discount = self.money("discount")?.unwrap_or(0);
         let (stated, stated_cost) = (self.money("revenue")?, self.money("cost_of_goods")?);
 
-        let items = self.fields.objects("items", 1_000)?;
-        let none_of_some = items.as_ref().is_some_and(Vec::is_empty);
-        let items = items.unwrap_or_default();
+        let items = self.fields.objects("items", 1_000)?.unwrap_or_default();
         let (mut quantities, mut prices, mut costs) = (0, BigInt::ZERO, Some(BigInt::ZERO));
         let mut skus = Vec::new();
         for item in items.iter().map(|fields| Reader { fields, config: self.config }) {
@@ -56,7 +57,6 @@ impl Reader<'_> {
         }
         let revenue = match stated {
             Some(revenue) => revenue,
-            None if none_of_some => return Err("invalid_field"),
             None if items.is_empty() => return Err("missing_field"),
             None if prices < BigInt::from(discount) => return Err("negative_revenue"),
             None => at_most(prices - discount)?,
@@ -196,6 +196,7 @@ impl Reader<'_> {
         let Some(raw) = self.fields.raw(name) else { return Ok(None) };
         let id = match self.fields.string(name) {
             Some(Ok(text)) => text,
+            _ if raw == "-0" => "0".to_owned(),
             _ if raw.strip_prefix('-').unwrap_or(raw).bytes().all(|b| b.is_ascii_digit()) => raw.to_owned(),
             _ => return Err("invalid_id"),
         };
@@ -214,8 +215,11 @@ impl Reader<'_> {
             Some(Ok(text)) => text,
             _ => raw.to_owned(),
         };
-        let micros = exact::micros(&text).ok_or("invalid_money")?;
-        if micros < BigInt::ZERO { Err("invalid_money") } else { at_most(micros).map(Some) }
+        let number = exact::decimal(&text).ok_or("invalid_money")?;
+        if number < exact::whole(0) || number > exact::whole(MOST / MILLION) {
+            return Err("invalid_money");
+        }
+        at_most(exact::half_even(&(number * exact::whole(MILLION)))).map(Some)
     }
 
     fn currency(&self) -> Result<(), Reason> {
@@ -234,7 +238,8 @@ impl Reader<'_> {
             Some(Ok(text)) => rfc_3339(&text),
             _ => raw.parse().ok(),
         };
-        moment.map(Some).ok_or("invalid_time")
+        // The years that RFC 3339 can write.
+        moment.filter(|at| (FIRST..=LAST).contains(at)).map(Some).ok_or("invalid_time")
     }
 
     fn past_time(&self, name: &str) -> Result<Option<i64>, Reason> {
@@ -261,11 +266,13 @@ fn ten_digits_of_date(text: &str) -> Option<Date> {
 
 /// Milliseconds since the epoch; what is finer is cut off.
 fn rfc_3339(text: &str) -> Option<i64> {
+    // RFC 3339, 5.6: "T" and "Z" may be lower case.
+    let text = &text.to_ascii_uppercase();
     let date = ten_digits_of_date(text.get(..10)?)?;
     let rest = text.get(10..)?.strip_prefix('T')?;
     let two = |from: usize| rest.get(from..from + 2).filter(|t| t.bytes().all(|b| b.is_ascii_digit()))?.parse().ok();
     let (hour, minute, second): (i64, i64, i64) = (two(0)?, two(3)?, two(6)?);
-    if hour > 23 || minute > 59 || second > 59 || rest.get(2..3)? != ":" || rest.get(5..6)? != ":" {
+    if hour > 23 || minute > 59 || second > 60 || rest.get(2..3)? != ":" || rest.get(5..6)? != ":" {
         return None;
     }
     let (fraction, offset) = rest.get(8..)?.split_at_checked(rest.get(8..)?.find(['Z', '+', '-'])?)?;
@@ -279,10 +286,16 @@ fn rfc_3339(text: &str) -> Option<i64> {
     let offset_minutes = if offset == "Z" {
         0
     } else {
-        let (hours, minutes) = offset.get(1..)?.split_once(':').filter(|(h, m)| h.len() == 2 && m.len() == 2)?;
+        let digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        let (hours, minutes) = offset.get(1..)?.split_once(':').filter(|(h, m)| digits(h) && digits(m))?;
         let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
+        if hours > 23 || minutes > 59 {
+            return None;
+        }
         (hours * 60 + minutes) * if offset.starts_with('-') { -1 } else { 1 }
     };
+    // A leap second has no moment of its own: it is read as the one before.
+    let second = second.min(59);
     let days = i64::from((date - jiff::civil::date(1970, 1, 1)).get_days());
     Some((((days * 24 + hour) * 60 + minute - offset_minutes) * 60 + second) * 1_000 + millis)
 }

@@ -125,8 +125,8 @@ impl Window {
             "cac_loaded": figure("cac_loaded", each(self.invested, exact::whole(new_customers), "no_new_customers")),
             "cost_per_order":
                 figure("cost_per_order", each(spend, exact::fraction(orders, MILLION), "no_orders")),
-            "impressions": i64::try_from(self.impressions).expect("a count"),
-            "clicks": i64::try_from(self.clicks).expect("a count"),
+            "impressions": exact::integer(self.impressions),
+            "clicks": exact::integer(self.clicks),
             "cost_per_click": figure("cost_per_click", each(spend, exact::whole(self.clicks), "no_clicks")),
             "ctr": figure("ctr", ctr),
             "cpm": figure("cpm", each(spend * 1_000, exact::whole(self.impressions), "no_impressions")),

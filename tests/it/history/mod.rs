@@ -4,9 +4,11 @@
 mod cases;
 mod moments;
 mod object;
+mod odd;
 mod poison;
 
 pub use cases::{Case, cases};
+pub use odd::with_an_odd_value;
 pub use poison::poison;
 
 use rand::rngs::StdRng;

@@ -33,7 +33,7 @@ pub fn poison(clock: i64) -> Vec<(Vec<u8>, &'static str)> {
         "type": "customer_cost", "customer_id": "c-2", "cost_id": 1, "occurred_at": clock, "amount": 1, "kind": "retention",
     });
     let long = "é".repeat(129);
-    let table: [(&Value, &str, Value, &str); 54] = [
+    let table: [(&Value, &str, Value, &str); 55] = [
         (&purchase, "/type", json!("Purchase"), "unknown_type"),
         (&purchase, "/type", json!(null), "missing_field"),
         (&purchase, "/customer_id", json!(null), "missing_field"),
@@ -44,6 +44,7 @@ pub fn poison(clock: i64) -> Vec<(Vec<u8>, &'static str)> {
         (&purchase, "/touchpoints/0/at", json!(null), "missing_field"),
         (&report, "/date", json!(null), "missing_field"),
         (&cost, "/kind", json!(null), "missing_field"),
+        (&purchase, "/items", json!([]), "missing_field"),
         (&purchase, "/items", json!({"sku": "A"}), "invalid_field"),
         (&purchase, "/items", json!(["A"]), "invalid_field"),
         (&purchase, "/items", json!(vec![purchase["items"][0].clone(); 1_001]), "invalid_field"),
@@ -105,5 +106,7 @@ pub fn poison(clock: i64) -> Vec<(Vec<u8>, &'static str)> {
     }
     let twice = refund.to_string().replacen("{", "{\"amount\":1,", 1);
     records.push((twice.into_bytes(), "invalid_json"));
+    let twice_in_an_item = purchase.to_string().replacen("\"sku\":", "\"sku\":\"B\",\"sku\":", 1);
+    records.push((twice_in_an_item.into_bytes(), "invalid_json"));
     records
 }
