@@ -79,3 +79,19 @@ fn cut<'a>(bytes: &'a [u8], most: usize, name: &str, headers: &mut OwnedHeaders)
     *headers = own.insert(Header { key: name, value: Some(&what) });
     kept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_cut_says_how_long_it_was_and_what_it_was() {
+        let mut headers = OwnedHeaders::new();
+        assert_eq!(cut(b"whole", 5, CUT_VALUE, &mut headers), b"whole");
+        assert_eq!(headers.count(), 0);
+        assert_eq!(cut(b"too long", 3, CUT_VALUE, &mut headers), b"too");
+        let header = headers.get(0);
+        let digest = format!("8 bytes, xxh3-128 {:032x}", xxh3_128(b"too long"));
+        assert_eq!((header.key, header.value), (CUT_VALUE, Some(digest.as_bytes())));
+    }
+}

@@ -43,6 +43,8 @@ pub enum WorkerError {
     Fenced { id: String, times: usize },
     #[error("librdkafka has given up: {cause}")]
     Fatal { cause: KafkaError },
+    #[error("{what}: {error}")]
+    Io { what: &'static str, error: std::io::Error },
     #[error("it panicked: this is a fault of the program")]
     Panicked,
 }

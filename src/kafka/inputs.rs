@@ -105,6 +105,12 @@ impl Inputs {
         position.map(|position| position.next)
     }
 
+    /// The internal topic's partitions that are assigned, each with its next record.
+    pub fn internal_positions(&self) -> impl Iterator<Item = (i32, i64)> {
+        let positions = self.positions.last().into_iter().flatten();
+        (0..).zip(positions).filter_map(|(partition, position)| Some((partition, (*position)?.next)))
+    }
+
     /// Next records of this partition of the sources that have as many partitions as the internal topic: these are
     /// always assigned together.
     pub fn co_assigned(&self, partition: u32) -> impl Iterator<Item = (&str, i64)> {
@@ -130,5 +136,51 @@ impl Inputs {
             }
         }
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn inputs() -> Inputs {
+        let input = |topic: &str, partitions| Input { topic: topic.to_owned(), partitions };
+        Inputs::new(vec![input("orders", 2), input("wide", 5)], input("internal", 2))
+    }
+
+    #[test]
+    fn sources_of_as_many_partitions_stand_beside_the_internal_topic() {
+        let mut inputs = inputs();
+        inputs.set(0, 1, 10);
+        inputs.set(1, 1, 20);
+        inputs.set(2, 1, 30);
+        assert_eq!(inputs.co_assigned(1).collect::<Vec<_>>(), [("orders", 10)]);
+        assert_eq!((inputs.internal_position(1), inputs.internal_position(0)), (Some(30), None));
+        assert!(inputs.is_internal(2) && !inputs.is_internal(1));
+    }
+
+    #[test]
+    fn markers_are_passed_only_after_a_record_of_this_assignment() {
+        let mut inputs = inputs();
+        inputs.set(0, 0, 10);
+        let mut consumed = TopicPartitionList::new();
+        consumed.add_partition_offset("orders", 0, Offset::Offset(99)).unwrap();
+        inputs.pass_markers(&consumed);
+        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 10)), "99 may be of an earlier assignment");
+        inputs.advance(0, 0, 11);
+        inputs.pass_markers(&consumed);
+        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 99)));
+        inputs.advance(0, 0, 120);
+        inputs.pass_markers(&consumed);
+        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 120)), "positions never go back");
+    }
+
+    #[test]
+    fn offsets_to_commit_name_their_writer() {
+        let mut inputs = inputs();
+        inputs.set(2, 1, 30);
+        let offsets = inputs.offsets(Some("writer")).unwrap();
+        let element = offsets.find_partition("internal", 1).unwrap();
+        assert_eq!((offsets.count(), element.offset(), element.metadata()), (1, Offset::Offset(30), "writer"));
     }
 }

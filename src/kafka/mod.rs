@@ -22,6 +22,7 @@ mod report;
 mod restore;
 mod resume;
 mod service;
+mod sweep;
 mod tally;
 pub mod topics;
 mod transaction;

@@ -3,7 +3,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use super::outbox::Outputs;
 use super::pipeline::{Parts, Pipeline};
 use super::read_back::ReadBack;
 use super::report::Report;
+use super::sweep::{Broom, Sweeper, Swept};
 use super::topics::{self, Layout, TopicsError};
 use super::transaction::Transactions;
 use super::watch::Watcher;
@@ -64,6 +65,7 @@ pub fn run(
 ) -> Result<(), RunError> {
     let clients = Clients::new(&config.kafka.bootstrap_servers(), config.kafka.properties.iter());
     let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
+    let (sweeper, wishes) = mpsc::channel();
     let service = Service {
         instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
         reachability: Arc::default(),
@@ -74,9 +76,10 @@ pub fn run(
         metrics,
         status,
         stop,
+        sweeper,
     };
     tracing::info!(instance = service.instance.id(), "starting");
-    service.run()
+    service.run(wishes)
 }
 
 /// Makes sure of the topics, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
@@ -124,15 +127,16 @@ struct Service<'a> {
     metrics: &'a Arc<Metrics>,
     status: &'a Arc<Status>,
     stop: &'a Arc<AtomicBool>,
+    sweeper: Sender<Vec<Swept>>,
 }
 
 /// A thread of the service has ended: its name, and how.
 type End = (String, Result<(), WorkerError>);
 
 impl Service<'_> {
-    fn run(&self) -> Result<(), RunError> {
+    fn run(&self, wishes: Receiver<Vec<Swept>>) -> Result<(), RunError> {
         let (ended, ends) = mpsc::channel();
-        let started = self.start(ended);
+        let started = self.start(ended, wishes);
         if started.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
@@ -173,7 +177,7 @@ impl Service<'_> {
     }
 
     /// Starts all threads, and says how many.
-    fn start(&self, ended: Sender<End>) -> Result<usize, RunError> {
+    fn start(&self, ended: Sender<End>, wishes: Receiver<Vec<Swept>>) -> Result<usize, RunError> {
         for stage in [StageKind::Customers, StageKind::Campaigns] {
             self.status.set_partitions(stage.name(), self.homes(stage));
         }
@@ -198,8 +202,10 @@ impl Service<'_> {
         )
         .map_err(|cause| RunError::Worker { worker: "read-back".to_owned(), cause: Box::new(cause) })?;
         spawn("read-back".to_owned(), &ended, move || read_back.run())?;
+        let sweeper = Sweeper::new(self.clients.clone(), wishes, Arc::clone(self.stop));
+        spawn("sweeper".to_owned(), &ended, move || sweeper.run())?;
         self.status.has_started();
-        Ok(threads + 1)
+        Ok(threads + 2)
     }
 
     fn start_worker<S: Stage>(&self, slot: usize, ended: &Sender<End>) -> Result<(), RunError> {
@@ -237,6 +243,7 @@ impl Service<'_> {
             status,
             questions,
             report: Report::new(Arc::clone(self.metrics), S::NAME),
+            broom: (self.broker == Broker::Kafka).then(|| Broom::new(self.sweeper.clone())),
             commit_interval: config.commit.interval(),
             offsets_are_kept: self.broker == Broker::Kafka,
             stop: Arc::clone(self.stop),

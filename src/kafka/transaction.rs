@@ -66,6 +66,9 @@ impl Failure {
     }
 }
 
+/// A small part of the time that a broker takes to acknowledge.
+const PUMP_EVERY: Duration = Duration::from_micros(250);
+
 /// How long the steps of a commit are waited for, all in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience(Instant);
@@ -150,7 +153,7 @@ impl Transactions {
     ) -> Result<(), Failure> {
         let patience = Patience::of(super::clients::TRANSACTION_TIMEOUT);
         while error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && !patience.is_over() {
-            self.producer.poll(Duration::from_millis(1));
+            self.pump();
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),
                 Err(refused) => (error, record) = refused,
@@ -164,7 +167,14 @@ impl Transactions {
         self.producer.poll(Duration::ZERO);
     }
 
-    /// Waits until all records are acknowledged. `flush` would wait in steps of 100 ms.
+    /// Serves librdkafka while something is waited for. Its own `poll` with a timeout would spin through what is left of
+    /// a millisecond, and `flush` would wait in steps of 100 ms.
+    fn pump(&self) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::sleep(PUMP_EVERY);
+    }
+
+    /// Waits until all records are acknowledged.
     pub fn acknowledge(&self, patience: Patience) -> Result<(), Failure> {
         if self.producer.in_flight_count() > 0 {
             crash::at(crash::Point::BeforeLastAcknowledgement);
@@ -174,7 +184,7 @@ impl Transactions {
                 let cause = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
                 return Err(Failure::Abortable { what: "records were not acknowledged in time", cause });
             }
-            self.producer.poll(Duration::from_millis(1));
+            self.pump();
         }
         match self.producer.context().take_undelivered() {
             Some(cause) => Err(Failure::of("a record was not delivered", cause)),
@@ -218,7 +228,7 @@ impl Transactions {
                 Ok(()) => break,
                 Err(error) if is_worth_retrying(&error) && !patience.is_over() => {
                     while self.producer.in_flight_count() > 0 && !patience.is_over() {
-                        self.producer.poll(Duration::from_millis(1));
+                        self.pump();
                     }
                     limit = Duration::from_millis(500);
                 }
@@ -245,9 +255,7 @@ impl Transactions {
         loop {
             let limit = patience.left().clamp(Duration::from_millis(100), Duration::from_secs(5));
             match call(&self.producer, limit) {
-                Err(error) if is_worth_retrying(&error) && !patience.is_over() => {
-                    self.producer.poll(Duration::from_millis(1));
-                }
+                Err(error) if is_worth_retrying(&error) && !patience.is_over() => self.pump(),
                 outcome => return outcome,
             }
         }

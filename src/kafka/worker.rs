@@ -18,6 +18,7 @@ use super::pipeline::Pipeline;
 use super::report::Report;
 use super::restore::{Fencing, Restore};
 use super::resume::{Known, set_positions};
+use super::sweep::{Broom, Swept};
 use super::transaction::{Failure, Patience};
 use super::watch::{self, Watcher, offset_in};
 use crate::engine::Stage;
@@ -50,6 +51,8 @@ pub struct Worker<S: Stage> {
     pub status: Arc<status::Worker>,
     pub questions: Receiver<Question>,
     pub report: Report,
+    /// None where nothing can be deleted.
+    pub broom: Option<Broom>,
     pub commit_interval: Duration,
     pub offsets_are_kept: bool,
     pub stop: Arc<AtomicBool>,
@@ -160,7 +163,8 @@ impl<S: Stage> Worker<S> {
     /// Takes records for a round, and commits when it is time.
     fn work(&mut self) -> Result<(), Trouble> {
         let mut wait = match self.state.began {
-            Some(began) => self.commit_interval.saturating_sub(began.elapsed()),
+            // In whole milliseconds: through a fraction the client would spin.
+            Some(began) => whole_millis(self.commit_interval.saturating_sub(began.elapsed())),
             None => IDLE_WAIT.min(self.commit_interval),
         };
         let mut now = clock();
@@ -220,6 +224,11 @@ impl<S: Stage> Worker<S> {
         self.report.committed(&mut self.pipeline.tally, clock(), begun.elapsed());
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
+        if let Some(broom) = &mut self.broom {
+            let inputs = &self.pipeline.inputs;
+            let swept = |(partition, before)| Swept { topic: inputs.internal().topic.clone(), partition, before };
+            broom.sweep(|| inputs.internal_positions().map(swept).collect());
+        }
         Ok(())
     }
 
@@ -611,6 +620,11 @@ fn inputs_to_fence(owned: &[u32], inputs: &Inputs) -> TopicPartitionList {
         list.add_partition(&inputs.internal().topic, i32::try_from(*number).unwrap_or(i32::MAX));
     }
     list
+}
+
+/// Rounded up.
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
 /// The present.

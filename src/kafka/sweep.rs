@@ -1,0 +1,100 @@
+//! Deletes from the internal topics what was read and committed: they never expire, and would grow for ever.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::error::KafkaError;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::clients::Clients;
+use super::error::WorkerError;
+
+/// How often a worker has its records swept.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+/// Records of a partition that are needed no more: those before an offset that was committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    pub topic: String,
+    pub partition: i32,
+    pub before: i64,
+}
+
+/// A worker's side: says now and then what it has committed.
+pub struct Broom {
+    sweeper: Sender<Vec<Swept>>,
+    last: Instant,
+}
+
+impl Broom {
+    pub fn new(sweeper: Sender<Vec<Swept>>) -> Broom {
+        Broom { sweeper, last: Instant::now() }
+    }
+
+    /// Hands over what `committed` gives, when it is time.
+    pub fn sweep(&mut self, committed: impl FnOnce() -> Vec<Swept>) {
+        if self.last.elapsed() >= SWEEP_EVERY {
+            self.last = Instant::now();
+            // The sweeper ends with the process only.
+            let _ = self.sweeper.send(committed());
+        }
+    }
+}
+
+/// Deletes what workers have committed, beside their way.
+pub struct Sweeper {
+    clients: Clients,
+    wishes: Receiver<Vec<Swept>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Sweeper {
+    pub fn new(clients: Clients, wishes: Receiver<Vec<Swept>>, stop: Arc<AtomicBool>) -> Sweeper {
+        Sweeper { clients, wishes, stop }
+    }
+
+    /// Sweeps until told to stop. What can't be deleted stays: it costs room, nothing else.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn run(self) -> Result<(), WorkerError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| WorkerError::Io { what: "sweeping", error })?;
+        let admin: AdminClient<DefaultClientContext> =
+            self.clients.admin().create().map_err(WorkerError::kafka("a client for sweeping"))?;
+        let mut complained = false;
+        while !self.stop.load(Ordering::Relaxed) {
+            let wishes = match self.wishes.recv_timeout(Duration::from_millis(200)) {
+                Ok(wishes) => wishes,
+                Err(RecvTimeoutError::Timeout) => continue,
+                // All workers have ended.
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            let swept = list(&wishes).and_then(|list| {
+                let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+                runtime.block_on(admin.delete_records(&list, &options))
+            });
+            match swept {
+                Err(error) if !std::mem::replace(&mut complained, true) => {
+                    tracing::warn!(%error, "what was read can't be deleted from the internal topics, which keep growing");
+                }
+                Err(error) => tracing::debug!(%error, "sweeping"),
+                Ok(_) => complained = false,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn list(wishes: &[Swept]) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::with_capacity(wishes.len());
+    for wish in wishes {
+        list.add_partition_offset(&wish.topic, wish.partition, Offset::Offset(wish.before))?;
+    }
+    Ok(list)
+}
