@@ -46,8 +46,8 @@ pub struct Demo {
     /// Address of the API and the metrics
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: std::net::SocketAddr,
-    /// Live events a second, after the history
-    #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = rate)]
+    /// Live events a second, after the history; 0 for none
+    #[arg(long, value_name = "N", default_value_t = 10.0, value_parser = rate_or_none)]
     pub rate: f64,
     /// Another seed is another shop
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -55,6 +55,9 @@ pub struct Demo {
     /// New customers in the 180 days of history, about
     #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub customers: u32,
+    /// Write every event that is sent to this file, one a line: `payback replay` gives the same figures
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +116,10 @@ fn moment(text: &str) -> Result<Millis, String> {
 fn rate(text: &str) -> Result<f64, String> {
     let rate = text.parse().ok().filter(|rate| (0.001..=10_000_000.0).contains(rate));
     rate.ok_or_else(|| "expected events a second, from 0.001 to 10000000".to_owned())
+}
+
+fn rate_or_none(text: &str) -> Result<f64, String> {
+    if text == "0" { Ok(0.0) } else { rate(text) }
 }
 
 fn duration(text: &str) -> Result<std::time::Duration, String> {

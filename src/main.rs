@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use payback::config::{Config, ConfigError};
+use payback::config::{Config, ConfigError, LogConfig};
+use payback::demo;
 use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
@@ -32,12 +33,12 @@ fn main() -> ExitCode {
 
 fn call(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Replay(options) => replay(options),
         Command::Run(file) => run(&file),
+        Command::Demo(options) => demo(options),
+        Command::Replay(options) => replay(options),
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
         Command::CheckConfig(file) => check_config(&file),
-        _ => anyhow::bail!("not there yet"),
     }
 }
 
@@ -68,6 +69,13 @@ fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let service = Service::new(config)?;
     tracing::info!(address = %service.address()?, "listening");
     Ok(service.run(Broker::Kafka)?)
+}
+
+fn demo(options: cli::Demo) -> anyhow::Result<()> {
+    // The table is what is to be seen.
+    logging::init(&LogConfig { level: "error".to_owned(), ..LogConfig::default() })?;
+    let cli::Demo { time, listen, rate, seed, customers, save } = options;
+    Ok(demo::demo(&demo::Request { seed, customers, rate, listen, time, save })?)
 }
 
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {

@@ -25,7 +25,7 @@ pub struct Service {
     runtime: Runtime,
     listener: TcpListener,
     pub status: Arc<Status>,
-    metrics: Arc<Metrics>,
+    pub metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
 }
 

@@ -156,6 +156,11 @@ fn roles(config: &Config) -> Vec<(String, Role)> {
     roles
 }
 
+/// The names of all topics of a configuration.
+pub fn names(config: &Config) -> Vec<String> {
+    roles(config).into_iter().map(|(topic, _)| topic).collect()
+}
+
 /// Creates the topics that are missing and checks those that are there. Blocks; not to be called from async code.
 ///
 /// # Errors

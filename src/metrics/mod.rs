@@ -135,6 +135,15 @@ impl Metrics {
         self.rejected.with_label_values(&[reason.code()]).inc_by(events);
     }
 
+    /// All events that were committed, dead letters too.
+    pub fn committed_events(&self) -> u64 {
+        let taken = TYPES.iter().flat_map(|kind| {
+            OUTCOMES.iter().map(|outcome| self.events.with_label_values(&[*kind, outcome.code()]).get())
+        });
+        let rejected = Reason::ALL.iter().map(|reason| self.rejected.with_label_values(&[reason.code()]).get());
+        taken.chain(rejected).sum()
+    }
+
     /// The counters of a stage (`customers`, `campaigns`).
     pub fn stage(&self, stage: &str) -> StageMetrics {
         StageMetrics {

@@ -42,10 +42,10 @@ pub const PRODUCTS: [Product; 10] = [
 /// Articles by their place in [`PRODUCTS`], each with its weight.
 pub type Basket = &'static [(usize, f64)];
 
-pub const COFFEE: Basket = &[(0, 5.0), (1, 3.0), (2, 1.0), (3, 3.0), (4, 1.5), (5, 0.3)];
+pub const COFFEE: Basket = &[(0, 5.0), (1, 3.0), (2, 1.0), (3, 3.0), (4, 1.5), (5, 0.1)];
 const STARTER: Basket = &[(6, 1.0)];
 const HARDWARE: Basket = &[(7, 1.0), (8, 3.0), (9, 3.0)];
-const GIFTS: Basket = &[(4, 1.0), (2, 2.0), (5, 0.2)];
+const GIFTS: Basket = &[(4, 1.0), (2, 2.0), (5, 0.05)];
 
 /// How a campaign is paid for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

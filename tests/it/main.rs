@@ -3,6 +3,7 @@
 mod batch;
 mod broker;
 mod cdnow;
+mod demo;
 mod harness;
 mod history;
 mod pipeline;
