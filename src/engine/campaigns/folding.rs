@@ -66,7 +66,7 @@ impl Campaigns {
         }
         let claim = |cell: Option<Cell>| cell.map(|cell| cell.claim(kind, zone));
         campaign.naming.replace(claim(former), claim(cell), &self.spend.names);
-        self.spend.series[series].replace(date, cell);
+        self.spend.replace_cell(series, date, cell);
     }
 
     pub(super) fn fold_amount(&mut self, campaign: u32, amount: u32, spent: Option<Spent>) {
