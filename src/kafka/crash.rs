@@ -1,10 +1,12 @@
-//! Where the end-to-end tests may end the process, and the faults that they must be able to find. Only with the feature
+//! Where the end-to-end tests may end or stop the process, the time that they let pass, and the faults that they must be able to find. Only with the feature
 //! `crash-points`: without it all of this is empty.
 //!
-//! `PAYBACK_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time;
-//! `PAYBACK_FAULT=restore-to-stable-offset` makes it work wrongly in one way.
+//! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time.
+//! - `PAYBACK_TEST_FREEZE_AT=before-roll` stops it there instead, as SIGSTOP does, until it is told to go on.
+//! - `PAYBACK_TEST_CLOCK=FILE` puts the clock ahead by the milliseconds that the file holds.
+//! - `PAYBACK_TEST_FAULT=restore-to-stable-offset` makes it work wrongly in one way.
 
-/// Points at which to crash.
+/// Points at which to crash or freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Point {
     /// All records of a transaction were handed to the producer.
@@ -16,6 +18,8 @@ pub enum Point {
     AfterCommitSent,
     /// Some facts were read.
     DuringRestore,
+    /// An hour roll is due, and nothing of it was written yet.
+    BeforeRoll,
     /// A part of an hour roll was committed.
     DuringRoll,
 }
@@ -47,6 +51,7 @@ mod armed {
                 Point::AfterSendOffsets => "after-send-offsets",
                 Point::AfterCommitSent => "after-commit-sent",
                 Point::DuringRestore => "during-restore",
+                Point::BeforeRoll => "before-roll",
                 Point::DuringRoll => "during-roll",
             }
         }
@@ -67,16 +72,26 @@ mod armed {
         left: AtomicU64,
     }
 
-    static PLAN: LazyLock<Option<Plan>> = LazyLock::new(|| {
-        let plan = std::env::var("PAYBACK_CRASH_AT").ok()?;
-        let (point, count) = plan.split_once(':').unwrap_or((&plan, "1"));
-        Some(Plan { point: point.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
-    });
+    impl Plan {
+        /// What a variable says: a point, and the how-many-eth time there.
+        fn of(variable: &str) -> Option<Plan> {
+            let plan = std::env::var(variable).ok()?;
+            let (point, count) = plan.split_once(':').unwrap_or((&plan, "1"));
+            Some(Plan { point: point.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
+        }
 
-    static FAULT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_FAULT").ok());
+        fn comes_due(&self, point: Point) -> bool {
+            self.point == point.name() && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+        }
+    }
 
-    fn comes_due(point: Point) -> bool {
-        PLAN.as_ref().is_some_and(|plan| plan.point == point.name() && plan.left.fetch_sub(1, Ordering::Relaxed) == 1)
+    static CRASH: LazyLock<Option<Plan>> = LazyLock::new(|| Plan::of("PAYBACK_TEST_CRASH_AT"));
+    static FREEZE: LazyLock<Option<Plan>> = LazyLock::new(|| Plan::of("PAYBACK_TEST_FREEZE_AT"));
+    static CLOCK: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_CLOCK").ok());
+    static FAULT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_FAULT").ok());
+
+    fn comes_due(plan: &Option<Plan>, point: Point) -> bool {
+        plan.as_ref().is_some_and(|plan| plan.comes_due(point))
     }
 
     fn crash(point: Point) -> ! {
@@ -84,14 +99,30 @@ mod armed {
         std::process::abort()
     }
 
+    fn freeze(point: Point) {
+        eprintln!("freeze point {}", point.name());
+        let stop = format!("kill -STOP {}", std::process::id());
+        if let Err(error) = std::process::Command::new("sh").args(["-c", &stop]).status() {
+            eprintln!("{stop}: {error}");
+        }
+    }
+
+    pub fn clock_ahead() -> i64 {
+        let ahead = CLOCK.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
+        ahead.and_then(|milliseconds| milliseconds.trim().parse().ok()).unwrap_or(0)
+    }
+
     pub fn at(point: Point) {
-        if comes_due(point) {
+        if comes_due(&CRASH, point) {
             crash(point);
+        }
+        if comes_due(&FREEZE, point) {
+            freeze(point);
         }
     }
 
     pub fn soon_at(point: Point) {
-        if comes_due(point) {
+        if comes_due(&CRASH, point) {
             std::thread::spawn(move || {
                 // Long enough for the request to leave, too short for the answer of a busy broker.
                 std::thread::sleep(Duration::from_micros(800));
@@ -106,19 +137,25 @@ mod armed {
 }
 
 #[cfg(feature = "crash-points")]
-pub use armed::{at, has, soon_at};
+pub use armed::{at, clock_ahead, has, soon_at};
 
 #[cfg(not(feature = "crash-points"))]
 mod disarmed {
     use super::{Fault, Point};
 
-    /// Ends the process if this is the planned point.
+    /// Ends or stops the process if this is the planned point.
     #[inline(always)]
     pub fn at(_: Point) {}
 
     /// Ends the process a moment later if this is the planned point.
     #[inline(always)]
     pub fn soon_at(_: Point) {}
+
+    /// Milliseconds by which the clock is to be ahead.
+    #[inline(always)]
+    pub fn clock_ahead() -> i64 {
+        0
+    }
 
     /// Whether to work wrongly in this way.
     #[inline(always)]
@@ -128,4 +165,4 @@ mod disarmed {
 }
 
 #[cfg(not(feature = "crash-points"))]
-pub use disarmed::{at, has, soon_at};
+pub use disarmed::{at, clock_ahead, has, soon_at};

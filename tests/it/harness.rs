@@ -12,7 +12,9 @@ use rustix::process::Signal;
 
 use crate::broker::brokers;
 use crate::process::{Process, wait_until};
-use crate::topics::{Loader, committed_offsets, create, end_offsets, latest, read, unique};
+use crate::topics::{
+    Loader, committed_offsets, create, end_offsets, is_read, latest, read, stable_offsets, unique, written,
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -75,6 +77,7 @@ fn aborted_records_are_not_read_and_do_not_stop_the_reader() {
         producer.begin_transaction().unwrap();
         producer.send(BaseRecord::<[u8], [u8]>::to(&topic).payload(value.as_bytes())).unwrap();
         producer.flush(LIMIT).unwrap();
+        assert!(stable_offsets(&topic)[&0] < end_offsets(&topic)[&0], "a transaction is open");
         if commit {
             producer.commit_transaction(LIMIT).unwrap();
         } else {
@@ -83,4 +86,6 @@ fn aborted_records_are_not_read_and_do_not_stop_the_reader() {
     }
     let values: Vec<_> = read(&topic).into_iter().filter_map(|record| record.value).collect();
     assert_eq!(values, [b"kept"]);
+    assert_eq!(written(&topic), 2);
+    assert!(!is_read(&unique("group"), &topic));
 }

@@ -1,6 +1,7 @@
 //! What a test does with topics: creates them, fills them, and reads them to the end as a reader of committed data.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,11 +9,12 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, Headers};
+use rdkafka::message::{BorrowedMessage, Header, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::broker::brokers;
+use crate::process::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -32,6 +34,12 @@ pub fn create(topic: &str, partitions: i32) {
     for topic in created {
         topic.unwrap_or_else(|(topic, error)| panic!("{topic}: {error}"));
     }
+    // The controller has it; the broker learns of it a moment later.
+    wait_until("the new topic is known", LIMIT, || {
+        let metadata = admin.inner().fetch_metadata(Some(topic), LIMIT).expect("the broker answers");
+        let known = metadata.topics().first().is_some_and(|topic| topic.partitions().len() == partitions as usize);
+        known && metadata.topics()[0].partitions().iter().all(|partition| partition.leader() >= 0)
+    });
 }
 
 fn client() -> ClientConfig {
@@ -92,6 +100,18 @@ pub struct Record {
 }
 
 impl Record {
+    fn of(message: &BorrowedMessage<'_>) -> Record {
+        let header = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
+        Record {
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp: message.timestamp().to_millis().unwrap_or_default(),
+            key: message.key().map(<[u8]>::to_vec),
+            value: message.payload().map(<[u8]>::to_vec),
+            headers: message.headers().map(|headers| headers.iter().map(header).collect()).unwrap_or_default(),
+        }
+    }
+
     /// The key as text; empty when there is none.
     pub fn key(&self) -> String {
         String::from_utf8_lossy(self.key.as_deref().unwrap_or_default()).into_owned()
@@ -108,54 +128,79 @@ impl Record {
 }
 
 /// All records of `topic` that were committed when this was called; of each partition in order.
+pub fn read(topic: &str) -> Vec<Record> {
+    let mut records = Vec::new();
+    walk(topic, COMMITTED, &BTreeMap::new(), |record| {
+        records.push(record);
+        ControlFlow::Continue(())
+    });
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+/// Whether `group` has committed its way past all records of `topic` that are committed now.
+pub fn is_read(group: &str, topic: &str) -> bool {
+    let mut any = false;
+    walk(topic, COMMITTED, &committed_offsets(group, topic), |_| {
+        any = true;
+        ControlFlow::Break(())
+    });
+    !any
+}
+
+/// The number of records in `topic`, with those of aborted transactions.
+pub fn written(topic: &str) -> usize {
+    let mut count = 0;
+    walk(topic, UNCOMMITTED, &BTreeMap::new(), |_| {
+        count += 1;
+        ControlFlow::Continue(())
+    });
+    count
+}
+
+const COMMITTED: &str = "read_committed";
+const UNCOMMITTED: &str = "read_uncommitted";
+
+/// Goes through the records from `starts` (else the beginning) that were committed when this was called.
 ///
 /// Reads until the position has reached the high watermark as a client sees it that reads uncommitted too: that of a
 /// client which reads committed may be behind what was committed.
-pub fn read(topic: &str) -> Vec<Record> {
-    let ends = end_offsets(topic);
+fn walk(topic: &str, isolation: &str, starts: &BTreeMap<i32, i64>, mut visit: impl FnMut(Record) -> ControlFlow<()>) {
+    let start_of = |partition: i32| starts.get(&partition).copied().unwrap_or(0);
+    let mut ends = end_offsets(topic);
+    ends.retain(|partition, end| *end > start_of(*partition));
+    if ends.is_empty() {
+        return;
+    }
     let consumer: BaseConsumer = client()
         .set("group.id", "unused")
-        .set("isolation.level", "read_committed")
+        .set("isolation.level", isolation)
         .set("enable.auto.commit", "false")
         .set("fetch.wait.max.ms", "20")
         .create()
         .expect("a consumer");
     let mut assignment = TopicPartitionList::new();
     for partition in ends.keys() {
-        assignment.add_partition_offset(topic, *partition, Offset::Beginning).expect("a valid offset");
+        let start = Offset::Offset(start_of(*partition));
+        assignment.add_partition_offset(topic, *partition, start).expect("a valid offset");
     }
     consumer.assign(&assignment).expect("partitions can be assigned");
-    let mut records = Vec::new();
     let start = Instant::now();
     while !reached(&consumer, topic, &ends) {
         assert!(start.elapsed() < LIMIT, "{topic} can't be read to its end {ends:?}: {:?}", consumer.position());
         let Some(message) = consumer.poll(Duration::from_millis(20)) else { continue };
         let message = message.unwrap_or_else(|error| panic!("{topic}: {error}"));
-        records.push(Record {
-            partition: message.partition(),
-            offset: message.offset(),
-            timestamp: message.timestamp().to_millis().unwrap_or_default(),
-            key: message.key().map(<[u8]>::to_vec),
-            value: message.payload().map(<[u8]>::to_vec),
-            headers: message
-                .headers()
-                .map(|headers| {
-                    let owned =
-                        |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.unwrap_or_default().to_vec());
-                    headers.iter().map(owned).collect()
-                })
-                .unwrap_or_default(),
-        });
+        if visit(Record::of(&message)).is_break() {
+            return;
+        }
     }
-    records.sort_by_key(|record| (record.partition, record.offset));
-    records
 }
 
 fn reached(consumer: &BaseConsumer, topic: &str, ends: &BTreeMap<i32, i64>) -> bool {
     let position = consumer.position().expect("a consumer has a position");
     ends.iter().all(|(&partition, &end)| {
         let position = position.find_partition(topic, partition).map(|at| at.offset());
-        end == 0 || matches!(position, Some(Offset::Offset(at)) if at >= end)
+        matches!(position, Some(Offset::Offset(at)) if at >= end)
     })
 }
 
@@ -173,7 +218,16 @@ pub fn latest(topic: &str) -> BTreeMap<String, serde_json::Value> {
 
 /// The high watermark of each partition, whatever is committed of it.
 pub fn end_offsets(topic: &str) -> BTreeMap<i32, i64> {
-    let consumer: BaseConsumer = client().set("isolation.level", "read_uncommitted").create().expect("a consumer");
+    watermarks(topic, UNCOMMITTED)
+}
+
+/// The last stable offset of each partition: before the first record of a transaction that is still open.
+pub fn stable_offsets(topic: &str) -> BTreeMap<i32, i64> {
+    watermarks(topic, COMMITTED)
+}
+
+fn watermarks(topic: &str, isolation: &str) -> BTreeMap<i32, i64> {
+    let consumer: BaseConsumer = client().set("isolation.level", isolation).create().expect("a consumer");
     let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("the broker answers");
     let partitions = metadata.topics()[0].partitions();
     assert!(!partitions.is_empty(), "{topic} does not exist");

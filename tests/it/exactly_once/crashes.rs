@@ -1,0 +1,62 @@
+//! Instances that die at the worst moments, one after the other, under load.
+
+use std::os::unix::process::ExitStatusExt;
+
+use super::check::{every_update, final_figures};
+use super::clock::Clock;
+use super::feed::Feed;
+use super::load::{Steady, disturbed, mixed, shop};
+use crate::processor::{Partitions, Processor};
+use crate::topics::{read, written};
+
+/// Where to die, and the how-many-eth time that it comes there.
+const CRASHES: [&str; 10] = [
+    "after-produce:9",
+    "before-last-acknowledgement:7",
+    "after-send-offsets:6",
+    "after-commit-sent:8",
+    "during-restore:200",
+    "during-roll:1",
+    // Again, with the state grown, and early: in what a new owner does first.
+    "after-produce:1",
+    "after-send-offsets:1",
+    "after-commit-sent:1",
+    "during-restore:1500",
+];
+
+#[test]
+fn no_crash_changes_a_figure() {
+    let processor = Processor::new("crashes", Partitions { purchases: 4, spend: 3, internal: 4 });
+    let clock = Clock::new();
+    let steady = Steady::new(4, 600);
+    let load = mixed(disturbed(shop(2_000)), steady.deliveries());
+    let feed = Feed::start(&processor, &load, 150);
+
+    for point in CRASHES {
+        let mut instance = processor.start_with("a", &[("PAYBACK_TEST_CRASH_AT", point), clock.variable()]);
+        if point.starts_with("during-roll") {
+            instance.wait_until_ready();
+            clock.forward_an_hour();
+        }
+        assert_eq!(instance.wait_for_end().signal(), Some(6), "it aborts at {point}:\n{}", instance.log());
+    }
+    feed.must_go_on();
+    // From outside, wherever it is.
+    for _ in 0..3 {
+        let mut instance = processor.start_with("a", &[clock.variable()]);
+        instance.wait_until_ready();
+        instance.kill();
+    }
+    let mut last = processor.start_with("a", &[clock.variable()]);
+    feed.finish();
+    processor.wait_until_done(&mut [&mut last]);
+    last.leave();
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
+    // Without these nothing was put to the test.
+    assert!(written(&processor.ltv_updates) > read(&processor.ltv_updates).len(), "no transaction was aborted");
+    assert!(processor.counted("payback_forwarded_total") > 0.0, "nothing was forwarded");
+    let restored = processor.counted("payback_restored_facts_total");
+    assert!(restored >= 10_000.0, "only {restored} facts were restored");
+}

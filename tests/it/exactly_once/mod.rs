@@ -1,0 +1,20 @@
+//! Exactly once, on a real Kafka: whatever happens to the instances, the committed records are those that a batch over
+//! all events gives, to the millionth, and nothing is counted twice or lost.
+//!
+//! Needs the feature `crash-points`, by which an instance can be made to end at a named point:
+//! ```text
+//! cargo test --features crash-points --test it exactly_once
+//! ```
+//! Whether these tests would notice a mistake is seen by making it; each of these turns them red:
+//! ```text
+//! PAYBACK_TEST_FAULT=restore-to-stable-offset   (or roll-without-offsets, or no-rewind)
+//! ```
+
+mod check;
+mod clock;
+mod crashes;
+mod end_to_end;
+mod feed;
+mod frozen;
+mod load;
+mod sharing;

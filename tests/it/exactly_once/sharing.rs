@@ -1,0 +1,74 @@
+//! Instances that share the partitions, join and leave under load.
+
+use super::check::{every_update, final_figures};
+use super::feed::Feed;
+use super::load::{Steady, disturbed, mixed, shop};
+use crate::process::wait_until;
+use crate::processor::{Instance, LIMIT, Partitions, Processor};
+
+/// What an instance has committed, of all kinds.
+fn events(instance: &Instance) -> f64 {
+    instance.metrics().total("payback_events_total")
+}
+
+/// Waits until each of these instances has processed something that it hadn't when this was called.
+#[track_caller]
+fn wait_until_all_work(instances: &mut [&mut Instance]) {
+    let before: Vec<f64> = instances.iter().map(|instance| events(instance)).collect();
+    wait_until("every instance processes events", LIMIT, || {
+        instances.iter_mut().for_each(|instance| instance.must_run());
+        instances.iter().zip(&before).all(|(instance, before)| events(instance) > *before)
+    });
+}
+
+#[test]
+fn instances_share_the_partitions_while_others_join_leave_and_die() {
+    let processor = Processor::new("sharing", Partitions::alike(4));
+    let steady = Steady::new(4, 600);
+    let load = mixed(disturbed(shop(800)), steady.deliveries());
+    let feed = Feed::start(&processor, &load, 250);
+
+    let mut a = processor.start("a");
+    wait_until_all_work(&mut [&mut a]);
+    let mut b = processor.start("b");
+    wait_until_all_work(&mut [&mut a, &mut b]);
+    a.leave();
+    wait_until_all_work(&mut [&mut b]);
+    let mut c = processor.start("c");
+    wait_until_all_work(&mut [&mut b, &mut c]);
+    b.kill();
+    wait_until_all_work(&mut [&mut c]);
+    feed.must_go_on();
+    feed.finish();
+    processor.wait_until_done(&mut [&mut c]);
+    c.leave();
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
+}
+
+/// A partition's next owner reads its changelog within milliseconds of the last owner's commit, whose markers may not
+/// be written yet.
+#[test]
+fn nothing_is_lost_when_partitions_pass_from_hand_to_hand() {
+    let processor = Processor::new("hand-to-hand", Partitions::alike(4));
+    let steady = Steady::new(4, 1_500);
+    let load = steady.deliveries();
+    let feed = Feed::start(&processor, &load, 300);
+
+    let mut a = processor.start("a");
+    wait_until_all_work(&mut [&mut a]);
+    for _ in 0..6 {
+        let mut b = processor.start("b");
+        wait_until_all_work(&mut [&mut a, &mut b]);
+        b.leave();
+    }
+    feed.must_go_on();
+    feed.finish();
+    processor.wait_until_done(&mut [&mut a]);
+    a.leave();
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
+    assert_eq!(processor.counted("payback_rejected_total"), 0.0);
+}
