@@ -38,9 +38,9 @@ pub enum Style {
     Colours,
 }
 
-/// Name and width of each column of numbers.
+/// Name and width of each column of numbers. A longer number shifts its line rather than to touch its neighbour.
 const COLUMNS: [(&str, usize); 8] =
-    [("SPEND", 9), ("ROAS", 8), ("GP-ROAS", 8), ("LTV-ROAS", 9), ("ROI", 8), ("NEW", 6), ("CAC", 9), ("PAID BACK", 10)];
+    [("SPEND", 9), ("ROAS", 7), ("GP-ROAS", 7), ("LTV-ROAS", 8), ("ROI", 7), ("NEW", 5), ("CAC", 8), ("PAID BACK", 9)];
 
 const LEAST_NAME_WIDTH: usize = 24;
 const MOST_NAME_WIDTH: usize = 40;
@@ -86,7 +86,7 @@ impl Table {
         let name_width = self.rows.iter().map(|row| row.campaign.chars().count()).max().unwrap_or(0);
         let name_width = name_width.clamp(LEAST_NAME_WIDTH, MOST_NAME_WIDTH);
         let mut lines = vec![self.title(), String::new()];
-        let titles: String = COLUMNS.iter().map(|(title, width)| format!("{title:>width$}")).collect();
+        let titles: String = COLUMNS.iter().map(|(title, width)| format!(" {title:>width$}")).collect();
         lines.push(style.bold(&format!("{:<name_width$}{titles}  VERDICT", "CAMPAIGN")));
         lines.extend(self.rows.iter().map(|row| row.line(name_width, style)));
         lines.push(String::new());
@@ -121,7 +121,7 @@ impl Row {
             self.cac.map_or(UNDEFINED.to_owned(), |cac| grouped(cac, 2)),
             percent(self.paid_back),
         ];
-        let cells: String = cells.iter().zip(COLUMNS).map(|(cell, (_, width))| format!("{cell:>width$}")).collect();
+        let cells: String = cells.iter().zip(COLUMNS).map(|(cell, (_, width))| format!(" {cell:>width$}")).collect();
         let name: String = self.campaign.chars().take(name_width).collect();
         format!("{name:<name_width$}{cells}  {}", style.verdict(&self.verdict))
     }
@@ -204,7 +204,7 @@ mod tests {
             ltv_roas: Some(2.1),
             roi: Some(-0.6),
             new_customers: Some(40.0),
-            cac: Some(125_000.0),
+            cac: Some(1_250.5),
             paid_back: Some(1.05),
             verdict: "invest_for_ltv".to_owned(),
         };
@@ -220,9 +220,9 @@ mod tests {
         let expected = [
             "payback demo   18,204 events   3,912 customers   2 campaigns   window: lifetime",
             "",
-            "CAMPAIGN                    SPEND    ROAS GP-ROAS LTV-ROAS     ROI   NEW      CAC PAID BACK  VERDICT",
-            "google:1                5,000,000    80 %    40 %    210 %   -60 %    40 125,000.00     105 %  invest_for_ltv",
-            "email:1                         0       -    40 %    210 %   -60 %    40        -     105 %  invest_for_ltv",
+            "CAMPAIGN                     SPEND    ROAS GP-ROAS LTV-ROAS     ROI   NEW      CAC PAID BACK  VERDICT",
+            "google:1                 5,000,000    80 %    40 %    210 %   -60 %    40 1,250.50     105 %  invest_for_ltv",
+            "email:1                          0       -    40 %    210 %   -60 %    40        -     105 %  invest_for_ltv",
             "",
         ];
         assert_eq!(lines, expected);
