@@ -8,6 +8,7 @@ mod demo;
 mod exactly_once;
 mod harness;
 mod history;
+mod monitoring;
 mod pipeline;
 mod process;
 #[cfg(feature = "crash-points")]

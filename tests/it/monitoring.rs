@@ -1,0 +1,258 @@
+//! The dashboard and the alert rules, against a real Prometheus that scraped a running demo: a query that names a metric
+//! or a label that does not exist returns nothing, and nobody would notice.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::process::{Process, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Expressions that are empty while all is well. What they select must be there all the same.
+const EMPTY_WHEN_WELL: [(&str, &str); 10] = [
+    ("PaybackRoasBelow100", "each campaign may have had a good day"),
+    ("PaybackGrossProfitRoasBelow100", "each campaign may have had a good day"),
+    ("PaybackPaysBackByLtv", "each campaign may have had a good day"),
+    ("PaybackInstanceDown", "the demo answers"),
+    ("PaybackAbsent", "the demo is a target"),
+    ("PaybackWorkerStalled", "its workers go round"),
+    ("PaybackNotReady", "it is ready"),
+    ("PaybackConsumerLag", "it keeps up"),
+    ("PaybackDeadLetters", "it may have sent no bad event yet"),
+    ("PaybackCampaignsNotExported", "it has a dozen campaigns"),
+];
+
+#[test]
+fn every_query_of_the_dashboard_and_the_rules_finds_what_it_asks_for() {
+    if !installed("prometheus") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [demo, server] = free_ports();
+    let mut running = Process::start(
+        Command::new(env!("CARGO_BIN_EXE_payback"))
+            .args(["demo", "--listen", &format!("127.0.0.1:{demo}")])
+            .stdout(Stdio::null()),
+    );
+    let _prometheus = start_prometheus(folder.path(), server, demo);
+    let prometheus = Prometheus(format!("http://127.0.0.1:{server}"));
+    wait_until("Prometheus has scraped campaigns of the demo", Duration::from_secs(120), || {
+        assert_eq!(running.ended(), None, "the demo goes on until it is stopped");
+        prometheus.try_query("payback_roas_ratio").is_some_and(|found| !found.is_empty())
+    });
+
+    let mut queries = dashboard_queries();
+    queries.extend(prometheus.rules());
+    assert!(queries.len() > 30, "the dashboard or the rules were not read: {queries:?}");
+    for query in queries {
+        match EMPTY_WHEN_WELL.iter().find(|(name, _)| *name == query.name) {
+            None => prometheus.finds(&query.expression, &query.name),
+            Some((_, reason)) => {
+                prometheus.query(&query.expression);
+                let selectors = selectors(&query.expression);
+                assert!(!selectors.is_empty(), "{}: nothing is selected, but {reason}", query.name);
+                selectors.iter().for_each(|selector| prometheus.finds(selector, &query.name));
+            }
+        }
+    }
+}
+
+#[test]
+fn alerts_fire_when_they_should_and_not_otherwise() {
+    if !installed("promtool") {
+        return;
+    }
+    let config = config().join("prometheus");
+    let cases = fs::read_dir(config.join("tests")).expect("the cases are there");
+    let cases: Vec<PathBuf> = cases.map(|case| case.expect("a case").path()).collect();
+    let checked = Command::new("promtool").arg("check").arg("config").arg(config.join("prometheus.yml")).output();
+    let tested = Command::new("promtool").args(["test", "rules"]).args(cases).output();
+    for output in [checked, tested] {
+        let output = output.expect("promtool runs");
+        let text = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+    }
+}
+
+#[test]
+fn an_alert_is_muted_where_another_says_it_better() {
+    if !installed("prometheus-alertmanager") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let [port, _] = free_ports();
+    let _alertmanager = Process::start(
+        Command::new("prometheus-alertmanager")
+            .arg(format!("--config.file={}", config().join("alertmanager/alertmanager.yml").display()))
+            .arg(format!("--storage.path={}", folder.path().display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .args(["--cluster.listen-address=", "--log.level=error"]),
+    );
+    let alerts = format!("http://127.0.0.1:{port}/api/v2/alerts");
+    let alert = |name: &str, severity: &str, id: &str| json!({ "labels": { "alertname": name, "severity": severity, "team": "marketing", "scope": "campaign", "id": id } });
+    let firing = json!([
+        alert("PaybackRoasBelow100", "warning", "keeps"),
+        alert("PaybackGrossProfitRoasBelow100", "warning", "keeps"),
+        alert("PaybackPaysBackByLtv", "info", "keeps"),
+        alert("PaybackRoasBelow100", "warning", "loses"),
+        alert("PaybackGrossProfitRoasBelow100", "warning", "loses"),
+        alert("PaybackGrossProfitRoasBelow100", "warning", "thin"),
+    ]);
+    let lag = json!([{ "labels": { "alertname": "PaybackConsumerLag", "severity": "warning", "team": "operations" } }]);
+    wait_until("Alertmanager takes alerts", LIMIT, || ureq::post(&alerts).send_json(&firing).is_ok());
+
+    let keeps = ("PaybackPaysBackByLtv".to_owned(), "keeps".to_owned());
+    let loses = ("PaybackRoasBelow100".to_owned(), "loses".to_owned());
+    let thin = ("PaybackGrossProfitRoasBelow100".to_owned(), "thin".to_owned());
+    let operations = ("PaybackConsumerLag".to_owned(), String::new());
+    wait_until("one alert a campaign", LIMIT, || {
+        active(&alerts) == Some([keeps.clone(), loses.clone(), thin.clone()].into())
+    });
+    // Late orders make every campaign look bad.
+    ureq::post(&alerts).send_json(&lag).expect("Alertmanager takes it");
+    wait_until("the service before the campaigns", LIMIT, || {
+        active(&alerts) == Some([keeps.clone(), operations.clone()].into())
+    });
+}
+
+/// Name and campaign of the alerts that are not muted; `None` while some are not sorted out yet.
+fn active(alerts: &str) -> Option<BTreeSet<(String, String)>> {
+    let answer: Value = ureq::get(alerts).call().ok()?.body_mut().read_json().ok()?;
+    let alerts = answer.as_array()?;
+    if alerts.iter().any(|alert| alert["status"]["state"] == "unprocessed") {
+        return None;
+    }
+    let active = alerts.iter().filter(|alert| alert["status"]["state"] == "active");
+    let label = |alert: &Value, name: &str| alert["labels"][name].as_str().unwrap_or_default().to_owned();
+    Some(active.map(|alert| (label(alert, "alertname"), label(alert, "id"))).collect())
+}
+
+/// Whether a program of Debian's packages `prometheus` and `prometheus-alertmanager` is there. In CI it has to be.
+fn installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let reason = format!("{program} is not installed; Debian's packages are prometheus and prometheus-alertmanager");
+    assert!(found || std::env::var_os("CI").is_none(), "{reason}");
+    if !found {
+        eprintln!("skipped: {reason}");
+    }
+    found
+}
+
+fn config() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config")
+}
+
+fn free_ports() -> [u16; 2] {
+    let listeners = [0; 2].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound port").port())
+}
+
+/// With the project's own rules, but scraping every second, so that rates are there within a few.
+fn start_prometheus(folder: &Path, port: u16, target: u16) -> Process {
+    let file = folder.join("prometheus.yml");
+    let rules = config().join("prometheus/rules/*.yml");
+    let settings = format!(
+        "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\n\
+         rule_files: [{rules:?}]\n\
+         scrape_configs:\n  - job_name: payback\n    static_configs: [{{ targets: [\"127.0.0.1:{target}\"] }}]\n"
+    );
+    fs::write(&file, settings).expect("the folder can be written");
+    Process::start(
+        Command::new("prometheus")
+            .arg(format!("--config.file={}", file.display()))
+            .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--log.level=error"),
+    )
+}
+
+struct Prometheus(String);
+
+impl Prometheus {
+    /// The samples of an expression, now; `None` when there is no answer yet.
+    fn try_query(&self, expression: &str) -> Option<Vec<Value>> {
+        let url = format!("{}/api/v1/query", self.0);
+        let mut response = ureq::get(url).query("query", expression).call().ok()?;
+        let answer: Value = response.body_mut().read_json().ok()?;
+        answer["data"]["result"].as_array().cloned()
+    }
+
+    #[track_caller]
+    fn query(&self, expression: &str) -> Vec<Value> {
+        self.try_query(expression).unwrap_or_else(|| panic!("not a query that Prometheus takes: {expression}"))
+    }
+
+    /// Rates need a few scrapes, so an empty answer may still become one.
+    #[track_caller]
+    fn finds(&self, expression: &str, name: &str) {
+        wait_until(&format!("{name} returns data: {expression}"), LIMIT, || !self.query(expression).is_empty());
+    }
+
+    /// The rules that it loaded.
+    fn rules(&self) -> Vec<Query> {
+        let mut response = ureq::get(format!("{}/api/v1/rules", self.0)).call().expect("Prometheus answers");
+        let answer: Value = response.body_mut().read_json().expect("JSON");
+        let groups = answer["data"]["groups"].as_array().expect("groups");
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().expect("rules"));
+        rules.map(|rule| Query { name: text(&rule["name"]), expression: text(&rule["query"]) }).collect()
+    }
+}
+
+#[derive(Debug)]
+struct Query {
+    /// Of the panel, the variable or the rule.
+    name: String,
+    expression: String,
+}
+
+/// What the panels and the variables of the dashboard ask, with the variables filled in.
+fn dashboard_queries() -> Vec<Query> {
+    let file = config().join("grafana/dashboards/payback.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).expect("a file")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels").iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.map(|target| Query { name: text(&panel["title"]), expression: filled_in(&text(&target["expr"])) })
+    });
+    let variables = dashboard["templating"]["list"].as_array().expect("variables").iter();
+    let variables = variables.filter(|variable| variable["type"] == "query").map(|variable| {
+        let definition = text(&variable["definition"]);
+        let arguments = definition.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+        let (metric, label) = arguments.and_then(|it| it.rsplit_once(", ")).expect("label_values(metric, label)");
+        Query { name: text(&variable["name"]), expression: format!("group by ({label}) ({metric}{{{label}!=\"\"}})") }
+    });
+    panels.chain(variables).collect()
+}
+
+fn filled_in(expression: &str) -> String {
+    let expression = expression.replace("$window", "30d").replace("$campaign", ".*");
+    let expression = expression.replace("$__rate_interval", "10s");
+    assert!(!expression.contains('$'), "a variable that the test does not know: {expression}");
+    expression
+}
+
+/// The metrics that an expression names, each with its label matchers.
+fn selectors(expression: &str) -> BTreeSet<String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let mut found = BTreeSet::new();
+    let mut rest = expression;
+    while let Some(start) = rest.find("payback_").into_iter().chain(rest.find("up{")).min() {
+        let name = rest[start..].find(|c| !is_name(c)).map_or(rest.len(), |length| start + length);
+        let end = match rest[name..].strip_prefix('{').and_then(|matchers| matchers.find('}')) {
+            Some(length) => name + length + 2,
+            None => name,
+        };
+        found.insert(rest[start..end].to_owned());
+        rest = &rest[end..];
+    }
+    found
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("not a text: {value}")).to_owned()
+}
