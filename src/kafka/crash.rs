@@ -1,5 +1,5 @@
-//! Where the end-to-end tests may end or stop the process, the time that they let pass, and the faults that they must be able to find. Only with the feature
-//! `crash-points`: without it all of this is empty.
+//! Where the end-to-end tests may end or stop the process, the time that they let pass, and the faults that they must be able to find. Only in
+//! builds with debug assertions, as tests are: in others all of this is empty.
 //!
 //! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time.
 //! - `PAYBACK_TEST_FREEZE_AT=before-roll` stops it there instead, as SIGSTOP does, until it is told to go on.
@@ -35,7 +35,7 @@ pub enum Fault {
     NoRewind,
 }
 
-#[cfg(feature = "crash-points")]
+#[cfg(debug_assertions)]
 mod armed {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -136,10 +136,10 @@ mod armed {
     }
 }
 
-#[cfg(feature = "crash-points")]
+#[cfg(debug_assertions)]
 pub use armed::{at, clock_ahead, has, soon_at};
 
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(debug_assertions))]
 mod disarmed {
     use super::{Fault, Point};
 
@@ -164,5 +164,5 @@ mod disarmed {
     }
 }
 
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(debug_assertions))]
 pub use disarmed::{at, clock_ahead, has, soon_at};

@@ -25,7 +25,7 @@ use crate::settings::Settings;
 use crate::time::Millis;
 
 /// Keys that one slice of an hour roll looks at, of each partition. Tests that end in the midst of a roll need slices.
-const ROLL_BUDGET: usize = if cfg!(feature = "crash-points") { 50 } else { 2_000 };
+const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
 
 /// What a worker does with records, and the state that it does it to.
 pub struct Pipeline<S> {

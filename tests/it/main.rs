@@ -4,14 +4,12 @@ mod batch;
 mod broker;
 mod cdnow;
 mod demo;
-#[cfg(feature = "crash-points")]
 mod exactly_once;
 mod harness;
 mod history;
 mod monitoring;
 mod pipeline;
 mod process;
-#[cfg(feature = "crash-points")]
 mod processor;
 mod properties;
 mod records;

@@ -1,13 +1,10 @@
 //! Exactly once, on a real Kafka: whatever happens to the instances, the committed records are those that a batch over
 //! all events gives, to the millionth, and nothing is counted twice or lost.
 //!
-//! Needs the feature `crash-points`, by which an instance can be made to end at a named point:
+//! An instance can be made to end at a named point, in builds with debug assertions. Whether these tests would notice a
+//! mistake is seen by making it; each of these turns them red:
 //! ```text
-//! cargo test --features crash-points --test it exactly_once
-//! ```
-//! Whether these tests would notice a mistake is seen by making it; each of these turns them red:
-//! ```text
-//! PAYBACK_TEST_FAULT=restore-to-stable-offset   (or roll-without-offsets, or no-rewind)
+//! PAYBACK_TEST_FAULT=restore-to-stable-offset cargo test --test it exactly_once   (or roll-without-offsets, no-rewind)
 //! ```
 
 mod check;
