@@ -7,6 +7,7 @@
 
 use smallvec::SmallVec;
 
+use crate::money::divide_half_even;
 use crate::settings::{Attribution, Model};
 use crate::time::Millis;
 
@@ -52,9 +53,30 @@ pub fn weights(
 }
 
 /// The integer nearest to 10^9 x 2^(-age / half-life), at least 1.
+///
+/// In whole numbers, since what was sent with one build's weights is taken back with another's: `f64::exp2` may differ
+/// between platforms. 2^(-x) = e^(-x ln 2) by its series, in fixed point of 62 bits.
 fn decayed(age: i64, half_life: i64) -> u64 {
-    let weight = UNIT as f64 * (-(age as f64) / half_life as f64).exp2();
-    (weight.round_ties_even() as u64).max(1)
+    const BITS: u32 = 62;
+    /// ln 2 x 2^62, rounded.
+    const LN_2: i128 = 3_196_577_161_300_663_915;
+    let (age, half_life) = (i128::from(age.max(0)), i128::from(half_life.max(1)));
+    let halvings = age / half_life;
+    if halvings > 30 {
+        return 1;
+    }
+    let exponent = LN_2 * (age % half_life) / half_life;
+    let mut term: i128 = 1 << BITS;
+    let mut power = term;
+    for k in 1.. {
+        term = -((term * exponent) >> BITS) / k;
+        if term == 0 {
+            break;
+        }
+        power += term;
+    }
+    let weight = divide_half_even(power * i128::from(UNIT), 1 << (i128::from(BITS) + halvings));
+    u64::try_from(weight).unwrap_or(UNIT).max(1)
 }
 
 /// Splits `total` by `weights` (not all 0): shares rounded toward minus infinity, then one more each by largest

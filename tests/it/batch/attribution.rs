@@ -4,6 +4,7 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 use super::events::{Purchase, Touchpoint};
+use super::exact;
 use super::{Config, Model};
 
 /// The touchpoints that take part, in order of time, with their weights (some of them 0).
@@ -37,7 +38,7 @@ pub fn weighted<'a>(purchase: &'a Purchase, config: &Config) -> Vec<(&'a Touchpo
 fn decayed(age: i64, half_life: i64) -> i128 {
     // Fixed point of 200 bits: 2^(-whole) by shifting, 2^(-rest) = e^(-rest ln 2) by its series, ln 2 = sum of 1/(k 2^k).
     const BITS: u32 = 200;
-    let one = BigInt::from(1) << BITS;
+    let one: BigInt = BigInt::from(1) << BITS;
     let ln_2: BigInt = (1..=BITS).map(|k| (&one >> k) / k).sum();
     let exponent = &ln_2 * (age % half_life) / half_life;
     let (mut term, mut power) = (one.clone(), BigInt::ZERO);
@@ -46,8 +47,8 @@ fn decayed(age: i64, half_life: i64) -> i128 {
         term = -((&term * &exponent) >> BITS) / k;
     }
     let whole_half_lives = (age / half_life).min(i64::from(BITS)) as u32;
-    let weight: BigInt = ((power * 1_000_000_000u32) >> whole_half_lives) + (&one >> 1);
-    (weight >> BITS).to_i128().expect("at most 10^9").max(1)
+    let weight = exact::half_even(&exact::fraction(power * 1_000_000_000u32, one << whole_half_lives));
+    weight.to_i128().expect("at most 10^9").max(1)
 }
 
 /// `total` split by weights: rounded down, what is left over one by one to the largest remainders (equal: the earlier).
@@ -82,8 +83,8 @@ pub fn acquirer(order: &Purchase, config: &Config) -> (Option<String>, Option<St
 #[test]
 fn time_decay_halves_with_every_half_life() {
     let week = 7 * 24 * 3_600_000;
-    let weights = [0, week, 2 * week, week / 2, week / 4, 29 * week, 30 * week, 31 * week, 300 * week];
-    let expected = [1_000_000_000, 500_000_000, 250_000_000, 707_106_781, 840_896_415, 2, 1, 1, 1];
+    let weights = [0, week, 2 * week, week / 2, week / 4, 29 * week, 30 * week, 31 * week, 300 * week, 10 * week];
+    let expected = [1_000_000_000, 500_000_000, 250_000_000, 707_106_781, 840_896_415, 2, 1, 1, 1, 976_562];
     assert_eq!(weights.map(|age| decayed(age, week)), expected);
 }
 
