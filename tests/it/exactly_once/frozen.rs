@@ -62,6 +62,30 @@ fn one_that_was_evicted_in_a_transaction_commits_nothing_of_it() {
     assert!(processor.counted("payback_transactions_aborted_total") > 0.0, "its transaction was aborted");
 }
 
+/// While the frozen one's transaction is open, what others commit to the changelog after it is beyond the stable offset.
+#[test]
+fn what_was_committed_behind_an_open_transaction_is_restored() {
+    let processor = Processor::new("behind-open", Partitions::alike(4));
+    let steady = Steady::new(4, 1_000);
+    let load = steady.deliveries();
+    let feed = Feed::start(&processor, &load, 150);
+
+    let mut a = processor.start("a");
+    a.wait_until_ready();
+    freeze_in_transaction(&processor, &a);
+    let mut b = processor.start("b");
+    let events = |instance: &Instance| instance.metrics().total("payback_events_total");
+    wait_until("its successor works", LIMIT, || events(&b) > 100.0);
+    let mut c = processor.start("c");
+    wait_until("the successor's successor works", LIMIT, || events(&c) > 100.0);
+    feed.must_go_on();
+    feed.finish();
+    processor.wait_until_done(&mut [&mut b, &mut c]);
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
+}
+
 /// The coordinator has aborted the transaction, but the partitions stayed: what was read in it must be read again.
 #[test]
 fn one_whose_transaction_took_too_long_reads_its_input_again() {
