@@ -13,5 +13,6 @@ mod process;
 mod processor;
 mod properties;
 mod records;
+mod refusals;
 mod replay;
 mod topics;
