@@ -55,10 +55,13 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
     let config = load(&options.config)?;
     let request =
         replay::Request { files: options.files, out: options.out, as_of: options.as_of, now: generate::now() };
+    let template = if request.files.iter().any(|file| file.as_os_str() == "-") {
+        "{bytes} read, {bytes_per_sec} {msg}"
+    } else {
+        "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}"
+    };
     // On a terminal alone.
-    let progress = ProgressBar::new(0).with_style(ProgressStyle::with_template(
-        "{bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}",
-    )?);
+    let progress = ProgressBar::no_length().with_style(ProgressStyle::with_template(template)?);
     println!("{}", replay::replay(&config.settings, &request, &progress)?);
     Ok(())
 }
@@ -95,6 +98,7 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
 
 fn generate(options: cli::Generate) -> anyhow::Result<()> {
     let config = load(&options.config)?;
+    logging::init(&config.log)?;
     let brokers = match options.brokers {
         None if options.config.config.is_some() => Some(config.kafka.bootstrap_servers()),
         given => given,

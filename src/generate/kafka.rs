@@ -15,6 +15,7 @@ use crate::shop::{Message, Source};
 /// A producer for the two source topics.
 pub struct Producer {
     client: BaseProducer<Deliveries>,
+    brokers: String,
     purchases: String,
     ad_spend: String,
 }
@@ -39,16 +40,22 @@ impl Producer {
         // Keys go where the processor looks for them first.
         config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
         config.set("delivery.report.only.error", "true");
+        let unreachable = |error| GenerateError::Unreachable { brokers: brokers.to_owned(), error };
         let client: BaseProducer<Deliveries> =
-            config.create_with_context(Deliveries::default()).map_err(GenerateError::Unreachable)?;
+            config.create_with_context(Deliveries::default()).map_err(unreachable)?;
         for topic in [purchases, ad_spend] {
-            let metadata = client.client().fetch_metadata(Some(topic), PATIENCE).map_err(GenerateError::Unreachable)?;
+            let metadata = client.client().fetch_metadata(Some(topic), PATIENCE).map_err(unreachable)?;
             if let Some(error) = metadata.topics().iter().find_map(|topic| topic.error()) {
                 let error = KafkaError::MetadataFetch(RDKafkaErrorCode::from(error));
                 return Err(GenerateError::Kafka { topic: topic.to_owned(), error });
             }
         }
-        Ok(Producer { client, purchases: purchases.to_owned(), ad_spend: ad_spend.to_owned() })
+        Ok(Producer {
+            client,
+            brokers: brokers.to_owned(),
+            purchases: purchases.to_owned(),
+            ad_spend: ad_spend.to_owned(),
+        })
     }
 
     /// Queues one event; waits while the queue is full.
@@ -92,7 +99,8 @@ impl Producer {
         while self.client.in_flight_count() > 0 {
             self.poll(Duration::from_millis(1))?;
             if Instant::now() > deadline {
-                return Err(GenerateError::Unreachable(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut)));
+                let error = KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut);
+                return Err(GenerateError::Unreachable { brokers: self.brokers.clone(), error });
             }
         }
         self.client.context().failure()

@@ -38,8 +38,8 @@ pub enum GenerateError {
     Write(#[from] io::Error),
     #[error("topic {topic}: {error}")]
     Kafka { topic: String, error: KafkaError },
-    #[error("Kafka can't be reached: {0}")]
-    Unreachable(KafkaError),
+    #[error("Kafka can't be reached at {brokers}: {error}")]
+    Unreachable { brokers: String, error: KafkaError },
 }
 
 /// Sends what `request` asks for and returns the number of events, all of which have arrived.

@@ -66,7 +66,7 @@ pub enum ReplayError {
 }
 
 /// Aim of a chunk's size. A few are in memory at a time.
-const CHUNK_BYTES: usize = 8 << 20;
+const CHUNK_BYTES: usize = 2 << 20;
 
 /// Input between two times that campaigns are told what customers contribute: what waits is memory.
 const SETTLE_BYTES: u64 = 128 << 20;
@@ -77,8 +77,10 @@ const SETTLE_BYTES: u64 = 128 << 20;
 /// A file that can't be read or written. Lines that can't be used are no error.
 pub fn replay(settings: &Settings, request: &Request, progress: &ProgressBar) -> Result<Summary, ReplayError> {
     let started = Instant::now();
-    let inputs = check_inputs(request)?;
-    progress.set_length(inputs);
+    match check_inputs(request)? {
+        Some(bytes) => progress.set_length(bytes),
+        None => progress.unset_length(),
+    }
     let mut outputs = Outputs::create(&request.out)?;
     let mut replay = Replay::new(settings, request);
 
@@ -118,17 +120,22 @@ fn read(files: &[PathBuf], chunks: &SyncSender<Result<Chunk, ReadError>>) {
     }
 }
 
-/// Bytes of all files; 0 for standard input, whose length nobody knows.
-fn check_inputs(request: &Request) -> Result<u64, ReplayError> {
-    let mut bytes = 0;
-    for path in request.files.iter().filter(|path| path.as_path() != Path::new("-")) {
+/// Bytes of all files; `None` where standard input is among them, whose length nobody knows.
+fn check_inputs(request: &Request) -> Result<Option<u64>, ReplayError> {
+    let mut bytes = Some(0);
+    for path in &request.files {
+        if path == Path::new("-") {
+            bytes = None;
+            continue;
+        }
         // Opening says at the start what is missing, not after an hour.
         drop(Chunks::open(path, 0, CHUNK_BYTES)?);
         let Ok(read) = path.canonicalize() else { continue };
         if NAMES.iter().any(|name| request.out.join(name).canonicalize().is_ok_and(|written| written == read)) {
             return Err(ReplayError::Overwrites { path: path.clone() });
         }
-        bytes += fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let length = fs::metadata(path).map_or(0, |metadata| metadata.len());
+        bytes = bytes.map(|bytes| bytes + length);
     }
     Ok(bytes)
 }
