@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{Element, Elements, Malformed, Members, Value, read_record};
+use super::json::{Members, Value, elements, read_object};
 use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::settings::Currency;
@@ -44,7 +44,7 @@ impl<'a> Fields<'a> {
     /// Reads a record.
     pub fn of_record(record: &'a str) -> Result<Fields<'a>, Rejection> {
         let mut fields = Fields { members: Members::new(), place: Place::Event };
-        match read_record(record, &mut fields.members) {
+        match read_object(record, &mut fields.members) {
             Ok(true) => Ok(fields),
             Ok(false) => Err(Rejection::new(Reason::NotAnObject, "expected a JSON object")),
             Err(malformed) => Err(Rejection::new(Reason::InvalidJson, malformed.to_string())),
@@ -52,7 +52,7 @@ impl<'a> Fields<'a> {
     }
 
     fn value(&self, name: &str) -> Value<'a> {
-        self.members.iter().find(|(other, _)| other.is(name)).map_or(Value::Null, |(_, value)| *value)
+        self.members.iter().find(|(other, _)| other.0 == name).map_or(Value::Null, |(_, value)| Value::of(value))
     }
 
     /// A field that may be left out.
@@ -94,32 +94,21 @@ impl<'a> Fields<'a> {
             Value::Array(array) => array,
             _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
         };
-        let mut elements = Elements::of(array);
+        let elements = elements(array).map_err(|error| self.reject(Reason::InvalidJson, name, error))?;
+        if elements.len() > most {
+            return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
+        }
         let mut fields = Fields { members: Members::new(), place: Place::Event };
-        for index in 0.. {
-            let element = elements.next(&mut fields.members).map_err(|malformed: Malformed| {
-                self.reject(Reason::InvalidJson, format_args!("{name}[{index}]"), malformed)
-            })?;
-            match element {
-                Element::End => return Ok(Some(index)),
-                _ if index == most => {
-                    return Err(self.reject(
-                        Reason::InvalidField,
-                        name,
-                        format_args!("expected at most {most} elements"),
-                    ));
-                }
-                Element::Other => {
-                    let path = format_args!("{name}[{index}]");
-                    return Err(self.reject(Reason::InvalidField, path, "expected an object"));
-                }
-                Element::Object => {
-                    fields.place = Place::List { name, index };
-                    read(&fields)?;
-                }
+        for (index, element) in elements.iter().enumerate() {
+            fields.place = Place::List { name, index };
+            let path = format_args!("{name}[{index}]");
+            match read_object(element.get(), &mut fields.members) {
+                Ok(true) => read(&fields)?,
+                Ok(false) => return Err(self.reject(Reason::InvalidField, path, "expected an object")),
+                Err(malformed) => return Err(self.reject(Reason::InvalidJson, path, malformed)),
             }
         }
-        Ok(None)
+        Ok(Some(elements.len()))
     }
 
     /// The rejection for a field of this object.
@@ -129,17 +118,14 @@ impl<'a> Fields<'a> {
     }
 }
 
-// A string with half of a surrogate pair is JSON, but no text: it fits no field.
-
 /// A non-empty string, or the decimal text of an integer.
 pub(super) fn id(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
     let id = match value {
-        Value::String(text) => text.decode(),
         Value::Number("-0") => Some(Cow::Borrowed("0")),
         Value::Number(number) if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
             Some(Cow::Borrowed(number))
         }
-        _ => None,
+        other => other.text(),
     };
     id.filter(|id| (1..=MAX_TEXT).contains(&id.len()))
         .ok_or(Wrong { reason: Reason::InvalidId, expected: "a non-empty string of at most 256 bytes, or an integer" })
@@ -147,7 +133,8 @@ pub(super) fn id(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
 
 /// A string of at most 256 bytes; it may be empty.
 pub(super) fn text(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
-    string(value)
+    value
+        .text()
         .filter(|text| text.len() <= MAX_TEXT)
         .ok_or(Wrong { reason: Reason::InvalidField, expected: "a string of at most 256 bytes" })
 }
@@ -159,7 +146,7 @@ pub(super) fn one_of<T: Copy>(
     expected: &'static str,
 ) -> impl Fn(Value<'_>) -> Result<T, Wrong> {
     move |value| {
-        let text = string(value).ok_or(Wrong { reason: Reason::InvalidField, expected })?;
+        let text = value.text().ok_or(Wrong { reason: Reason::InvalidField, expected })?;
         let found = table.iter().find(|(name, _)| *name == text);
         found.map(|(_, meaning)| *meaning).ok_or(Wrong { reason: otherwise, expected })
     }
@@ -169,7 +156,7 @@ pub(super) fn one_of<T: Copy>(
 pub(super) fn money(value: Value<'_>) -> Result<Micros, Wrong> {
     let money = match value {
         Value::Number(number) => Micros::parse(number),
-        other => string(other).and_then(|text| Micros::parse(&text)),
+        other => other.text().and_then(|text| Micros::parse(&text)),
     };
     money.ok_or(Wrong { reason: Reason::InvalidMoney, expected: "a number from 0 to 9,000,000,000,000" })
 }
@@ -186,7 +173,7 @@ pub(super) fn money_over_zero(value: Value<'_>) -> Result<Micros, Wrong> {
 pub(super) fn time(value: Value<'_>) -> Result<Millis, Wrong> {
     let time = match value {
         Value::Number(number) => number.parse().ok().and_then(Millis::from_epoch),
-        other => string(other).and_then(|text| Millis::parse(&text)),
+        other => other.text().and_then(|text| Millis::parse(&text)),
     };
     time.ok_or(Wrong {
         reason: Reason::InvalidTime,
@@ -196,14 +183,16 @@ pub(super) fn time(value: Value<'_>) -> Result<Millis, Wrong> {
 
 /// `YYYY-MM-DD`.
 pub(super) fn date(value: Value<'_>) -> Result<Date, Wrong> {
-    string(value)
+    value
+        .text()
         .and_then(|text| Date::parse(&text))
         .ok_or(Wrong { reason: Reason::InvalidTime, expected: "a date as YYYY-MM-DD" })
 }
 
 /// An ISO 4217 code.
 pub(super) fn currency(value: Value<'_>) -> Result<Currency, Wrong> {
-    string(value)
+    value
+        .text()
         .and_then(|text| Currency::parse(&text))
         .ok_or(Wrong { reason: Reason::InvalidCurrency, expected: "an ISO 4217 code, three capital letters" })
 }
@@ -220,13 +209,6 @@ pub(super) fn count(value: Value<'_>) -> Result<i64, Wrong> {
     integer(value)
         .filter(|count| *count >= 0)
         .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 0 to 9,223,372,036,854,775,807" })
-}
-
-fn string(value: Value<'_>) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => text.decode(),
-        _ => None,
-    }
 }
 
 fn integer(value: Value<'_>) -> Option<i64> {
