@@ -5,6 +5,7 @@ mod broker;
 mod cdnow;
 mod demo;
 mod exactly_once;
+mod generate;
 mod harness;
 mod history;
 mod monitoring;
