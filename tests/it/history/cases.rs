@@ -56,11 +56,12 @@ fn config(as_of: i64, rng: &mut StdRng) -> Config {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
     Config {
         currency: "USD".to_owned(),
-        zone: (*["Asia/Tokyo", "America/New_York", "Asia/Kolkata", "UTC"].choose(rng).unwrap()).to_owned(),
+        zone: (*["Asia/Tokyo", "America/New_York", "Asia/Kolkata", "America/Santiago", "UTC"].choose(rng).unwrap())
+            .to_owned(),
         lifespan_years: *[1_000_000, 2_500_000, 333_333].choose(rng).unwrap(),
         default_margin: *[None, None, Some(300_000), Some(0), Some(1_000_000), Some(333_333)].choose(rng).unwrap(),
         min_coverage: *[950_000, 0, 500_000, 1_000_000].choose(rng).unwrap(),
-        complete_from: *[None, None, Some(as_of - 90 * DAY), Some(as_of - 20 * DAY + 1)].choose(rng).unwrap(),
+        complete_from: *[None, None, Some(as_of - 90 * DAY), Some(as_of - 20 * DAY)].choose(rng).unwrap(),
         model: *[Model::Last, Model::First, Model::Linear, Model::Position, Model::TimeDecay].choose(rng).unwrap(),
         lookback: *[30 * DAY, 7 * DAY, 1].choose(rng).unwrap(),
         half_life: *[7 * DAY, DAY / 3, 30 * DAY].choose(rng).unwrap(),
