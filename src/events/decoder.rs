@@ -46,7 +46,8 @@ impl Decoder {
 
     /// Reads one record. Texts of the event borrow from `bytes` where they stand there unescaped.
     ///
-    /// `now` is the clock: the present when live, `--as-of` in a replay that has one, else [`Millis::MAX`].
+    /// `now` is what the guard against the future goes by: the clock, or `--as-of` in a replay that has one.
+    /// [`Millis::MAX`] for an event that was let in before.
     ///
     /// # Errors
     /// The first reason found why the record can't be used. That it is in the future is looked for last, so that each
