@@ -20,6 +20,7 @@ mod shop;
 mod usage;
 
 #[path = "../../tests/it/broker.rs"]
+#[allow(dead_code, reason = "the tests use all of it")]
 mod broker;
 #[path = "../../tests/it/process.rs"]
 #[allow(dead_code, reason = "the tests use all of it")]

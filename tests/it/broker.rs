@@ -7,14 +7,15 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rustix::process::Signal;
 
-use crate::process::{Leash, Process};
+use crate::process::{Leash, Process, wait_until};
 
 /// The version that Docker runs; that of the jars is in `tests/kafka/pom.xml`.
 const IMAGE: &str = "apache/kafka:4.1.1";
@@ -22,20 +23,40 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// `host:port` of the broker.
 pub fn brokers() -> &'static str {
-    static BROKER: LazyLock<Broker> = LazyLock::new(Broker::find);
     &BROKER.address
 }
 
+/// Kills the broker, and starts it again with all that it had once `meanwhile` is done. For a test in a process of its own.
+pub fn interrupt(meanwhile: impl FnOnce()) {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    let mut node = node.lock().expect("interrupted by one test");
+    let Node { process, kill, restart, .. } = &mut *node;
+    kill(process);
+    meanwhile();
+    *process = restart();
+    wait_until("the broker serves again", READY_WITHIN, || serves(&BROKER.address));
+}
+
+static BROKER: LazyLock<Broker> = LazyLock::new(Broker::find);
+
 struct Broker {
     address: String,
-    /// None is dropped: the broker ends with the process.
-    _process: Option<(Process, Leash)>,
+    /// What was started here. It is never dropped: it ends with the process.
+    node: Option<Mutex<Node>>,
+}
+
+struct Node {
+    process: Process,
+    kill: Box<dyn Fn(&mut Process) + Send>,
+    restart: Box<dyn Fn() -> Process + Send>,
+    /// Leaves nothing behind.
+    leash: Leash,
 }
 
 impl Broker {
     fn find() -> Broker {
         if let Ok(address) = std::env::var("PAYBACK_TEST_BROKERS") {
-            return Broker { address, _process: None };
+            return Broker { address, node: None };
         }
         let start: fn() -> Result<Broker, String> = if docker_runs() { start_docker } else { start_java };
         // Another process may take a port between its choice and the broker's start.
@@ -58,15 +79,28 @@ fn docker_runs() -> bool {
 fn start_docker() -> Result<Broker, String> {
     let [port, controller] = free_ports();
     let name = format!("payback-test-{}-{port}", std::process::id());
-    let mut command = Command::new("docker");
-    command.args(["run", "--rm", "--name", &name, "-p", &format!("127.0.0.1:{port}:{port}")]);
-    command.args(["-e", "KAFKA_HEAP_OPTS=-Xmx512m"]);
+    let docker = |arguments: &[&str]| {
+        let mut command = Command::new("docker");
+        command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut run = docker(&["run", "--name", &name, "-p", &format!("127.0.0.1:{port}:{port}")]);
+    run.args(["-e", "KAFKA_HEAP_OPTS=-Xmx512m"]);
     for (key, value) in properties("0.0.0.0", port, controller, "/tmp/kafka") {
-        command.args(["-e", &format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_"))]);
+        run.args(["-e", &format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_"))]);
     }
-    let process = Process::start(command.arg(IMAGE).stdout(Stdio::null()).stderr(Stdio::null()));
     let leash = Leash::new(&format!("docker rm -f {name}"));
-    ready(process, leash, port, || format!("see `docker logs {name}`"))
+    let (killed, restarted) = (name.clone(), name.clone());
+    let node = Node {
+        process: Process::start(run.arg(IMAGE)),
+        kill: Box::new(move |process| {
+            docker(&["kill", &killed]).status().expect("docker runs");
+            process.wait(READY_WITHIN);
+        }),
+        restart: Box::new(move || Process::start(&mut docker(&["start", "--attach", &restarted]))),
+        leash,
+    };
+    ready(node, port, || format!("see `docker logs {name}`"))
 }
 
 fn start_java() -> Result<Broker, String> {
@@ -81,37 +115,51 @@ fn start_java() -> Result<Broker, String> {
     fs::write(&config, lines).map_err(|error| error.to_string())?;
 
     let log = folder.join("log");
-    let java = |class: &str| {
-        let log = fs::File::options().create(true).append(true).open(&log).expect("the log can be written");
-        let mut command = Command::new("java");
-        command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
-        command.arg(&classpath).arg(class).stdout(log.try_clone().expect("a file has many handles")).stderr(log);
-        command
-    };
     let tail = || fs::read_to_string(&log).unwrap_or_default();
     let cluster = "cGF5YmFjay10ZXN0LTAwMA";
-    let format = java("kafka.tools.StorageTool")
-        .args(["format", "--standalone", "--cluster-id", cluster, "--config"])
+    let format = java(&classpath, &log)
+        .args(["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", cluster, "--config"])
         .arg(&config)
         .status();
     if !format.map_err(|error| format!("java: {error}"))?.success() {
         return Err(tail());
     }
-    let process = Process::start(java("kafka.Kafka").arg(&config));
-    // The process has a leash of its own; this one comes after it.
-    let leash = Leash::new(&format!("sleep 1; rm -rf '{}'", folder.display()));
-    ready(process, leash, port, tail)
+    let start = {
+        let log = log.clone();
+        move || Process::start(java(&classpath, &log).arg("kafka.Kafka").arg(&config))
+    };
+    let process = start();
+    let node = Node {
+        process,
+        kill: Box::new(|process| {
+            process.signal(Signal::KILL);
+            process.wait(READY_WITHIN);
+        }),
+        restart: Box::new(start),
+        // The process has a leash of its own; this one comes after it.
+        leash: Leash::new(&format!("sleep 1; rm -rf '{}'", folder.display())),
+    };
+    ready(node, port, tail)
+}
+
+/// A Java that finds Kafka, up to the class to run.
+fn java(classpath: &Path, log: &Path) -> Command {
+    let log = fs::File::options().create(true).append(true).open(log).expect("the log can be written");
+    let mut command = Command::new("java");
+    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
+    command.arg(classpath).stdout(log.try_clone().expect("a file has many handles")).stderr(log);
+    command
 }
 
 /// Waits until the broker serves, or says why it doesn't.
-fn ready(mut process: Process, mut leash: Leash, port: u16, log: impl Fn() -> String) -> Result<Broker, String> {
+fn ready(mut node: Node, port: u16, log: impl Fn() -> String) -> Result<Broker, String> {
     let address = format!("127.0.0.1:{port}");
     let start = Instant::now();
     let failure = loop {
         if serves(&address) {
-            return Ok(Broker { address, _process: Some((process, leash)) });
+            return Ok(Broker { address, node: Some(Mutex::new(node)) });
         }
-        if let Some(status) = process.ended() {
+        if let Some(status) = node.process.ended() {
             break format!("it ended: {status}");
         }
         if start.elapsed() > READY_WITHIN {
@@ -119,7 +167,7 @@ fn ready(mut process: Process, mut leash: Leash, port: u16, log: impl Fn() -> St
         }
         thread::sleep(Duration::from_millis(100));
     };
-    leash.cut();
+    node.leash.cut();
     Err(format!("{failure}\n{}", log()))
 }
 

@@ -7,6 +7,7 @@
 //! PAYBACK_TEST_FAULT=restore-to-stable-offset cargo test --test it exactly_once   (or roll-without-offsets, no-rewind)
 //! ```
 
+mod away;
 mod check;
 mod clock;
 mod crashes;

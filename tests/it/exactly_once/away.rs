@@ -1,0 +1,42 @@
+//! Kafka itself dies and comes back.
+
+use std::process::Command;
+
+use super::check::{every_update, final_figures};
+use super::feed::Feed;
+use super::load::{Steady, disturbed, mixed, shop};
+use crate::broker;
+use crate::process::{Process, wait_until};
+use crate::processor::{LIMIT, Partitions, Processor};
+
+/// Runs the next test in a process of its own, with a Kafka of its own.
+#[test]
+fn nothing_is_lost_while_kafka_is_away() {
+    let name = "exactly_once::away::kafka_dies_and_comes_back";
+    let mut command = Command::new(std::env::current_exe().expect("a program knows its own file"));
+    command.args([name, "--exact", "--ignored", "--nocapture"]).env_remove("PAYBACK_TEST_BROKERS");
+    let status = Process::start(&mut command).wait(3 * LIMIT);
+    assert!(status.success(), "{name}: {status}");
+}
+
+#[test]
+#[ignore = "kills the Kafka of its process: run by nothing_is_lost_while_kafka_is_away"]
+fn kafka_dies_and_comes_back() {
+    let processor = Processor::new("away", Partitions::alike(2));
+    let steady = Steady::new(2, 600);
+    let load = mixed(disturbed(shop(400)), steady.deliveries());
+    let feed = Feed::start(&processor, &load, 200);
+
+    let mut instance = processor.start("a");
+    wait_until("it works", LIMIT, || instance.metrics().total("payback_events_total") > 200.0);
+    broker::interrupt(|| {
+        wait_until("it says that Kafka is away", LIMIT, || instance.get("/readyz").is_none());
+    });
+    feed.must_go_on();
+    feed.finish();
+    processor.wait_until_done(&mut [&mut instance]);
+    instance.leave();
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
+}
