@@ -1,0 +1,120 @@
+//! What the group decides: partitions are taken up, given up in time, and left for others at the end.
+
+use std::time::Duration;
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+
+use super::{COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Phase, Worker};
+use crate::engine::Stage;
+use crate::kafka::clients::Rebalance;
+use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::transaction::Patience;
+use crate::kafka::watch::offset_in;
+
+impl<S: Stage> Worker<S> {
+    pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Trouble> {
+        match rebalance {
+            Rebalance::Assigned(Some((assigned, group))) => {
+                let internal = &self.pipeline.inputs.internal().topic;
+                let owned: Vec<u32> = assigned
+                    .elements_for_topic(internal)
+                    .iter()
+                    .filter_map(|element| u32::try_from(element.partition()).ok())
+                    .collect();
+                self.reachability.back();
+                tracing::info!(worker = %self.status, partitions = ?owned, "partitions assigned");
+                self.pipeline.partitions.retain_and_add(&owned, &self.pipeline.settings);
+                self.state.membership = Some(Membership { assigned, owned, group });
+                self.begin_restore()
+            }
+            Rebalance::Assigned(None) => {
+                // librdkafka waits for an answer; the next assignment follows.
+                self.pipeline.partitions.clear();
+                self.assign_nothing()
+            }
+            Rebalance::Revoked { lost } => {
+                self.revoked(lost)?;
+                self.consumer.unassign().map_err(WorkerError::kafka("giving partitions up")).map_err(Trouble::from)
+            }
+        }
+    }
+
+    /// Commits what is open while the partitions are still ours, and parks their state.
+    fn revoked(&mut self, lost: bool) -> Result<(), WorkerError> {
+        let was_working = matches!(self.state.phase, Phase::Working);
+        let committed = if lost {
+            tracing::warn!(worker = %self.status, "partitions lost: this worker was away for too long");
+            false
+        } else if self.pipeline.transactions.is_open() {
+            match self.commit(COMMIT_WITHIN) {
+                Ok(()) => true,
+                Err(Trouble::Stop(error)) => return Err(error),
+                Err(Trouble::Transaction(failure)) => {
+                    self.undo(&failure)?;
+                    false
+                }
+            }
+        } else {
+            true
+        };
+        if self.pipeline.transactions.is_open() {
+            self.undo_quietly()?;
+        }
+        if !committed || (was_working && !self.park()) {
+            self.pipeline.partitions.clear();
+        }
+        self.state.membership = None;
+        self.state.phase = Phase::Idle;
+        self.pipeline.inputs.clear();
+        self.status.revoke_all();
+        self.report.revoked();
+        Ok(())
+    }
+
+    /// Notes where the changelog of each partition ends: all in it is in the state. `false`: that is not known.
+    fn park(&mut self) -> bool {
+        let changelog = self.pipeline.outputs.changelog.clone();
+        let mut list = TopicPartitionList::new();
+        for (number, _) in self.pipeline.partitions.iter() {
+            list.add_partition(&changelog, i32::try_from(number).unwrap_or(i32::MAX));
+        }
+        let Ok(ends) = self.watcher.high_watermarks(&list) else { return false };
+        self.pipeline.partitions.iter_mut().all(|(number, partition)| {
+            partition.changelog_position = offset_in(&ends, &changelog, i32::try_from(number).unwrap_or(i32::MAX));
+            partition.changelog_position.is_some()
+        })
+    }
+
+    /// Takes the inputs out of librdkafka's hands: nothing is fetched until positions are known again.
+    pub(super) fn assign_nothing(&mut self) -> Result<(), Trouble> {
+        let nothing = self.consumer.assign(&TopicPartitionList::new());
+        nothing.map_err(WorkerError::kafka("pausing inputs")).map_err(Trouble::from)
+    }
+
+    /// Commits, so that nothing has to be done again, and leaves the group, so that others take over at once.
+    pub(super) fn leave(mut self) {
+        let has_work = matches!(self.state.phase, Phase::Working) && self.state.began.is_some();
+        if has_work && let Err(trouble) = self.commit(LAST_COMMIT_WITHIN) {
+            tracing::warn!(worker = %self.status, ?trouble, "the last transaction is left to be aborted");
+        }
+        if self.pipeline.transactions.is_open() {
+            let _ = self.pipeline.transactions.abort(Patience::of(Duration::from_secs(1)));
+        }
+        // Dropping the consumer leaves the group.
+    }
+}
+
+impl<S: Stage> Drop for Worker<S> {
+    /// A consumer that is dropped waits until its partitions are given up, and nobody is there any more to do it. What the
+    /// group decided last, to assign or to revoke, may still wait for its answer: each is answered by one of these.
+    fn drop(&mut self) {
+        self.status.revoke_all();
+        self.report.revoked();
+        self.consumer.context().leave();
+        let answered = self.consumer.assign(&TopicPartitionList::new()).and_then(|()| self.consumer.unassign());
+        if let Err(error) = answered {
+            tracing::debug!(%error, worker = %self.status, "leaving the group");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! A worker: one thread with one consumer, one transactional producer and the state of the partitions that it was
+//! assigned. It joins its group, restores, works, and gives its partitions up again, each when the group says so.
+
+mod group;
+mod recovery;
+mod trouble;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+
+use super::clients::{Clients, Link, Reachability};
+use super::crash;
+use super::error::{Trouble, WorkerError};
+use super::pipeline::Pipeline;
+use super::report::Report;
+use super::restore::Restore;
+use super::sweep::{Broom, Swept};
+use super::transaction::Patience;
+use super::watch::Watcher;
+use crate::engine::Stage;
+use crate::status::{self, Answer, Question};
+use crate::time::Millis;
+
+/// Records after which a transaction is committed before its time.
+const MAX_RECORDS: usize = 50_000;
+/// How long a worker with nothing to do waits for a record, and a question for its answer.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// Records taken between two looks at everything else.
+const ROUND: usize = 512;
+/// How long a commit is waited for. A transaction is aborted by its broker well before.
+const COMMIT_WITHIN: Duration = Duration::from_secs(30);
+/// What is left of the 5 s in which a stopping worker must have left.
+const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
+/// How long an evicted worker waits for the group to say so.
+const EVICTION_NEWS_WITHIN: Duration = Duration::from_secs(15);
+/// As often as this within a minute, fencing is no accident.
+const MAX_FENCINGS: usize = 3;
+
+/// A worker, ready to run on a thread of its own.
+pub struct Worker<S: Stage> {
+    pub clients: Clients,
+    pub group_id: String,
+    pub consumer: BaseConsumer<Link>,
+    pub watcher: Watcher,
+    pub pipeline: Pipeline<S>,
+    pub reachability: Arc<Reachability>,
+    pub status: Arc<status::Worker>,
+    pub questions: Receiver<Question>,
+    pub report: Report,
+    /// None where nothing can be deleted.
+    pub broom: Option<Broom>,
+    pub commit_interval: Duration,
+    pub offsets_are_kept: bool,
+    pub stop: Arc<AtomicBool>,
+    pub state: State,
+}
+
+/// What changes while a worker runs.
+#[derive(Default)]
+pub struct State {
+    phase: Phase,
+    membership: Option<Membership>,
+    /// When the open transaction's first record came.
+    began: Option<Instant>,
+    last_commit: Option<Instant>,
+    fencings: Vec<Instant>,
+    /// Whether status says that Kafka is away.
+    said_away: bool,
+    /// Positions before an abort, for a worker that is made not to go back.
+    unrewound: Option<TopicPartitionList>,
+}
+
+#[derive(Default)]
+enum Phase {
+    /// Nothing is assigned.
+    #[default]
+    Idle,
+    /// The broker says that partitions are another's; the group will say so as well.
+    Evicted {
+        since: Instant,
+    },
+    Restoring(Box<Restore>),
+    /// State is there; the committed offsets are asked for.
+    Resuming {
+        since: Instant,
+        fenced: bool,
+    },
+    Working,
+}
+
+/// An assignment, under one generation of the group.
+struct Membership {
+    assigned: TopicPartitionList,
+    /// Partitions of the internal topic among them: those whose state is here.
+    owned: Vec<u32>,
+    group: ConsumerGroupMetadata,
+}
+
+impl<S: Stage> Worker<S> {
+    /// Works until told to stop.
+    ///
+    /// # Errors
+    /// What the worker can't go on from.
+    pub fn run(mut self) -> Result<(), WorkerError> {
+        if !self.introduce()? {
+            return Ok(());
+        }
+        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
+        self.consumer.subscribe(&topics).map_err(WorkerError::kafka("subscribing"))?;
+        self.say_phase();
+        while !self.is_stopping() {
+            self.status.beat();
+            let outcome = self.round();
+            self.settle(outcome)?;
+            while let Some(rebalance) = self.consumer.context().next_rebalance() {
+                let outcome = self.rebalance(rebalance);
+                self.settle(outcome)?;
+            }
+            self.say_phase();
+        }
+        self.leave();
+        Ok(())
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    fn round(&mut self) -> Result<(), Trouble> {
+        match &self.state.phase {
+            Phase::Idle => self.listen(IDLE_WAIT),
+            Phase::Evicted { since } => {
+                let overdue = since.elapsed() > EVICTION_NEWS_WITHIN;
+                self.listen(IDLE_WAIT)?;
+                if overdue { self.begin_restore() } else { Ok(()) }
+            }
+            Phase::Restoring(_) => {
+                self.listen(Duration::ZERO)?;
+                self.restore()
+            }
+            Phase::Resuming { .. } => {
+                self.listen(Duration::ZERO)?;
+                self.resume()
+            }
+            Phase::Working => self.work(),
+        }
+    }
+
+    /// Hears what the group has to say while no input is assigned.
+    fn listen(&mut self, wait: Duration) -> Result<(), Trouble> {
+        self.answer_not_here();
+        match self.consumer.poll(wait) {
+            // Of an assignment that is over.
+            Some(Ok(_)) | None => Ok(()),
+            Some(Err(error)) => self.consumer_error(error),
+        }
+    }
+
+    /// Takes records for a round, and commits when it is time.
+    fn work(&mut self) -> Result<(), Trouble> {
+        let mut wait = match self.state.began {
+            // In whole milliseconds: through a fraction the client would spin.
+            Some(began) => whole_millis(self.commit_interval.saturating_sub(began.elapsed())),
+            None => IDLE_WAIT.min(self.commit_interval),
+        };
+        let mut now = clock();
+        for taken in 0..ROUND {
+            match self.consumer.poll(wait) {
+                Some(Ok(record)) => {
+                    if taken == 0 {
+                        self.reachability.back();
+                        now = clock();
+                    }
+                    self.pipeline.take(&record, now)?;
+                    self.state.began.get_or_insert_with(Instant::now);
+                }
+                Some(Err(error)) => {
+                    self.consumer_error(error)?;
+                    break;
+                }
+                // Also when the group has something to say, which goes first.
+                None => break,
+            }
+            wait = Duration::ZERO;
+        }
+        self.pipeline.transactions.poll();
+        if self.is_commit_due() {
+            self.commit(COMMIT_WITHIN)?;
+        } else {
+            self.answer_if_committed();
+        }
+        // Asking takes a moment, which no open transaction should wait for.
+        if let Some(membership) = &self.state.membership
+            && !self.pipeline.transactions.is_open()
+        {
+            self.report.lag(&self.consumer, &self.watcher, &membership.assigned);
+        }
+        Ok(())
+    }
+
+    fn is_commit_due(&self) -> bool {
+        match self.state.began {
+            Some(began) => began.elapsed() >= self.commit_interval || self.pipeline.records >= MAX_RECORDS,
+            None => {
+                let paced = self.state.last_commit.is_none_or(|last| last.elapsed() >= self.commit_interval);
+                paced && self.pipeline.is_roll_due(clock())
+            }
+        }
+    }
+
+    fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
+        let Some(membership) = &self.state.membership else { return Ok(()) };
+        let begun = Instant::now();
+        if let Ok(positions) = self.consumer.position() {
+            self.pipeline.inputs.pass_markers(&positions);
+        }
+        self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
+        self.state.began = None;
+        self.state.last_commit = Some(Instant::now());
+        self.report.committed(&mut self.pipeline.tally, clock(), begun.elapsed());
+        self.report.sizes(&self.status, &self.pipeline.partitions);
+        self.answer_if_committed();
+        if let Some(broom) = &mut self.broom {
+            let inputs = &self.pipeline.inputs;
+            let swept = |(partition, before)| Swept { topic: inputs.internal().topic.clone(), partition, before };
+            broom.sweep(|| inputs.internal_positions().map(swept).collect());
+        }
+        Ok(())
+    }
+
+    fn answer_not_here(&mut self) {
+        while let Ok(question) = self.questions.try_recv() {
+            // Whoever asked may be gone.
+            let _ = question.reply.send(Answer::NotHere);
+        }
+    }
+
+    /// Answers what was asked, unless something is not committed yet.
+    fn answer_if_committed(&mut self) {
+        if self.pipeline.transactions.is_open() {
+            return;
+        }
+        while let Ok(question) = self.questions.try_recv() {
+            let answer = match self.pipeline.partitions.get(question.partition) {
+                Some(partition) => match partition.stage.record(&question.customer_id, partition.moment(clock())) {
+                    Some(record) => Answer::Record(record),
+                    None => Answer::Unknown,
+                },
+                None => Answer::NotHere,
+            };
+            let _ = question.reply.send(answer);
+        }
+    }
+
+    fn say_phase(&mut self) {
+        let away = self.reachability.is_away();
+        let starting = self.status.phase() == status::Phase::Starting;
+        if starting || away != self.state.said_away {
+            self.state.said_away = away;
+            self.status.set_phase(match (away, &self.state.phase) {
+                (true, _) => status::Phase::Waiting("kafka: can't be reached".to_owned()),
+                (false, Phase::Idle) if starting => status::Phase::Starting,
+                (false, _) => status::Phase::Running,
+            });
+        }
+    }
+}
+
+/// Rounded up.
+fn whole_millis(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX))
+}
+
+/// The present.
+pub fn clock() -> Millis {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)).plus(crash::clock_ahead())
+}

@@ -1,0 +1,125 @@
+//! From an assignment to work: state is restored, offsets are asked for, inputs go on exactly there.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::Consumer;
+
+use super::{COMMIT_WITHIN, Phase, Worker};
+use crate::engine::Stage;
+use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::inputs::Inputs;
+use crate::kafka::restore::{Fencing, Restore};
+use crate::kafka::resume::{Known, set_positions};
+use crate::kafka::watch;
+use crate::status;
+
+impl<S: Stage> Worker<S> {
+    pub(super) fn begin_restore(&mut self) -> Result<(), Trouble> {
+        self.assign_nothing()?;
+        let Some(membership) = &self.state.membership else {
+            self.state.phase = Phase::Idle;
+            return Ok(());
+        };
+        let changelog = &self.pipeline.outputs.changelog;
+        let restore = Restore::new(&self.clients, changelog, &membership.owned)?;
+        self.state.phase = Phase::Restoring(Box::new(restore));
+        self.report_restore();
+        Ok(())
+    }
+
+    pub(super) fn restore(&mut self) -> Result<(), Trouble> {
+        let (Phase::Restoring(restore), Some(membership)) = (&mut self.state.phase, &self.state.membership) else {
+            return Ok(());
+        };
+        let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);
+        let pipeline = &mut self.pipeline;
+        let fencing = Fencing { inputs, own: &pipeline.transactional_id };
+        let facts = restore.facts;
+        let done = restore.step(
+            &mut pipeline.partitions,
+            &pipeline.meaning,
+            &self.watcher,
+            &fencing,
+            Duration::from_millis(100),
+        )?;
+        self.report.restored_facts(restore.facts - facts);
+        if done {
+            let (facts, elapsed) = (restore.facts, restore.elapsed());
+            tracing::info!(worker = %self.status, facts, seconds = elapsed.as_secs_f64(), "state restored");
+            self.report.restored(membership.owned.len(), elapsed);
+            self.state.phase = Phase::Resuming { since: Instant::now(), fenced: false };
+        } else {
+            self.report_restore();
+        }
+        Ok(())
+    }
+
+    fn report_restore(&self) {
+        if let Phase::Restoring(restore) = &self.state.phase {
+            for (number, done, total) in restore.progress() {
+                self.status.set_progress(number, status::Progress::Restoring { done, total });
+            }
+        }
+    }
+
+    /// Asks for the committed offsets, and reads on from there.
+    pub(super) fn resume(&mut self) -> Result<(), Trouble> {
+        let (Phase::Resuming { since, fenced }, Some(membership)) = (&mut self.state.phase, &self.state.membership)
+        else {
+            return Ok(());
+        };
+        let assigned = &membership.assigned;
+        let known = watch::committed(&self.consumer, assigned).and_then(|committed| {
+            Ok((committed, self.watcher.low_watermarks(assigned)?, self.watcher.high_watermarks(assigned)?))
+        });
+        let (committed, low, high) = match known {
+            Ok(known) => known,
+            Err(error) if watch::is_hopeless(&error) => {
+                return Err(WorkerError::Kafka { what: "committed offsets".to_owned(), cause: error }.into());
+            }
+            Err(error) => {
+                tracing::debug!(%error, worker = %self.status, "committed offsets are not known yet");
+                // A transaction that is about to commit offsets keeps them back, however long it stays open.
+                if !*fenced && since.elapsed() > Duration::from_millis(500) && !self.reachability.is_away() {
+                    let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);
+                    *fenced = self.watcher.fence_writers(inputs, &self.pipeline.transactional_id).is_ok();
+                }
+                return Ok(());
+            }
+        };
+        let known = Known {
+            assigned,
+            committed: &committed,
+            low: &low,
+            high: &high,
+            group: &self.group_id,
+            changelog: &self.pipeline.outputs.changelog,
+            offsets_are_kept: self.offsets_are_kept,
+        };
+        match self.state.unrewound.take() {
+            Some(positions) => self.pipeline.inputs.set_all(&positions),
+            None => set_positions(&mut self.pipeline.inputs, &self.pipeline.partitions, &known)?,
+        }
+        let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
+        self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
+        for number in &membership.owned {
+            self.status.set_progress(*number, status::Progress::Current);
+        }
+        self.state.phase = Phase::Working;
+        if membership.owned.is_empty() {
+            return Ok(());
+        }
+        // The first transaction claims the partitions: it names this worker as their writer, for whoever comes next.
+        self.commit(COMMIT_WITHIN)
+    }
+}
+
+/// The internal topic's partitions of these numbers.
+fn inputs_to_fence(owned: &[u32], inputs: &Inputs) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(owned.len());
+    for number in owned {
+        list.add_partition(&inputs.internal().topic, i32::try_from(*number).unwrap_or(i32::MAX));
+    }
+    list
+}

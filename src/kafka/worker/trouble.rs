@@ -1,0 +1,145 @@
+//! What goes wrong, and how a worker goes on: a failed transaction is undone and done again; what can't be mended stops it.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::{COMMIT_WITHIN, MAX_FENCINGS, Phase, Worker};
+use crate::engine::Stage;
+use crate::kafka::crash;
+use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::transaction::{Failure, Patience};
+use crate::kafka::watch::{self, offset_in};
+
+impl<S: Stage> Worker<S> {
+    /// Goes on from trouble, where that can be gone on from: all is undone and done again.
+    pub(super) fn settle(&mut self, outcome: Result<(), Trouble>) -> Result<(), WorkerError> {
+        let failure = match outcome {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Stop(error)) => return Err(error),
+            Err(Trouble::Transaction(failure)) => failure,
+        };
+        self.undo(&failure)?;
+        if let Some(membership) = &self.state.membership {
+            self.pipeline.partitions.retain_and_add(&membership.owned, &self.pipeline.settings);
+        }
+        let begun = if matches!(failure, Failure::Evicted { .. }) {
+            self.state.phase = Phase::Evicted { since: Instant::now() };
+            self.assign_nothing()
+        } else {
+            self.begin_restore()
+        };
+        match begun {
+            Err(Trouble::Stop(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the transaction as if it had never been, and drops all state that it touched.
+    pub(super) fn undo(&mut self, failure: &Failure) -> Result<(), WorkerError> {
+        tracing::warn!(worker = %self.status, %failure, "transaction failed: it is undone and done again");
+        self.report.aborted();
+        if crash::has(crash::Fault::NoRewind) {
+            self.state.unrewound = self.pipeline.inputs.offsets(None).ok();
+        }
+        self.pipeline.partitions.clear();
+        self.pipeline.tally.clear();
+        self.pipeline.records = 0;
+        self.state.began = None;
+        let ended = match failure {
+            Failure::Abortable { .. } | Failure::Evicted { .. } => {
+                self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN))
+            }
+            Failure::Broken { .. } | Failure::Fenced { .. } => Err(failure.clone()),
+            Failure::Hopeless { what, cause } => {
+                return Err(WorkerError::Kafka { what: (*what).to_owned(), cause: cause.clone() });
+            }
+        };
+        match ended {
+            Ok(()) => Ok(()),
+            Err(failure) => self.replace_producer(&failure),
+        }
+    }
+
+    pub(super) fn undo_quietly(&mut self) -> Result<(), WorkerError> {
+        self.pipeline.partitions.clear();
+        self.pipeline.tally.clear();
+        self.pipeline.records = 0;
+        self.state.began = None;
+        self.report.aborted();
+        match self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN)) {
+            Ok(()) => Ok(()),
+            Err(failure) => self.replace_producer(&failure),
+        }
+    }
+
+    fn replace_producer(&mut self, failure: &Failure) -> Result<(), WorkerError> {
+        if matches!(failure, Failure::Fenced { .. }) {
+            self.state.fencings.retain(|at| at.elapsed() < Duration::from_secs(60));
+            self.state.fencings.push(Instant::now());
+            let times = self.state.fencings.len();
+            if times >= MAX_FENCINGS {
+                return Err(WorkerError::Fenced { id: self.pipeline.transactional_id.clone(), times });
+            }
+        }
+        tracing::warn!(worker = %self.status, %failure, "a new producer takes over");
+        self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
+        self.introduce().map(drop)
+    }
+
+    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile.
+    pub(super) fn introduce(&mut self) -> Result<bool, WorkerError> {
+        while !self.is_stopping() {
+            self.status.beat();
+            let introduced = self.pipeline.transactions.introduce(Duration::from_secs(2));
+            self.say_phase();
+            if introduced.map_err(WorkerError::kafka("the transactional producer"))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) fn consumer_error(&mut self, error: KafkaError) -> Result<(), Trouble> {
+        use RDKafkaErrorCode as Code;
+        match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => self.explain_offset_out_of_range(error),
+            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
+                tracing::warn!(worker = %self.status, %error, "an input topic is not there");
+                Ok(())
+            }
+            _ if watch::is_hopeless(&error) => {
+                Err(WorkerError::Kafka { what: "reading inputs".to_owned(), cause: error }.into())
+            }
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(WorkerError::Fatal { cause: error }.into())
+            }
+            _ => {
+                tracing::debug!(worker = %self.status, %error, "reading inputs");
+                Ok(())
+            }
+        }
+    }
+
+    /// Says which records are gone; none may be skipped silently.
+    fn explain_offset_out_of_range(&mut self, error: KafkaError) -> Result<(), Trouble> {
+        let unexplained =
+            |cause| WorkerError::Kafka { what: "an input can't be read from its offset".to_owned(), cause };
+        let positions = self.pipeline.inputs.offsets(None).map_err(unexplained)?;
+        let low = self.watcher.low_watermarks(&positions).map_err(unexplained)?;
+        let high = self.watcher.high_watermarks(&positions).map_err(unexplained)?;
+        for element in positions.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let Some(next) = offset_in(&positions, topic, partition) else { continue };
+            let (group, name) = (self.group_id.clone(), topic.to_owned());
+            if let Some(low) = offset_in(&low, topic, partition).filter(|low| next < *low) {
+                let lost = low - next;
+                return Err(WorkerError::Lost { topic: name, partition, from: next, to: low, lost, group }.into());
+            }
+            if let Some(end) = offset_in(&high, topic, partition).filter(|end| next > *end) {
+                return Err(WorkerError::Truncated { topic: name, partition, end, read: next, group }.into());
+            }
+        }
+        Err(unexplained(error).into())
+    }
+}
