@@ -14,6 +14,7 @@ pub mod decimal;
 pub mod ledger;
 pub(crate) mod table;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::events::Event;
@@ -51,6 +52,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of two versions of one thing the greater wins.
+    pub fn of<T: Ord>(new: T, current: Option<T>) -> Outcome {
+        match current.map(|current| new.cmp(&current)) {
+            None | Some(Ordering::Greater) => Outcome::Applied,
+            Some(Ordering::Equal) => Outcome::Duplicate,
+            Some(Ordering::Less) => Outcome::Superseded,
+        }
+    }
+
     pub fn code(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",

@@ -19,7 +19,6 @@ pub mod record;
 mod spend;
 mod totals;
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use self::calendar::Calendar;
@@ -27,7 +26,7 @@ use self::campaign::Campaign;
 use self::facts::{AmountFact, Key, ReportFact, Writer};
 use self::folding::Unwritten;
 use self::output::{Page, When};
-use self::spend::{Cell, Rank, SpendBook, Spent};
+use self::spend::{Cell, SpendBook, Spent};
 use super::ledger::{LedgerSums, read_payload};
 use super::table::{Identity, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
@@ -223,7 +222,7 @@ impl Campaigns {
         let number = self.number(&report.campaign_id);
         let series = self.series(number, report.kind, report.breakdown.as_deref());
         let known = self.spend.series[series].cell(report.date).map(Cell::rank);
-        let outcome = compare((report.reported_at, report.amount, report.digest), known);
+        let outcome = Outcome::of((report.reported_at, report.amount, report.digest), known);
         if outcome != Outcome::Applied {
             return outcome;
         }
@@ -257,7 +256,7 @@ impl Campaigns {
         let number = self.number(&spend.campaign_id);
         let amount = self.amount(number, &spend.spend_id);
         let known = self.spend.amounts[amount].current.as_ref().map(Spent::rank);
-        let outcome = compare((spend.occurred_at, spend.amount, spend.digest), known);
+        let outcome = Outcome::of((spend.occurred_at, spend.amount, spend.digest), known);
         if outcome != Outcome::Applied {
             return outcome;
         }
@@ -281,15 +280,6 @@ impl Campaigns {
             campaign.touched = true;
             self.touched.push(number);
         }
-    }
-}
-
-/// What becomes of an event, given the current one of its identity.
-fn compare(event: Rank, current: Option<Rank>) -> Outcome {
-    match current.map_or(Ordering::Greater, |current| event.cmp(&current)) {
-        Ordering::Greater => Outcome::Applied,
-        Ordering::Equal => Outcome::Duplicate,
-        Ordering::Less => Outcome::Superseded,
     }
 }
 

@@ -2,10 +2,15 @@
 //!
 //! An event changes one order (or refund, or cost). The order's figures leave the sums before the change and enter them
 //! after it, so the first order, an amendment, a refund, a cancellation and a late earlier order are all one case. The
-//! same goes for campaigns: see [`contribution`].
+//! same goes for campaigns.
+//!
+//! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
+//! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps.
 
 mod contribution;
+mod counting;
 mod facts;
+mod intake;
 mod record;
 mod state;
 mod timeline;
@@ -13,22 +18,18 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
 use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
-use self::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
+use self::facts::{CancellationFact, Key};
 use self::record::Figures;
-use self::state::{Acquisition, Contributing, Cost, Customer, Order, Placed, Refund, Touch};
+use self::state::{Acquisition, Cost, Customer, Order, Refund};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
-use crate::domain::attribution::participants;
-use crate::domain::order::{Refunded, refunded_in_excess};
-use crate::events::{Cancellation, CustomerCost, CustomerCostKind, Event, Purchase, Touchpoint};
-use crate::money::{Micros, Sum};
+use crate::events::Event;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -84,133 +85,7 @@ impl Buffers {
     }
 }
 
-/// What an event is, compared with the version that is here: the greater one wins.
-fn outcome<T: Ord>(new: T, current: Option<T>) -> Outcome {
-    match current.map(|current| new.cmp(&current)) {
-        None | Some(Ordering::Greater) => Outcome::Applied,
-        Some(Ordering::Equal) => Outcome::Duplicate,
-        Some(Ordering::Less) => Outcome::Superseded,
-    }
-}
-
 impl Customers {
-    fn customer(&mut self, id: &str) -> u32 {
-        match self.customers.find(0, id) {
-            Some(slot) => slot,
-            None => self.customers.insert(Customer::new(id)),
-        }
-    }
-
-    fn order(&mut self, customer_id: &str, order_id: &str) -> u32 {
-        let customer = self.customer(customer_id);
-        match self.orders.find(customer, order_id) {
-            Some(slot) => slot,
-            None => self.orders.insert(Order { customer, id: order_id.into(), placed: None, aftermath: None }),
-        }
-    }
-
-    /// Notes a customer for the next flush, with what it contributes before it changes.
-    fn touch(&mut self, slot: u32) {
-        let customer = &mut self.customers[slot];
-        if mem::replace(&mut customer.touched, true) {
-            return;
-        }
-        let customer = &self.customers[slot];
-        let acquisition_order = self.order_at(customer.contributed.order);
-        let before = Acquired::of(&self.settings, customer, acquisition_order).filter(|_| !self.restoring);
-        self.touched.push((slot, before));
-    }
-
-    fn order_at(&self, slot: u32) -> Option<&Order> {
-        (slot != NONE).then(|| &self.orders[slot])
-    }
-
-    /// Changes one order: its figures leave all sums before, and enter them after.
-    fn change(&mut self, slot: u32, change: impl FnOnce(&mut Order)) {
-        self.touch(self.orders[slot].customer);
-        self.count(slot, Sign::Minus);
-        change(&mut self.orders[slot]);
-        self.count(slot, Sign::Plus);
-    }
-
-    fn count(&mut self, slot: u32, sign: Sign) {
-        let order = &self.orders[slot];
-        let Some(placed) = order.counting() else { return };
-        let customer = &mut self.customers[order.customer];
-        if !self.restoring {
-            self.ledger.order(&self.settings, customer.contributed, slot, (order, placed), sign);
-        }
-        let figures = order.figures(placed);
-        let excess = u64::from(refunded_in_excess(placed.revenue, placed.cost_of_goods, order.refunded()));
-        let entry = (placed.occurred_at, slot);
-        match sign {
-            Sign::Plus => {
-                customer.sums += figures;
-                self.totals.sums += figures;
-                self.totals.refunded_in_excess += excess;
-                customer.items += i128::from(placed.items);
-                customer.timeline.insert(entry);
-                match placed.customer_since.cmp(&customer.since) {
-                    Ordering::Less => (customer.since, customer.since_orders) = (placed.customer_since, 1),
-                    Ordering::Equal => customer.since_orders += 1,
-                    Ordering::Greater => {}
-                }
-                let is_first = match self.orders_first(self.customers[self.orders[slot].customer].first_order) {
-                    Some((at, id)) => (entry.0, &*self.orders[slot].id) < (at, id),
-                    None => true,
-                };
-                if is_first {
-                    let customer = self.orders[slot].customer;
-                    self.customers[customer].first_order = slot;
-                }
-            }
-            Sign::Minus => {
-                customer.sums -= figures;
-                self.totals.sums -= figures;
-                self.totals.refunded_in_excess -= excess;
-                customer.items -= i128::from(placed.items);
-                customer.timeline.remove(entry);
-                if placed.customer_since == customer.since {
-                    customer.since_orders -= 1;
-                }
-                let (customer, was_first) = (order.customer, customer.first_order == slot);
-                if was_first {
-                    self.customers[customer].first_order = self.earliest(customer);
-                }
-                if self.customers[customer].since_orders == 0 {
-                    self.find_since(customer);
-                }
-            }
-        }
-    }
-
-    /// When an order that counts was, and its id.
-    fn orders_first(&self, slot: u32) -> Option<(Millis, &str)> {
-        let order = self.order_at(slot)?;
-        Some((order.counting()?.occurred_at, &order.id))
-    }
-
-    /// The earliest of a customer's orders that count; of equal times the smaller id.
-    fn earliest(&self, customer: u32) -> u32 {
-        let timeline = &self.customers[customer].timeline;
-        let Some((first, _)) = timeline.first() else { return NONE };
-        let earliest = timeline.iter().take_while(|entry| entry.0 == first).map(|entry| entry.1);
-        earliest.min_by_key(|&slot| &*self.orders[slot].id).unwrap_or(NONE)
-    }
-
-    /// Finds the earliest `customer_since` again, after the last order that said it was taken back.
-    fn find_since(&mut self, customer: u32) {
-        let said = self.customers[customer].timeline.iter();
-        let said = said.filter_map(|(_, slot)| Some(self.orders[slot].counting()?.customer_since));
-        let (since, orders) = said.fold((Millis::MAX, 0), |(since, orders), said| match said.cmp(&since) {
-            Ordering::Less => (said, 1),
-            Ordering::Equal => (since, orders + 1),
-            Ordering::Greater => (since, orders),
-        });
-        let customer = &mut self.customers[customer];
-        (customer.since, customer.since_orders) = (since, orders);
-    }
-
     /// Whether the customer bought before this stream knows of it.
     fn known_before(&self, customer: &Customer) -> bool {
         let Some((first, _)) = self.orders_first(customer.first_order) else { return false };
@@ -264,205 +139,6 @@ impl Customers {
             campaign: touch.and_then(|touch| self.campaigns.text(touch.campaign)),
             channel: touch.and_then(|touch| self.channels.text(touch.channel)),
             sku: first.and_then(|placed| self.skus.text(placed.sku)),
-        }
-    }
-
-    /// Counts the customer as contributing or not, as it is now.
-    fn count_contributing(&mut self, slot: u32) {
-        let customer = &self.customers[slot];
-        let now = match record::net(&self.settings, customer).map(|net| net > Sum::ZERO) {
-            Some(true) => Contributing::True,
-            Some(false) => Contributing::False,
-            None => Contributing::Unknown,
-        };
-        let before = mem::replace(&mut self.customers[slot].contributing, now);
-        if before != Contributing::NotCounted {
-            self.totals.contributing[before as usize] -= 1;
-        }
-        self.totals.contributing[now as usize] += 1;
-    }
-
-    fn note_upcoming(&mut self, slot: u32, as_of: Millis) {
-        let timeline = &self.customers[slot].timeline;
-        if timeline.last().is_some_and(|(last, _)| last > as_of) {
-            self.upcoming.extend(timeline.iter().filter(|(at, _)| *at > as_of).map(|(at, _)| (at, slot)));
-        }
-    }
-
-    fn purchase(&mut self, purchase: &Purchase<'_>, effects: &mut impl Effects) -> Outcome {
-        let slot = self.order(&purchase.customer_id, &purchase.order_id);
-        let version = |at: Millis, revenue: Micros, digest: u64| (at, revenue, digest);
-        let current = self.orders[slot].placed.as_ref();
-        let outcome = outcome(
-            version(purchase.updated_at, purchase.revenue, purchase.digest),
-            current.map(|placed| version(placed.updated_at, placed.revenue, placed.digest)),
-        );
-        if outcome != Outcome::Applied {
-            return outcome;
-        }
-        let mut touches: Vec<&Touchpoint<'_>> = purchase.touchpoints.iter().collect();
-        let attribution = &self.settings.attribution;
-        let ignorable = |touch: &&Touchpoint<'_>| {
-            let ignored = |channel: &str| attribution.ignore_channels.iter().any(|ignored| ignored == channel);
-            touch.campaign_id.is_none() && touch.channel.as_deref().is_some_and(ignored)
-        };
-        participants(&mut touches, attribution, purchase.occurred_at, |touch| touch.at, ignorable);
-        let fact = OrderFact {
-            occurred_at: purchase.occurred_at,
-            updated_at: purchase.updated_at,
-            revenue: purchase.revenue,
-            cost_of_goods: purchase.cost_of_goods,
-            operating_cost: purchase.operating_cost,
-            items: purchase.items,
-            customer_since: purchase.customer_since,
-            digest: purchase.digest,
-            sku: purchase.first_sku.as_deref(),
-            touches: touches
-                .iter()
-                .map(|touch| TouchFact {
-                    at: touch.at,
-                    campaign: touch.campaign_id.as_deref(),
-                    channel: touch.channel.as_deref(),
-                })
-                .collect(),
-        };
-        let key = Key::Order { customer: &purchase.customer_id, order: &purchase.order_id };
-        self.buffers.fact(key, &fact, effects);
-        self.place(slot, &fact);
-        outcome
-    }
-
-    fn place(&mut self, slot: u32, fact: &OrderFact<'_>) {
-        let touches = fact.touches.iter().map(|touch| Touch {
-            at: touch.at,
-            campaign: self.campaigns.optional_number(touch.campaign),
-            channel: self.channels.optional_number(touch.channel),
-        });
-        let placed = Placed {
-            occurred_at: fact.occurred_at,
-            updated_at: fact.updated_at,
-            revenue: fact.revenue,
-            cost_of_goods: fact.cost_of_goods,
-            operating_cost: fact.operating_cost,
-            items: fact.items,
-            customer_since: fact.customer_since.unwrap_or(Millis::MAX),
-            digest: fact.digest,
-            touches: touches.collect(),
-            sku: self.skus.optional_number(fact.sku),
-        };
-        self.totals.placed_bytes += size_of_val(&*placed.touches);
-        if let Some(before) = &self.orders[slot].placed {
-            self.totals.placed_bytes -= size_of_val(&*before.touches);
-        }
-        self.change(slot, |order| order.placed = Some(placed));
-    }
-
-    fn refund(&mut self, refund: &crate::events::Refund<'_>, effects: &mut impl Effects) -> Outcome {
-        let order = self.order(&refund.customer_id, &refund.order_id);
-        let fact = RefundFact {
-            occurred_at: refund.occurred_at,
-            amount: refund.amount,
-            cost_recovered: refund.cost_recovered,
-            digest: refund.digest,
-        };
-        let current = self.refunds.find(order, &refund.refund_id).map(|slot| &self.refunds[slot]);
-        let outcome = outcome(
-            (fact.occurred_at, fact.amount, fact.digest),
-            current.map(|current| (current.occurred_at, current.amount, current.digest)),
-        );
-        if outcome == Outcome::Applied {
-            self.give_back(order, &refund.refund_id, &fact);
-            let key = Key::Refund { customer: &refund.customer_id, order: &refund.order_id, refund: &refund.refund_id };
-            self.buffers.fact(key, &fact, effects);
-        }
-        outcome
-    }
-
-    fn give_back(&mut self, order: u32, id: &str, fact: &RefundFact) {
-        let refund = Refund {
-            order,
-            id: id.into(),
-            occurred_at: fact.occurred_at,
-            amount: fact.amount,
-            cost_recovered: fact.cost_recovered,
-            digest: fact.digest,
-        };
-        let of =
-            |refund: &Refund| Refunded { amount: refund.amount.into(), cost_recovered: refund.cost_recovered.into() };
-        let new = of(&refund);
-        let old = match self.refunds.find(order, id) {
-            Some(slot) => of(&mem::replace(&mut self.refunds[slot], refund)),
-            None => {
-                self.refunds.insert(refund);
-                Refunded::default()
-            }
-        };
-        self.change(order, |order| {
-            let refunded = &mut order.aftermath_mut().refunded;
-            refunded.amount += new.amount - old.amount;
-            refunded.cost_recovered += new.cost_recovered - old.cost_recovered;
-        });
-    }
-
-    fn cancellation(&mut self, cancellation: &Cancellation<'_>, effects: &mut impl Effects) -> Outcome {
-        let order = self.order(&cancellation.customer_id, &cancellation.order_id);
-        let outcome = outcome(cancellation.occurred_at, self.orders[order].cancelled_at());
-        if outcome == Outcome::Applied {
-            let key = Key::Cancellation { customer: &cancellation.customer_id, order: &cancellation.order_id };
-            let fact = CancellationFact { occurred_at: cancellation.occurred_at };
-            self.buffers.fact(key, &fact, effects);
-            self.change(order, |order| order.aftermath_mut().cancelled_at = Some(fact.occurred_at));
-        }
-        outcome
-    }
-
-    fn customer_cost(&mut self, cost: &CustomerCost<'_>, effects: &mut impl Effects) -> Outcome {
-        let customer = self.customer(&cost.customer_id);
-        let fact =
-            CostFact { occurred_at: cost.occurred_at, amount: cost.amount, kind: cost.kind, digest: cost.digest };
-        let current = self.costs.find(customer, &cost.cost_id).map(|slot| &self.costs[slot]);
-        let outcome = outcome(
-            (fact.occurred_at, fact.amount, fact.digest),
-            current.map(|current| (current.occurred_at, current.amount, current.digest)),
-        );
-        if outcome == Outcome::Applied {
-            let key = Key::Cost { customer: &cost.customer_id, cost: &cost.cost_id };
-            self.buffers.fact(key, &fact, effects);
-            self.spend_on(customer, &cost.cost_id, &fact);
-        }
-        outcome
-    }
-
-    fn spend_on(&mut self, customer: u32, id: &str, fact: &CostFact) {
-        self.touch(customer);
-        let cost = Cost {
-            customer,
-            id: id.into(),
-            occurred_at: fact.occurred_at,
-            amount: fact.amount,
-            kind: fact.kind,
-            digest: fact.digest,
-        };
-        let old = match self.costs.find(customer, id) {
-            Some(slot) => Some(mem::replace(&mut self.costs[slot], cost)),
-            None => {
-                self.costs.insert(cost);
-                None
-            }
-        };
-        let customer = &mut self.customers[customer];
-        if let Some(old) = old {
-            *customer.costs_mut(old.kind) -= old.amount.into();
-        }
-        *customer.costs_mut(fact.kind) += fact.amount.into();
-    }
-}
-
-impl Customer {
-    fn costs_mut(&mut self, kind: CustomerCostKind) -> &mut Sum {
-        match kind {
-            CustomerCostKind::Acquisition => &mut self.acquisition_cost,
-            CustomerCostKind::Retention => &mut self.retention_cost,
         }
     }
 }

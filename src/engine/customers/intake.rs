@@ -1,0 +1,208 @@
+//! Events become facts, and facts the current version of what they identify: by [`Customers::place`] and its like, which a
+//! restore goes by as well.
+
+use std::mem;
+
+use super::Customers;
+use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
+use super::state::{Cost, Customer, Order, Placed, Refund, Touch};
+use crate::domain::attribution::participants;
+use crate::domain::order::Refunded;
+use crate::engine::{Effects, Outcome};
+use crate::events::{self, Cancellation, CustomerCost, CustomerCostKind, Purchase, Touchpoint};
+use crate::money::{Micros, Sum};
+use crate::time::Millis;
+
+impl Customers {
+    pub(super) fn customer(&mut self, id: &str) -> u32 {
+        match self.customers.find(0, id) {
+            Some(slot) => slot,
+            None => self.customers.insert(Customer::new(id)),
+        }
+    }
+
+    pub(super) fn order(&mut self, customer_id: &str, order_id: &str) -> u32 {
+        let customer = self.customer(customer_id);
+        match self.orders.find(customer, order_id) {
+            Some(slot) => slot,
+            None => self.orders.insert(Order { customer, id: order_id.into(), placed: None, aftermath: None }),
+        }
+    }
+
+    pub(super) fn purchase(&mut self, purchase: &Purchase<'_>, effects: &mut impl Effects) -> Outcome {
+        let slot = self.order(&purchase.customer_id, &purchase.order_id);
+        let version = |at: Millis, revenue: Micros, digest: u64| (at, revenue, digest);
+        let current = self.orders[slot].placed.as_ref();
+        let outcome = Outcome::of(
+            version(purchase.updated_at, purchase.revenue, purchase.digest),
+            current.map(|placed| version(placed.updated_at, placed.revenue, placed.digest)),
+        );
+        if outcome != Outcome::Applied {
+            return outcome;
+        }
+        let mut touches: Vec<&Touchpoint<'_>> = purchase.touchpoints.iter().collect();
+        let attribution = &self.settings.attribution;
+        let ignorable = |touch: &&Touchpoint<'_>| {
+            let ignored = |channel: &str| attribution.ignore_channels.iter().any(|ignored| ignored == channel);
+            touch.campaign_id.is_none() && touch.channel.as_deref().is_some_and(ignored)
+        };
+        participants(&mut touches, attribution, purchase.occurred_at, |touch| touch.at, ignorable);
+        let fact = OrderFact {
+            occurred_at: purchase.occurred_at,
+            updated_at: purchase.updated_at,
+            revenue: purchase.revenue,
+            cost_of_goods: purchase.cost_of_goods,
+            operating_cost: purchase.operating_cost,
+            items: purchase.items,
+            customer_since: purchase.customer_since,
+            digest: purchase.digest,
+            sku: purchase.first_sku.as_deref(),
+            touches: touches
+                .iter()
+                .map(|touch| TouchFact {
+                    at: touch.at,
+                    campaign: touch.campaign_id.as_deref(),
+                    channel: touch.channel.as_deref(),
+                })
+                .collect(),
+        };
+        let key = Key::Order { customer: &purchase.customer_id, order: &purchase.order_id };
+        self.buffers.fact(key, &fact, effects);
+        self.place(slot, &fact);
+        outcome
+    }
+
+    pub(super) fn place(&mut self, slot: u32, fact: &OrderFact<'_>) {
+        let touches = fact.touches.iter().map(|touch| Touch {
+            at: touch.at,
+            campaign: self.campaigns.optional_number(touch.campaign),
+            channel: self.channels.optional_number(touch.channel),
+        });
+        let placed = Placed {
+            occurred_at: fact.occurred_at,
+            updated_at: fact.updated_at,
+            revenue: fact.revenue,
+            cost_of_goods: fact.cost_of_goods,
+            operating_cost: fact.operating_cost,
+            items: fact.items,
+            customer_since: fact.customer_since.unwrap_or(Millis::MAX),
+            digest: fact.digest,
+            touches: touches.collect(),
+            sku: self.skus.optional_number(fact.sku),
+        };
+        self.totals.placed_bytes += size_of_val(&*placed.touches);
+        if let Some(before) = &self.orders[slot].placed {
+            self.totals.placed_bytes -= size_of_val(&*before.touches);
+        }
+        self.change(slot, |order| order.placed = Some(placed));
+    }
+
+    pub(super) fn refund(&mut self, refund: &events::Refund<'_>, effects: &mut impl Effects) -> Outcome {
+        let order = self.order(&refund.customer_id, &refund.order_id);
+        let fact = RefundFact {
+            occurred_at: refund.occurred_at,
+            amount: refund.amount,
+            cost_recovered: refund.cost_recovered,
+            digest: refund.digest,
+        };
+        let current = self.refunds.find(order, &refund.refund_id).map(|slot| &self.refunds[slot]);
+        let outcome = Outcome::of(
+            (fact.occurred_at, fact.amount, fact.digest),
+            current.map(|current| (current.occurred_at, current.amount, current.digest)),
+        );
+        if outcome == Outcome::Applied {
+            self.give_back(order, &refund.refund_id, &fact);
+            let key = Key::Refund { customer: &refund.customer_id, order: &refund.order_id, refund: &refund.refund_id };
+            self.buffers.fact(key, &fact, effects);
+        }
+        outcome
+    }
+
+    pub(super) fn give_back(&mut self, order: u32, id: &str, fact: &RefundFact) {
+        let refund = Refund {
+            order,
+            id: id.into(),
+            occurred_at: fact.occurred_at,
+            amount: fact.amount,
+            cost_recovered: fact.cost_recovered,
+            digest: fact.digest,
+        };
+        let of =
+            |refund: &Refund| Refunded { amount: refund.amount.into(), cost_recovered: refund.cost_recovered.into() };
+        let new = of(&refund);
+        let old = match self.refunds.find(order, id) {
+            Some(slot) => of(&mem::replace(&mut self.refunds[slot], refund)),
+            None => {
+                self.refunds.insert(refund);
+                Refunded::default()
+            }
+        };
+        self.change(order, |order| {
+            let refunded = &mut order.aftermath_mut().refunded;
+            refunded.amount += new.amount - old.amount;
+            refunded.cost_recovered += new.cost_recovered - old.cost_recovered;
+        });
+    }
+
+    pub(super) fn cancellation(&mut self, cancellation: &Cancellation<'_>, effects: &mut impl Effects) -> Outcome {
+        let order = self.order(&cancellation.customer_id, &cancellation.order_id);
+        let outcome = Outcome::of(cancellation.occurred_at, self.orders[order].cancelled_at());
+        if outcome == Outcome::Applied {
+            let key = Key::Cancellation { customer: &cancellation.customer_id, order: &cancellation.order_id };
+            let fact = CancellationFact { occurred_at: cancellation.occurred_at };
+            self.buffers.fact(key, &fact, effects);
+            self.change(order, |order| order.aftermath_mut().cancelled_at = Some(fact.occurred_at));
+        }
+        outcome
+    }
+
+    pub(super) fn customer_cost(&mut self, cost: &CustomerCost<'_>, effects: &mut impl Effects) -> Outcome {
+        let customer = self.customer(&cost.customer_id);
+        let fact =
+            CostFact { occurred_at: cost.occurred_at, amount: cost.amount, kind: cost.kind, digest: cost.digest };
+        let current = self.costs.find(customer, &cost.cost_id).map(|slot| &self.costs[slot]);
+        let outcome = Outcome::of(
+            (fact.occurred_at, fact.amount, fact.digest),
+            current.map(|current| (current.occurred_at, current.amount, current.digest)),
+        );
+        if outcome == Outcome::Applied {
+            let key = Key::Cost { customer: &cost.customer_id, cost: &cost.cost_id };
+            self.buffers.fact(key, &fact, effects);
+            self.spend_on(customer, &cost.cost_id, &fact);
+        }
+        outcome
+    }
+
+    pub(super) fn spend_on(&mut self, customer: u32, id: &str, fact: &CostFact) {
+        self.touch(customer);
+        let cost = Cost {
+            customer,
+            id: id.into(),
+            occurred_at: fact.occurred_at,
+            amount: fact.amount,
+            kind: fact.kind,
+            digest: fact.digest,
+        };
+        let old = match self.costs.find(customer, id) {
+            Some(slot) => Some(mem::replace(&mut self.costs[slot], cost)),
+            None => {
+                self.costs.insert(cost);
+                None
+            }
+        };
+        let customer = &mut self.customers[customer];
+        if let Some(old) = old {
+            *customer.costs_mut(old.kind) -= old.amount.into();
+        }
+        *customer.costs_mut(fact.kind) += fact.amount.into();
+    }
+}
+
+impl Customer {
+    fn costs_mut(&mut self, kind: CustomerCostKind) -> &mut Sum {
+        match kind {
+            CustomerCostKind::Acquisition => &mut self.acquisition_cost,
+            CustomerCostKind::Retention => &mut self.retention_cost,
+        }
+    }
+}
