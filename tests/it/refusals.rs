@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::BaseRecord;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::broker::brokers;
@@ -151,6 +151,39 @@ fn records_that_cant_be_used_keep_what_they_were_wherever_they_were_rejected() {
     assert_eq!(json.value.as_deref(), Some(&large[..]));
     let empty = of(&processor.spend, "1");
     assert_eq!((empty.value.as_deref(), empty.header("payback.reason")), (None, Some(b"empty".as_slice())));
+    instance.leave();
+}
+
+/// A source topic may take records that no other topic takes.
+#[test]
+fn a_record_too_large_for_the_dead_letters_is_cut_and_says_what_it_was() {
+    let processor = Processor::new("too-large", Partitions::alike(1));
+    let limit = AlterConfig::new(ResourceSpecifier::Topic(&processor.purchases)).set("max.message.bytes", "10000000");
+    let altered = wait_for(admin().alter_configs([&limit], &AdminOptions::new())).expect("the broker answers");
+    assert!(altered.iter().all(Result::is_ok), "{altered:?}");
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("message.max.bytes", "10000000")
+        .create()
+        .expect("a producer");
+    let huge = vec![b'x'; 6_000_000];
+    producer.send(BaseRecord::to(&processor.purchases).key(b"huge".as_slice()).payload(&huge)).expect("it is queued");
+    let next = order("c-1", "o-1");
+    producer
+        .send(BaseRecord::to(&processor.purchases).key(b"c-1".as_slice()).payload(next.as_bytes()))
+        .expect("queued");
+    producer.flush(Duration::from_secs(30)).expect("the broker takes them");
+    let mut instance = processor.start("a");
+    processor.wait_until_done(&mut [&mut instance]);
+
+    let letters = read(&processor.dead_letters);
+    let [letter] = &letters[..] else { panic!("{} dead letters", letters.len()) };
+    assert_eq!(letter.header("payback.reason"), Some(b"too_large".as_slice()));
+    let cut = String::from_utf8_lossy(letter.header("payback.cut.value").expect("it says that it was cut"));
+    assert!(cut.starts_with("6000000 bytes, xxh3-128 "), "{cut}");
+    let kept = letter.value.as_deref().expect("what fits is kept");
+    assert!(kept.len() > 3_000_000 && huge.starts_with(kept));
+    assert_eq!(read(&processor.ltv_updates).len(), 1, "the rest goes on");
     instance.leave();
 }
 
