@@ -21,6 +21,8 @@ use rustix::time::{ClockId, clock_gettime};
 /// 2026-11-21T10:00:00Z.
 const NOW: Millis = Millis(1_795_255_200_000);
 const EVENTS: u64 = 1_000;
+/// What glibc takes for an id of 16 or 17 bytes.
+const ID_ALLOCATION: u64 = 32;
 
 /// Takes all effects and keeps their bytes' number; keeps facts where they are asked for.
 #[derive(Default)]
@@ -61,6 +63,15 @@ fn purchase(text: &mut String, i: u64, customers: u64) {
     );
 }
 
+/// Adds so many touchpoints to a purchase.
+fn touch(text: &mut String, touchpoints: usize) {
+    if touchpoints > 0 {
+        text.pop();
+        let touchpoint = r#"{"at":"2025-01-01T00:00:00Z","campaign_id":"campaign-1","channel":"mail"}"#;
+        let _ = write!(text, r#","touchpoints":[{}]}}"#, vec![touchpoint; touchpoints].join(","));
+    }
+}
+
 /// What this thread has spent so far.
 fn cpu_time() -> Duration {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
@@ -73,17 +84,21 @@ struct Shop {
     sink: Sink,
     next: u64,
     customers: u64,
+    touchpoints: usize,
 }
 
 impl Shop {
     fn new(customers: u64) -> Shop {
-        let settings = Settings::default();
+        let mut settings = Settings::default();
+        // All of the touchpoints take part.
+        settings.attribution.lookback = 4_000 * Millis::DAY;
         Shop {
             decoder: Decoder::new(&settings),
             stage: Customers::new(Arc::new(settings)),
             sink: Sink::default(),
             next: 0,
             customers,
+            touchpoints: 1,
         }
     }
 
@@ -93,6 +108,7 @@ impl Shop {
             .map(|i| {
                 let mut text = String::new();
                 purchase(&mut text, i, self.customers);
+                touch(&mut text, self.touchpoints - 1);
                 text
             })
             .collect();
@@ -108,11 +124,15 @@ impl Shop {
         (applied, cpu_time() - start)
     }
 
+    fn fill(&mut self, orders: u64) {
+        while self.next < orders {
+            self.take(EVENTS);
+        }
+    }
+
     fn filled(customers: u64, orders: u64) -> Shop {
         let mut shop = Shop::new(customers);
-        while shop.next < orders {
-            shop.take(EVENTS);
-        }
+        shop.fill(orders);
         shop
     }
 }
@@ -172,21 +192,25 @@ fn resident() -> Option<u64> {
 
 /// Fills two shops that differ in one thing and divides the difference.
 fn memory() {
-    let grown = |customers: u64, orders: u64| {
+    let grown = |customers: u64, orders: u64, touchpoints: usize| {
         let before = resident()?;
-        let shop = Shop::filled(customers, orders);
+        let mut shop = Shop { touchpoints, ..Shop::new(customers) };
+        shop.fill(orders);
         let after = resident()?;
         black_box(&shop);
         // The next one starts where this one ended: what was freed is not counted twice.
         std::mem::forget(shop);
         Some(after.saturating_sub(before))
     };
-    let ids = 14 + 16;
-    if let (Some(few), Some(many)) = (grown(100_000, 200_000), grown(100_000, 1_200_000)) {
+    let (few, many) = (grown(100_000, 200_000, 1), grown(100_000, 1_200_000, 1));
+    if let (Some(few), Some(many), Some(touched)) = (few, many, grown(100_000, 1_200_000, 9)) {
         let order = (many.saturating_sub(few)) / 1_000_000;
-        let customer = few.saturating_sub(2 * 100_000 * order) / 100_000;
+        let customer = few.saturating_sub(200_000 * order) / 100_000;
+        let touchpoint = touched.saturating_sub(many) / (1_200_000 * 8);
         println!(
-            "memory: {order} bytes an order, {customer} bytes a customer, with their ids ({ids} bytes and their allocations)"
+            "memory, beside what ids take: {} bytes an order, {} a customer, {touchpoint} a further touchpoint",
+            order.saturating_sub(ID_ALLOCATION),
+            customer.saturating_sub(ID_ALLOCATION)
         );
     }
 }
