@@ -1,8 +1,9 @@
 //! `payback run` as the benchmark starts it: one worker a stage, figures in JPY, everything else by default.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
 
 use crate::broker::brokers;
 use crate::process::Process;
@@ -15,7 +16,7 @@ pub struct Service {
     pub purchases: String,
     pub spend: String,
     pub roas_updates: String,
-    config: PathBuf,
+    folder: TempDir,
 }
 
 impl Service {
@@ -23,7 +24,7 @@ impl Service {
     pub fn new(purchases: &str, spend: &str) -> Service {
         let application_id = unique("pipeline");
         let roas_updates = format!("{application_id}-roas-updates");
-        let config = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{application_id}.toml"));
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let toml = format!(
             r#"
             [kafka]
@@ -52,14 +53,15 @@ impl Service {
             "#,
             brokers()
         );
-        fs::write(&config, toml).expect("the config can be written");
-        Service { application_id, purchases: purchases.to_owned(), spend: spend.to_owned(), roas_updates, config }
+        fs::write(folder.path().join("payback.toml"), toml).expect("the config can be written");
+        Service { application_id, purchases: purchases.to_owned(), spend: spend.to_owned(), roas_updates, folder }
     }
 
     pub fn start(&self) -> Process {
-        let log = fs::File::create(self.config.with_extension("log")).expect("the log can be written");
+        let [config, log] = ["payback.toml", "log"].map(|name| self.folder.path().join(name));
+        let log = fs::File::create(log).expect("the log can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
-        command.arg("run").arg("--config").arg(&self.config).stdout(Stdio::null()).stderr(log);
+        command.arg("run").arg("--config").arg(config).stdout(Stdio::null()).stderr(log);
         Process::start(&mut command)
     }
 

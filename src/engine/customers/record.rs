@@ -7,6 +7,7 @@ use super::YEAR;
 use super::state::{Customer, Placed};
 use crate::domain::order::covered;
 use crate::domain::ratio::{quotient, ratio};
+use crate::engine::decimal::Money;
 use crate::money::{SCALE, Sum};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -36,18 +37,18 @@ pub fn net(settings: &Settings, customer: &Customer) -> Option<Sum> {
 struct Record<'a> {
     customer_id: &'a str,
     currency: &'a str,
-    as_of: Text<Millis>,
+    as_of: Moment,
     orders: u64,
     items: i128,
-    first_order_at: Option<Text<Millis>>,
-    last_order_at: Option<Text<Millis>>,
-    revenue: Text<Sum>,
-    gross_profit: Option<Text<Sum>>,
-    operating_profit: Option<Text<Sum>>,
+    first_order_at: Option<Moment>,
+    last_order_at: Option<Moment>,
+    revenue: Money,
+    gross_profit: Option<Money>,
+    operating_profit: Option<Money>,
     cost_coverage: f64,
-    acquisition_cost: Text<Sum>,
-    retention_cost: Text<Sum>,
-    average_order_value: Option<Text<Sum>>,
+    acquisition_cost: Money,
+    retention_cost: Money,
+    average_order_value: Option<Money>,
     purchases_per_year: u64,
     observed_days: Option<i64>,
     lifespan_years: f64,
@@ -60,12 +61,12 @@ struct Record<'a> {
 
 #[derive(Serialize)]
 struct Ltv {
-    historic: Text<Sum>,
-    formula: Option<Text<Sum>>,
-    gross_profit: Option<Text<Sum>>,
-    net: Option<Text<Sum>>,
+    historic: Money,
+    formula: Option<Money>,
+    gross_profit: Option<Money>,
+    net: Option<Money>,
     /// Not computed yet.
-    predicted: Option<Text<Sum>>,
+    predicted: Option<Money>,
 }
 
 #[derive(Serialize)]
@@ -99,10 +100,10 @@ impl Serialize for Undefined {
     }
 }
 
-/// A value written as the text that it displays as.
-struct Text<T>(T);
+/// A moment as it is written out.
+struct Moment(Millis);
 
-impl<T: std::fmt::Display> Serialize for Text<T> {
+impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
@@ -119,33 +120,33 @@ impl Figures<'_> {
         let Figures { settings, customer, as_of, .. } = *self;
         let sums = &customer.sums;
         let covered = covered(settings, sums);
-        let profit = |profit: Sum| covered.then_some(Text(profit));
+        let profit = |profit: Sum| covered.then_some(Money(profit));
         let net = net(settings, customer);
         let orders = customer.timeline.len();
         let last = customer.timeline.last();
         Record {
             customer_id: &customer.id,
             currency: settings.currency.as_str(),
-            as_of: Text(as_of),
+            as_of: Moment(as_of),
             orders,
             items: customer.items,
-            first_order_at: self.first.map(|first| Text(first.occurred_at)),
-            last_order_at: last.map(|(at, _)| Text(at)),
-            revenue: Text(sums.revenue),
+            first_order_at: self.first.map(|first| Moment(first.occurred_at)),
+            last_order_at: last.map(|(at, _)| Moment(at)),
+            revenue: Money(sums.revenue),
             gross_profit: profit(sums.gross_profit),
             operating_profit: profit(sums.operating_profit),
             cost_coverage: ratio(sums.covered_revenue.0, sums.revenue.0).unwrap_or(1.0),
-            acquisition_cost: Text(customer.acquisition_cost),
-            retention_cost: Text(customer.retention_cost),
-            average_order_value: quotient(sums.revenue.0, orders.into()).map(|value| Text(Sum(value))),
+            acquisition_cost: Money(customer.acquisition_cost),
+            retention_cost: Money(customer.retention_cost),
+            average_order_value: quotient(sums.revenue.0, orders.into()).map(|value| Money(Sum(value))),
             purchases_per_year: self.purchases_in_year,
             observed_days: self.first.map(|first| (as_of.0 - first.occurred_at.0).clamp(0, YEAR) / Millis::DAY),
             lifespan_years: settings.lifespan_years.0 as f64 / SCALE as f64,
             ltv: Ltv {
-                historic: Text(sums.revenue),
-                formula: self.formula().map(Text),
+                historic: Money(sums.revenue),
+                formula: self.formula().map(Money),
                 gross_profit: profit(sums.gross_profit),
-                net: net.map(Text),
+                net: net.map(Money),
                 predicted: None,
             },
             acquired_by: self.first.map(|first| AcquiredBy {
