@@ -21,7 +21,8 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Starts to send `load` in its order, `rate` a second.
+    /// Starts to send `load` in its order: `rate` a second at first, and in proportion to what is left, so that it lasts
+    /// for what is to happen on slow machines too.
     pub fn start(processor: &Processor, load: &[Delivery], rate: u32) -> Feed {
         let (hurry, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (purchases, spend, load) = (processor.purchases.clone(), processor.spend.clone(), load.to_vec());
@@ -29,8 +30,11 @@ impl Feed {
         let thread = thread::spawn(move || {
             let loader = Loader::new();
             let start = Instant::now();
-            for (delivery, number) in load.iter().zip(0_u32..) {
-                while !hurry.load(Ordering::Relaxed) && start.elapsed() < Duration::from_secs(1) * number / rate {
+            let length = load.len() as f64;
+            for (number, delivery) in load.iter().enumerate() {
+                let left = (load.len() - number) as f64 / length;
+                let due = Duration::from_secs_f64(length / f64::from(rate) * -left.ln());
+                while !hurry.load(Ordering::Relaxed) && start.elapsed() < due {
                     thread::sleep(Duration::from_millis(2));
                 }
                 let topic = match delivery.source {
