@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
@@ -228,11 +229,24 @@ pub fn stable_offsets(topic: &str) -> BTreeMap<i32, i64> {
 
 fn watermarks(topic: &str, isolation: &str) -> BTreeMap<i32, i64> {
     let consumer: BaseConsumer = client().set("isolation.level", isolation).create().expect("a consumer");
-    let metadata = consumer.fetch_metadata(Some(topic), LIMIT).expect("the broker answers");
+    let metadata = answer(|| consumer.fetch_metadata(Some(topic), LIMIT));
     let partitions = metadata.topics()[0].partitions();
     assert!(!partitions.is_empty(), "{topic} does not exist");
-    let end = |partition: i32| consumer.fetch_watermarks(topic, partition, LIMIT).expect("the broker answers").1;
+    let end = |partition: i32| answer(|| consumer.fetch_watermarks(topic, partition, LIMIT)).1;
     partitions.iter().map(|partition| (partition.id(), end(partition.id()))).collect()
+}
+
+/// Asks again while the broker is not ready for the question: topics and coordinators move while a broker starts.
+#[track_caller]
+fn answer<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
+    let start = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return answer,
+            Err(error) => assert!(start.elapsed() < LIMIT, "the broker does not answer: {error}"),
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What `group` has committed of each partition of `topic`; 0 where nothing yet.
@@ -242,7 +256,7 @@ pub fn committed_offsets(group: &str, topic: &str) -> BTreeMap<i32, i64> {
     for partition in end_offsets(topic).keys() {
         wanted.add_partition(topic, *partition);
     }
-    let committed = consumer.committed_offsets(wanted, LIMIT).expect("the broker answers");
+    let committed = answer(|| consumer.committed_offsets(wanted.clone(), LIMIT));
     let offset = |at: Offset| if let Offset::Offset(offset) = at { offset } else { 0 };
     committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
 }
