@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{Members, Value, elements, read_object};
+use super::json::{Members, Stopped, Value, read_object, read_objects};
 use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::settings::Currency;
@@ -18,6 +18,12 @@ pub(super) const MAX_TEXT: usize = 256;
 pub(super) struct Fields<'a> {
     members: Members<'a>,
     place: Place,
+}
+
+impl<'a> AsMut<Members<'a>> for Fields<'a> {
+    fn as_mut(&mut self) -> &mut Members<'a> {
+        &mut self.members
+    }
 }
 
 enum Place {
@@ -94,21 +100,24 @@ impl<'a> Fields<'a> {
             Value::Array(array) => array,
             _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
         };
-        let elements = elements(array).map_err(|error| self.reject(Reason::InvalidJson, name, error))?;
-        if elements.len() > most {
-            return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
-        }
         let mut fields = Fields { members: Members::new(), place: Place::Event };
-        for (index, element) in elements.iter().enumerate() {
-            fields.place = Place::List { name, index };
-            let path = format_args!("{name}[{index}]");
-            match read_object(element.get(), &mut fields.members) {
-                Ok(true) => read(&fields)?,
-                Ok(false) => return Err(self.reject(Reason::InvalidField, path, "expected an object")),
-                Err(malformed) => return Err(self.reject(Reason::InvalidJson, path, malformed)),
+        let mut count = 0;
+        let stopped = read_objects(array, &mut fields, |fields| {
+            if count == most {
+                return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
             }
+            fields.place = Place::List { name, index: count };
+            read(fields)?;
+            count += 1;
+            Ok(())
+        });
+        let path = format_args!("{name}[{count}]");
+        match stopped {
+            Ok(()) => Ok(Some(count)),
+            Err(Stopped::Refused(rejection)) => Err(rejection),
+            Err(Stopped::NoObject) => Err(self.reject(Reason::InvalidField, path, "expected an object")),
+            Err(Stopped::Malformed(malformed)) => Err(self.reject(Reason::InvalidJson, path, malformed)),
         }
-        Ok(Some(elements.len()))
     }
 
     /// The rejection for a field of this object.

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Deserializer;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -42,9 +42,17 @@ pub(super) enum Malformed {
     Twice(String),
 }
 
-/// Reads a whole record, or an element of an array, into `members`. `Ok(false)` when it is JSON but no object.
+/// Why not all elements of an array were taken.
+#[derive(Debug)]
+pub(super) enum Stopped<E> {
+    Malformed(Malformed),
+    NoObject,
+    /// By the caller.
+    Refused(E),
+}
+
+/// Reads a whole record into `members`. `Ok(false)` when it is JSON but no object.
 pub(super) fn read_object<'a>(text: &'a str, members: &mut Members<'a>) -> Result<bool, Malformed> {
-    members.clear();
     // The white space of JSON, which is less than that of Unicode.
     if !text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{') {
         serde_json::from_str::<IgnoredAny>(text)?;
@@ -53,15 +61,26 @@ pub(super) fn read_object<'a>(text: &'a str, members: &mut Members<'a>) -> Resul
     let mut json = Deserializer::from_str(text);
     json.deserialize_map(IntoMembers(members))?;
     json.end()?;
-    match twice(members) {
-        None => Ok(true),
-        Some(name) => Err(Malformed::Twice(name[..name.floor_char_boundary(64)].to_owned())),
-    }
+    twice(members).map_or(Ok(true), Err)
 }
 
-/// The elements of a [`Value::Array`].
-pub(super) fn elements(array: &str) -> Result<Vec<&RawValue>, serde_json::Error> {
-    serde_json::from_str(array)
+/// Reads each object of a [`Value::Array`] into the members of `fields`, and hands them to `take` before the next.
+pub(super) fn read_objects<'a, F: AsMut<Members<'a>>, E>(
+    array: &'a str,
+    fields: &mut F,
+    take: impl FnMut(&mut F) -> Result<(), E>,
+) -> Result<(), Stopped<E>> {
+    let mut each = Each { fields, take, taken: 0, stopped: None };
+    let read = Deserializer::from_str(array).deserialize_seq(&mut each);
+    let Err(error) = read else { return Ok(()) };
+    Err(each.stopped.unwrap_or_else(|| {
+        // Of an element that is no object the parser may say other things.
+        let elements: Vec<&RawValue> = serde_json::from_str(array).unwrap_or_default();
+        match elements.get(each.taken) {
+            Some(element) if !element.get().starts_with('{') => Stopped::NoObject,
+            _ => Stopped::Malformed(error.into()),
+        }
+    }))
 }
 
 impl<'a> Value<'a> {
@@ -89,6 +108,14 @@ impl<'a> Value<'a> {
 
 struct IntoMembers<'m, 'a>(&'m mut Members<'a>);
 
+impl<'a> DeserializeSeed<'a> for IntoMembers<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'a>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
 impl<'a> Visitor<'a> for IntoMembers<'_, 'a> {
     type Value = ();
 
@@ -97,6 +124,7 @@ impl<'a> Visitor<'a> for IntoMembers<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        self.0.clear();
         while let Some(member) = map.next_entry()? {
             self.0.push(member);
         }
@@ -104,8 +132,48 @@ impl<'a> Visitor<'a> for IntoMembers<'_, 'a> {
     }
 }
 
-/// A name that stands twice.
-fn twice<'m>(members: &'m Members<'_>) -> Option<&'m str> {
+struct Each<'f, F, T, E> {
+    fields: &'f mut F,
+    take: T,
+    taken: usize,
+    /// What ended it, beside an error of the parser.
+    stopped: Option<Stopped<E>>,
+}
+
+impl<'a, F, T, E> Visitor<'a> for &mut Each<'_, F, T, E>
+where
+    F: AsMut<Members<'a>>,
+    T: FnMut(&mut F) -> Result<(), E>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
+        while let Some(()) = elements.next_element_seed(IntoMembers(self.fields.as_mut()))? {
+            let taken = match twice(self.fields.as_mut()) {
+                None => (self.take)(self.fields).map_err(Stopped::Refused),
+                Some(twice) => Err(Stopped::Malformed(twice)),
+            };
+            if let Err(stopped) = taken {
+                self.stopped = Some(stopped);
+                return Err(A::Error::custom("stopped"));
+            }
+            self.taken += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A name that stands twice, as an error.
+fn twice(members: &Members<'_>) -> Option<Malformed> {
+    let name = name_that_stands_twice(members)?;
+    Some(Malformed::Twice(name[..name.floor_char_boundary(64)].to_owned()))
+}
+
+fn name_that_stands_twice<'m>(members: &'m Members<'_>) -> Option<&'m str> {
     // Comparing each with each is the fastest for a usual event; sorting keeps a record of 100,000 names from taking minutes.
     if members.len() <= 32 {
         let earlier = |i: usize, name| members[..i].iter().any(|(other, _)| other == name);

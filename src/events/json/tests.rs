@@ -7,6 +7,22 @@ fn read(text: &str) -> Result<Members<'_>, Malformed> {
     read_object(text, &mut members).map(|_| members)
 }
 
+/// How many fields each object of an array has, and why it ended early.
+fn sizes_of_objects(array: &str) -> (Vec<usize>, Option<Stopped<()>>) {
+    struct Fields<'a>(Members<'a>);
+    impl<'a> AsMut<Members<'a>> for Fields<'a> {
+        fn as_mut(&mut self) -> &mut Members<'a> {
+            &mut self.0
+        }
+    }
+    let mut sizes = Vec::new();
+    let read = read_objects(array, &mut Fields(Members::new()), |fields| {
+        sizes.push(fields.0.len());
+        if sizes.len() < 3 { Ok(()) } else { Err(()) }
+    });
+    (sizes, read.err())
+}
+
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
@@ -50,6 +66,23 @@ fn what_is_json_but_no_object_is_told_from_what_is_not_json() {
         for text in texts {
             assert_eq!(read_object(text, &mut Members::new()).ok(), expected, "{text}");
         }
+    }
+}
+
+#[test]
+fn objects_of_an_array_are_read_until_there_is_a_reason_to_stop() {
+    assert!(matches!(sizes_of_objects("[]"), (sizes, None) if sizes.is_empty()));
+    assert!(matches!(sizes_of_objects(r#" [ {"a":1} , {} ] "#), (sizes, None) if sizes == [1, 0]));
+    assert!(matches!(sizes_of_objects("[{},{},{},{}]"), (sizes, Some(Stopped::Refused(()))) if sizes == [0, 0, 0]));
+    for no_object in ["null", "[]", "[[{}]]", "1e999999999", "\"a\"", "true"] {
+        let (sizes, stopped) = sizes_of_objects(&format!("[{{}},{no_object},{{}}]"));
+        assert!(matches!(stopped, Some(Stopped::NoObject)), "{no_object}: {stopped:?}");
+        assert_eq!(sizes, [0], "{no_object}");
+    }
+    for malformed in [r#"{"a":1,"a":2}"#, r#"{"\ud800":1}"#] {
+        let (sizes, stopped) = sizes_of_objects(&format!("[{{}},{malformed}]"));
+        assert!(matches!(stopped, Some(Stopped::Malformed(_))), "{malformed}: {stopped:?}");
+        assert_eq!(sizes, [0], "{malformed}");
     }
 }
 
@@ -144,12 +177,10 @@ proptest! {
                     }
                     (Value::Number(text), number) => prop_assert_eq!(text, number.to_string()),
                     (Value::Array(text), array) => {
-                        let elements: Vec<String> = elements(text).unwrap().iter().map(ToString::to_string).collect();
-                        let expected = array.as_array().unwrap();
-                        prop_assert_eq!(elements.len(), expected.len());
-                        for (element, expected) in elements.iter().zip(expected) {
-                            prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(element).unwrap(), expected);
-                        }
+                        prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(text).unwrap(), array);
+                        let objects = array.as_array().unwrap().iter().map_while(serde_json::Value::as_object);
+                        let sizes: Vec<usize> = objects.map(serde_json::Map::len).take(3).collect();
+                        prop_assert_eq!(sizes_of_objects(text).0, sizes);
                     }
                     (Value::Null, other) => prop_assert!(other.is_null()),
                     (Value::Other, other) => prop_assert!(other.is_boolean() || other.is_object()),
