@@ -152,6 +152,8 @@ impl Reachability {
 pub struct Link {
     /// Told when no broker can be reached; none of a client whose idle connections brokers close.
     reachability: Option<Arc<Reachability>>,
+    /// Whether the client waits for an answer at present.
+    waiting: AtomicBool,
     /// The first delivery that failed since it was last asked for.
     undelivered: Mutex<Option<KafkaError>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
@@ -171,15 +173,21 @@ impl Link {
     pub fn idle() -> Link {
         Link {
             reachability: None,
+            waiting: AtomicBool::new(true),
             undelivered: Mutex::default(),
             rebalances: Mutex::default(),
             leaving: AtomicBool::new(false),
         }
     }
 
-    /// Of a client that always waits for an answer, and so knows first when none can come.
+    /// Of a client that waits for answers, and so knows first when none can come: always, or as
+    /// [`Link::set_waiting`] says.
     pub fn busy(reachability: Arc<Reachability>) -> Link {
         Link { reachability: Some(reachability), ..Link::idle() }
+    }
+
+    pub fn set_waiting(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Relaxed);
     }
 
     /// The next thing that the group decided.
@@ -227,7 +235,11 @@ impl ClientContext for Link {
                 | RDKafkaErrorCode::Resolve
                 | RDKafkaErrorCode::Authentication
                 | RDKafkaErrorCode::SSL,
-            ) if let Some(reachability) = &self.reachability => reachability.gone(reason),
+            ) if let Some(reachability) = &self.reachability
+                && self.waiting.load(Ordering::Relaxed) =>
+            {
+                reachability.gone(reason)
+            }
             _ => tracing::debug!(%error, reason, "client error"),
         }
     }

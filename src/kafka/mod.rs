@@ -9,6 +9,7 @@ mod clients;
 mod crash;
 mod dead_letter;
 mod error;
+mod fact_buffer;
 mod forward;
 mod inputs;
 mod instance;

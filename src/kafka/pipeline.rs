@@ -226,7 +226,6 @@ impl<S: Stage> Pipeline<S> {
             crash::at(crash::Point::BeforeRoll);
         }
         let (rolling, rolled) = self.write(now)?;
-        crash::at(crash::Point::AfterProduce);
         self.transactions.acknowledge(patience)?;
         let without_offsets = rolling && records == 0 && crash::has(crash::Fault::RollWithoutOffsets);
         let offsets = if without_offsets {

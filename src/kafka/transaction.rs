@@ -11,6 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::clients::{Link, Reachability};
 use super::crash;
+use super::fact_buffer::FactBuffer;
 use super::watch::is_hopeless;
 
 /// The transactional producer of one worker.
@@ -19,6 +20,8 @@ pub struct Transactions {
     reachability: Arc<Reachability>,
     producer: BaseProducer<Link>,
     open: bool,
+    changelog: String,
+    facts: FactBuffer,
 }
 
 /// Why a transaction did not come to its end.
@@ -88,13 +91,17 @@ impl Patience {
 }
 
 impl Transactions {
-    /// A producer, not yet introduced to the broker.
+    /// A producer, not yet introduced to the broker. Facts go to `changelog`.
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
-        let producer = config.create_with_context(Link::idle())?;
-        Ok(Transactions { config, reachability, producer, open: false })
+    pub fn new(
+        config: ClientConfig,
+        changelog: String,
+        reachability: Arc<Reachability>,
+    ) -> Result<Transactions, KafkaError> {
+        let producer = new_producer(&config, &reachability)?;
+        Ok(Transactions { config, reachability, producer, open: false, changelog, facts: FactBuffer::default() })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -122,8 +129,8 @@ impl Transactions {
     /// # Errors
     /// librdkafka refuses the configuration.
     pub fn replace(&mut self) -> Result<(), KafkaError> {
-        self.producer = self.config.create_with_context(Link::idle())?;
-        self.open = false;
+        self.producer = new_producer(&self.config, &self.reachability)?;
+        self.end();
         Ok(())
     }
 
@@ -136,18 +143,39 @@ impl Transactions {
         if !self.open {
             self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
             self.open = true;
+            self.producer.context().set_waiting(true);
         }
         Ok(())
     }
 
+    /// What was open is over, whichever way.
+    fn end(&mut self) {
+        self.open = false;
+        self.facts.clear();
+        self.producer.context().set_waiting(false);
+    }
+
+    /// Takes a fact for a partition of the changelog into the open transaction; [`Transactions::acknowledge`] hands over
+    /// what is kept back of them.
+    pub fn fact(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) -> Result<(), Failure> {
+        self.facts.push(partition, key, value);
+        if self.facts.is_full() { self.send_facts() } else { Ok(()) }
+    }
+
+    fn send_facts(&mut self) -> Result<(), Failure> {
+        self.facts.records(&self.changelog).try_for_each(|record| self.send(record))?;
+        self.facts.clear();
+        Ok(())
+    }
+
     /// Hands a record to the open transaction. Waits while the queue is full.
-    pub fn send(&mut self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
+    pub fn send(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
         let Err((error, record)) = self.producer.send(record) else { return Ok(()) };
         self.send_when_there_is_room(error, record)
     }
 
     fn send_when_there_is_room(
-        &mut self,
+        &self,
         mut error: KafkaError,
         mut record: BaseRecord<'_, [u8], [u8]>,
     ) -> Result<(), Failure> {
@@ -174,8 +202,10 @@ impl Transactions {
         std::thread::sleep(PUMP_EVERY);
     }
 
-    /// Waits until all records are acknowledged.
-    pub fn acknowledge(&self, patience: Patience) -> Result<(), Failure> {
+    /// Hands over the last facts, and waits until all records are acknowledged.
+    pub fn acknowledge(&mut self, patience: Patience) -> Result<(), Failure> {
+        self.send_facts()?;
+        crash::at(crash::Point::AfterProduce);
         if self.producer.in_flight_count() > 0 {
             crash::at(crash::Point::BeforeLastAcknowledgement);
         }
@@ -208,7 +238,7 @@ impl Transactions {
         crash::soon_at(crash::Point::AfterCommitSent);
         self.retried(patience, |producer, limit| producer.commit_transaction(limit))
             .map_err(|cause| Failure::of("the transaction can't be committed", cause))?;
-        self.open = false;
+        self.end();
         self.reachability.back();
         Ok(())
     }
@@ -242,7 +272,7 @@ impl Transactions {
                 }
             }
         }
-        self.open = false;
+        self.end();
         self.producer.context().take_undelivered();
         Ok(())
     }
@@ -260,6 +290,13 @@ impl Transactions {
             }
         }
     }
+}
+
+fn new_producer(config: &ClientConfig, reachability: &Arc<Reachability>) -> Result<BaseProducer<Link>, KafkaError> {
+    let link = Link::busy(Arc::clone(reachability));
+    // Between transactions brokers may close its connections, and all is well.
+    link.set_waiting(false);
+    config.create_with_context(link)
 }
 
 fn is_worth_retrying(error: &KafkaError) -> bool {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::clients::{Clients, Link, Reachability};
-use super::transaction::Transactions;
 
 /// How long one question to the broker may take; whoever asks asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -51,10 +51,8 @@ impl Watcher {
             elements.iter().map(|element| element.metadata()).filter(|id| !id.is_empty() && *id != own).collect();
         for id in writers {
             tracing::warn!(transactional_id = id, "the last writer left a transaction open: fencing it");
-            let producer = Transactions::new(self.clients.producer(id), Arc::clone(&self.reachability))?;
-            if !producer.introduce(Duration::from_secs(5))? {
-                return Err(KafkaError::Global(RDKafkaErrorCode::OperationTimedOut));
-            }
+            let producer: BaseProducer<Link> = self.clients.producer(id).create_with_context(Link::idle())?;
+            producer.init_transactions(Duration::from_secs(5))?;
         }
         Ok(())
     }

@@ -30,6 +30,9 @@ use crate::time::Millis;
 const MAX_RECORDS: usize = 50_000;
 /// How long a worker with nothing to do waits for a record, and a question for its answer.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
+/// stage's commit come one after the other.
+const GATHER: Duration = Duration::from_millis(10);
 /// Records taken between two looks at everything else.
 const ROUND: usize = 512;
 /// How long a commit is waited for. A transaction is aborted by its broker well before.
@@ -163,9 +166,9 @@ impl<S: Stage> Worker<S> {
 
     /// Takes records for a round, and commits when it is time.
     fn work(&mut self) -> Result<(), Trouble> {
-        let mut wait = match self.state.began {
+        let mut wait = match self.commit_due_in() {
             // In whole milliseconds: through a fraction the client would spin.
-            Some(began) => whole_millis(self.commit_interval.saturating_sub(began.elapsed())),
+            Some(left) => whole_millis(left),
             None => IDLE_WAIT.min(self.commit_interval),
         };
         let mut now = clock();
@@ -204,13 +207,22 @@ impl<S: Stage> Worker<S> {
     }
 
     fn is_commit_due(&self) -> bool {
-        match self.state.began {
-            Some(began) => began.elapsed() >= self.commit_interval || self.pipeline.records >= MAX_RECORDS,
-            None => {
-                let paced = self.state.last_commit.is_none_or(|last| last.elapsed() >= self.commit_interval);
-                paced && self.pipeline.is_roll_due(clock())
-            }
+        match self.commit_due_in() {
+            Some(left) => left.is_zero() || self.pipeline.records >= MAX_RECORDS,
+            None => self.interval_left().is_zero() && self.pipeline.is_roll_due(clock()),
         }
+    }
+
+    /// How long until the open transaction is to be committed: an interval after the last one, so that a record that
+    /// comes after a pause hardly waits.
+    fn commit_due_in(&self) -> Option<Duration> {
+        let began = self.state.began?;
+        Some(self.interval_left().max(GATHER.saturating_sub(began.elapsed())))
+    }
+
+    /// What is left of the interval since the last commit.
+    fn interval_left(&self) -> Duration {
+        self.state.last_commit.map_or(Duration::ZERO, |last| self.commit_interval.saturating_sub(last.elapsed()))
     }
 
     fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
