@@ -49,14 +49,19 @@ impl Effects for Sink {
     }
 }
 
+/// Who the `i`th purchase is of.
+fn customer(i: u64, customers: u64) -> String {
+    format!("customer-{:08}", i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % customers)
+}
+
 /// Writes the `i`th purchase of a shop with so many customers: two items, one touchpoint, about 380 bytes.
 fn purchase(text: &mut String, i: u64, customers: u64) {
-    let customer = i.wrapping_mul(0x9e37_79b9_7f4a_7c15) % customers;
+    let customer = customer(i, customers);
     let at = NOW.0 - 300 * Millis::DAY + (i as i64 * 977) % (300 * Millis::DAY);
     text.clear();
     let _ = write!(
         text,
-        r#"{{"type":"purchase","customer_id":"customer-{customer:08}","order_id":"order-{i:010}","occurred_at":{at},"currency":"USD","items":[{{"sku":"sku-{}","quantity":2,"unit_price":"19.99","unit_cost":"7.25","category":"shoes"}},{{"sku":"sku-{}","quantity":1,"unit_price":"105.50","unit_cost":"61.10","category":"coats"}}],"operating_cost":"6.40","campaign_id":"campaign-{}","channel":"search"}}"#,
+        r#"{{"type":"purchase","customer_id":"{customer}","order_id":"order-{i:010}","occurred_at":{at},"currency":"USD","items":[{{"sku":"sku-{}","quantity":2,"unit_price":"19.99","unit_cost":"7.25","category":"shoes"}},{{"sku":"sku-{}","quantity":1,"unit_price":"105.50","unit_cost":"61.10","category":"coats"}}],"operating_cost":"6.40","campaign_id":"campaign-{}","channel":"search"}}"#,
         i % 997,
         i % 1009,
         i % 200
@@ -72,6 +77,17 @@ fn touch(text: &mut String, touchpoints: usize) {
     }
 }
 
+/// Writes a refund of the `i`th purchase.
+fn refund(text: &mut String, i: u64, customers: u64) {
+    let customer = customer(i, customers);
+    text.clear();
+    let _ = write!(
+        text,
+        r#"{{"type":"refund","customer_id":"{customer}","order_id":"order-{i:010}","refund_id":"refund-{i:010}","occurred_at":{},"amount":"19.99"}}"#,
+        NOW.0
+    );
+}
+
 /// What this thread has spent so far.
 fn cpu_time() -> Duration {
     let spent = clock_gettime(ClockId::ThreadCPUTime);
@@ -85,6 +101,8 @@ struct Shop {
     next: u64,
     customers: u64,
     touchpoints: usize,
+    /// Whether each purchase is refunded, in part.
+    refunded: bool,
 }
 
 impl Shop {
@@ -99,6 +117,7 @@ impl Shop {
             next: 0,
             customers,
             touchpoints: 1,
+            refunded: false,
         }
     }
 
@@ -125,8 +144,15 @@ impl Shop {
     }
 
     fn fill(&mut self, orders: u64) {
+        let mut text = String::new();
         while self.next < orders {
+            let first = self.next;
             self.take(EVENTS);
+            for i in (first..self.next).filter(|_| self.refunded) {
+                refund(&mut text, i, self.customers);
+                let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's refunds are valid");
+                self.stage.apply(&event, &mut self.sink);
+            }
         }
     }
 
@@ -192,9 +218,9 @@ fn resident() -> Option<u64> {
 
 /// Fills two shops that differ in one thing and divides the difference.
 fn memory() {
-    let grown = |customers: u64, orders: u64, touchpoints: usize| {
+    let grown = |orders: u64, touchpoints: usize, refunded: bool| {
         let before = resident()?;
-        let mut shop = Shop { touchpoints, ..Shop::new(customers) };
+        let mut shop = Shop { touchpoints, refunded, ..Shop::new(100_000) };
         shop.fill(orders);
         let after = resident()?;
         black_box(&shop);
@@ -202,15 +228,18 @@ fn memory() {
         std::mem::forget(shop);
         Some(after.saturating_sub(before))
     };
-    let (few, many) = (grown(100_000, 200_000, 1), grown(100_000, 1_200_000, 1));
-    if let (Some(few), Some(many), Some(touched)) = (few, many, grown(100_000, 1_200_000, 9)) {
+    let (few, many) = (grown(200_000, 1, false), grown(1_200_000, 1, false));
+    let (touched, refunded) = (grown(1_200_000, 9, false), grown(1_200_000, 1, true));
+    if let (Some(few), Some(many), Some(touched), Some(refunded)) = (few, many, touched, refunded) {
         let order = (many.saturating_sub(few)) / 1_000_000;
         let customer = few.saturating_sub(200_000 * order) / 100_000;
         let touchpoint = touched.saturating_sub(many) / (1_200_000 * 8);
+        let refund = refunded.saturating_sub(many) / 1_200_000;
         println!(
-            "memory, beside what ids take: {} bytes an order, {} a customer, {touchpoint} a further touchpoint",
+            "memory, beside what ids take: {} bytes an order, {} a customer, {touchpoint} a further touchpoint, {} a refund",
             order.saturating_sub(ID_ALLOCATION),
-            customer.saturating_sub(ID_ALLOCATION)
+            customer.saturating_sub(ID_ALLOCATION),
+            refund.saturating_sub(ID_ALLOCATION)
         );
     }
 }

@@ -2,9 +2,12 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::LIMIT;
 use crate::broker::brokers;
 use crate::process::Process;
 use crate::topics::unique;
@@ -50,6 +53,9 @@ impl Service {
 
             [http]
             listen = "127.0.0.1:0"
+
+            [log]
+            format = "json"
             "#,
             brokers()
         );
@@ -63,6 +69,29 @@ impl Service {
         let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
         command.arg("run").arg("--config").arg(config).stdout(Stdio::null()).stderr(log);
         Process::start(&mut command)
+    }
+
+    /// Starts it once more: the facts of the customers stage that it restores before it works, and the seconds that takes.
+    pub fn restore(&self) -> (u64, f64) {
+        let process = self.start();
+        let restored = || {
+            let log = fs::read_to_string(self.folder.path().join("log")).expect("the log can be read");
+            log.lines().find_map(|line| {
+                let line: serde_json::Value = serde_json::from_str(line).ok()?;
+                let is_it = line["message"] == "state restored" && line["worker"] == "customers/0";
+                is_it.then(|| Some((line["facts"].as_u64()?, line["seconds"].as_f64()?)))?
+            })
+        };
+        let deadline = Instant::now() + LIMIT;
+        let figures = loop {
+            if let Some(figures) = restored() {
+                break figures;
+            }
+            assert!(Instant::now() < deadline, "not restored within {LIMIT:?}");
+            thread::sleep(Duration::from_millis(50));
+        };
+        drop(process);
+        figures
     }
 
     /// What the two stages commit: pairs of group and topic, the last of each way last.
