@@ -83,7 +83,7 @@ fn demo(options: cli::Demo) -> anyhow::Result<()> {
 
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load(file)?;
-    let clients = Clients::new(&config.kafka.bootstrap_servers(), config.kafka.properties.iter());
+    let clients = Clients::new(&config);
     let prepared = kafka::topics::prepare(&config, &clients)?;
     for topic in &prepared.created {
         println!("{topic}: created");

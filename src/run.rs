@@ -48,7 +48,7 @@ impl Service {
     /// # Errors
     /// The address is taken, or the process lacks something.
     pub fn new(config: Config) -> Result<Service, RunError> {
-        let status = Arc::new(Status::default());
+        let status = Arc::new(Status::with_limit(config.limits.state_bytes));
         let metrics = Arc::new(Metrics::new(&config, &status)?);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let address = config.http.listen;

@@ -6,6 +6,7 @@
 mod environment;
 mod figures;
 mod kafka;
+mod limits;
 mod service;
 mod topics;
 mod values;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Verdict};
 pub use self::kafka::{KafkaConfig, Properties};
+pub use self::limits::LimitsConfig;
 pub use self::service::{CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
@@ -39,6 +41,7 @@ pub struct Config {
     pub verdict: Verdict,
     pub workers: WorkersConfig,
     pub commit: CommitConfig,
+    pub limits: LimitsConfig,
     pub http: HttpConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -63,6 +66,7 @@ impl Default for Config {
             verdict: Verdict::default(),
             workers: WorkersConfig::default(),
             commit: CommitConfig::default(),
+            limits: LimitsConfig::default(),
             http: HttpConfig::default(),
             metrics: MetricsConfig::default(),
             log: LogConfig::default(),
@@ -115,6 +119,7 @@ impl Config {
         self.topics.check(&self.kafka)?;
         self.workers.check()?;
         self.commit.check()?;
+        self.limits.check()?;
         self.metrics.check()?;
         self.log.check()?;
         self.settings = figures::settings(&self)?;

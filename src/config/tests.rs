@@ -58,7 +58,7 @@ fn expected_instead_of(toml: &str) -> Vec<String> {
 
 #[test]
 fn there_are_as_many_keys_as_documented() {
-    assert_eq!(all_keys().len(), 34);
+    assert_eq!(all_keys().len(), 37);
 }
 
 #[test]
@@ -129,6 +129,9 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[workers]\ncampaigns = 65", "workers.campaigns: expected 1 to 64"),
         ("[workers]\ncampaigns = 1.5", "workers.campaigns: invalid type"),
         ("[commit]\ninterval_ms = 5", "commit.interval_ms: expected 10 to 5000"),
+        ("[limits]\nstate_bytes = 0", "limits.state_bytes: expected 1048576 to"),
+        ("[limits]\ninput_queue_bytes = 100", "limits.input_queue_bytes: expected 1048576 to"),
+        ("[limits]\noutput_queue_bytes = \"1 GiB\"", "limits.output_queue_bytes: invalid value"),
         ("[http]\nlisten = \"localhost\"", "http.listen: expected an address and a port"),
         ("[metrics]\nmax_campaigns = 100001", "metrics.max_campaigns: expected 0 to 100000"),
         ("[log]\nlevel = \"payback=loud\"", "log.level: "),

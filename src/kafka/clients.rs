@@ -13,6 +13,8 @@ use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use crate::config::{Config, LimitsConfig};
+
 /// How long the broker keeps a transaction open that its writer left.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -20,20 +22,22 @@ pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Clients {
     base: ClientConfig,
+    limits: LimitsConfig,
 }
 
 impl Clients {
-    /// `properties` are any of librdkafka's; the caller has refused those that exactly-once rests on.
-    pub fn new<'a>(brokers: &str, properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> Clients {
+    /// Of the brokers, the properties and the budgets of a configuration. What exactly-once rests on was refused there.
+    pub fn new(config: &Config) -> Clients {
+        let kafka = &config.kafka;
         let mut base = ClientConfig::new();
-        base.set("bootstrap.servers", brokers);
+        base.set("bootstrap.servers", kafka.bootstrap_servers());
         // Reconnecting soon matters more than sparing a broker that is away.
         base.set("reconnect.backoff.max.ms", "2000");
         base.set("socket.keepalive.enable", "true");
-        for (key, value) in properties {
+        for (key, value) in kafka.properties.iter() {
             base.set(key, value);
         }
-        Clients { base }
+        Clients { base, limits: config.limits.clone() }
     }
 
     /// A worker's consumer, a member of `group`.
@@ -54,7 +58,7 @@ impl Clients {
     /// A transactional producer.
     pub fn producer(&self, transactional_id: &str) -> ClientConfig {
         let mut config = self.base.clone();
-        set_unless_given(&mut config, "queue.buffering.max.kbytes", "65536");
+        set_unless_given(&mut config, "queue.buffering.max.kbytes", &kbytes(self.limits.output_queue_bytes));
         // The configuration takes no less.
         set_unless_given(&mut config, "message.max.bytes", &MAX_MESSAGE_BYTES.to_string());
         config
@@ -99,8 +103,7 @@ impl Clients {
 
     fn fetching(&self, client_id: &str) -> ClientConfig {
         let mut config = self.base.clone();
-        // What is fetched ahead is memory: 16 MiB keeps a worker busy.
-        set_unless_given(&mut config, "queued.max.messages.kbytes", "16384");
+        set_unless_given(&mut config, "queued.max.messages.kbytes", &kbytes(self.limits.input_queue_bytes));
         if config.get("message.max.bytes").is_none() {
             // It must not be less than that.
             set_unless_given(&mut config, "fetch.max.bytes", "8388608");
@@ -116,6 +119,10 @@ impl Clients {
 
 /// The largest record that is produced, and the least that internal topics must take.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+fn kbytes(bytes: u64) -> String {
+    bytes.div_ceil(1024).to_string()
+}
 
 fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
     if config.get(key).is_none() {

@@ -63,7 +63,7 @@ pub fn run(
     status: &Arc<Status>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), RunError> {
-    let clients = Clients::new(&config.kafka.bootstrap_servers(), config.kafka.properties.iter());
+    let clients = Clients::new(config);
     let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
     let (sweeper, wishes) = mpsc::channel();
     let service = Service {
@@ -144,7 +144,9 @@ impl Service<'_> {
         let mut running = threads;
         let mut outcome = started.map(drop);
         let mut stopping: Option<Instant> = None;
+        let mut limit = LimitWatch::default();
         while running > 0 {
+            limit.look(self.status);
             match ends.recv_timeout(Duration::from_millis(20)) {
                 Ok((worker, end)) => {
                     running -= 1;
@@ -282,6 +284,35 @@ impl Service<'_> {
     /// Partitions of a stage's internal topic.
     fn homes(&self, stage: StageKind) -> u32 {
         self.layout.partitions(&self.config.kafka.internal_topic(stage.name()))
+    }
+}
+
+/// How often is looked whether the state takes more than it may.
+const LIMIT_EVERY: Duration = Duration::from_secs(1);
+
+/// Says in the log, once each time that it changes, whether the state takes more than it may.
+#[derive(Default)]
+struct LimitWatch {
+    last: Option<Instant>,
+    over: bool,
+}
+
+impl LimitWatch {
+    fn look(&mut self, status: &Status) {
+        if self.last.is_some_and(|last| last.elapsed() < LIMIT_EVERY) {
+            return;
+        }
+        self.last = Some(Instant::now());
+        let problem = status.over_limit();
+        match (&problem, self.over) {
+            (Some(problem), false) => tracing::error!(
+                "{problem}: not ready until it takes less; figures stay right. Give it more memory, share the partitions \
+                 among more instances, or keep less history ([retention])"
+            ),
+            (None, true) => tracing::info!("the state takes less than limits.state_bytes again"),
+            _ => {}
+        }
+        self.over = problem.is_some();
     }
 }
 

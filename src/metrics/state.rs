@@ -22,6 +22,9 @@ pub struct StateCollector {
     state_orders: Family,
     state_campaigns: Family,
     state_bytes: Family,
+    read_back_bytes: Family,
+    state_limit: Family,
+    over_limit: Family,
     partitions: Family,
     last_round: Family,
     ready: Family,
@@ -55,6 +58,21 @@ impl StateCollector {
             state_orders: Family::new("payback_state_orders", "Orders held.", &[])?,
             state_campaigns: Family::new("payback_state_campaigns", "Campaigns held.", &[])?,
             state_bytes: Family::new("payback_state_bytes", "Memory of the state, estimated.", &["stage"])?,
+            read_back_bytes: Family::new(
+                "payback_read_back_bytes",
+                "Memory of the campaigns' records of all instances, for the API.",
+                &[],
+            )?,
+            state_limit: Family::new(
+                "payback_state_limit_bytes",
+                "What the state and the campaigns' records may take together, where that is configured.",
+                &[],
+            )?,
+            over_limit: Family::new(
+                "payback_state_over_limit",
+                "1 while the state and the campaigns' records take more than they may, else 0.",
+                &[],
+            )?,
             partitions: Family::new("payback_partitions", "Partitions owned.", &["stage", "state"])?,
             last_round: Family::new(
                 "payback_worker_last_round_timestamp_seconds",
@@ -77,6 +95,9 @@ impl Collector for StateCollector {
             &self.state_orders,
             &self.state_campaigns,
             &self.state_bytes,
+            &self.read_back_bytes,
+            &self.state_limit,
+            &self.over_limit,
             &self.partitions,
             &self.last_round,
             &self.ready,
@@ -99,6 +120,7 @@ impl Collector for StateCollector {
                 .map(|(state, count)| self.partitions.series(&[holding.stage, state], count as f64))
         });
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
+        let limit = self.status.state_limit().into_iter().map(|bytes| self.state_limit.series(&[], bytes as f64));
         let ready = if self.status.not_ready().is_empty() { 1.0 } else { 0.0 };
         vec![
             self.customers.of(contributing.collect()),
@@ -109,6 +131,9 @@ impl Collector for StateCollector {
             single(&self.state_orders, sizes.orders as f64),
             single(&self.state_campaigns, campaigns.sizes.campaigns as f64),
             self.state_bytes.of(bytes.to_vec()),
+            single(&self.read_back_bytes, self.status.campaigns.bytes() as f64),
+            self.state_limit.of(limit.collect()),
+            single(&self.over_limit, if self.status.over_limit().is_some() { 1.0 } else { 0.0 }),
             self.partitions.of(partitions.collect()),
             self.last_round.of(rounds.collect()),
             single(&self.ready, ready),

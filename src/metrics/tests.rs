@@ -17,7 +17,7 @@ fn record(id: &str, spend: u32, roas: &str) -> String {
 
 /// An instance that owns all partitions of the campaigns stage, with one campaign for each spend.
 fn instance(spends: &[u32]) -> Arc<Status> {
-    let status = Arc::new(Status::default());
+    let status = Arc::new(Status::with_limit(Some(1_000_000)));
     status.set_partitions("campaigns", PARTITIONS);
     let (worker, _questions) = status.add_worker("campaigns");
     (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
@@ -71,6 +71,9 @@ fn every_metric_that_is_promised_is_there() {
         "payback_state_orders",
         "payback_state_campaigns",
         "payback_state_bytes",
+        "payback_read_back_bytes",
+        "payback_state_limit_bytes",
+        "payback_state_over_limit",
         "payback_restore_seconds",
         "payback_restored_facts_total",
         "payback_build_info",
@@ -146,7 +149,7 @@ fn over_the_limit_the_campaigns_of_the_least_spend_are_counted_only() {
 
 #[test]
 fn what_workers_hold_is_summed_over_their_partitions() {
-    let status = Arc::new(Status::default());
+    let status = Arc::new(Status::with_limit(Some(19)));
     for partition in 0..2 {
         let (worker, _questions) = status.add_worker("customers");
         worker.set_progress(partition, Progress::Current);
@@ -165,6 +168,10 @@ fn what_workers_hold_is_summed_over_their_partitions() {
     assert_eq!(value(&text, r#"payback_customers{contributing="unknown"}"#), Some("4"));
     assert_eq!(value(&text, "payback_ltv_historic"), Some("3"));
     assert_eq!(value(&text, r#"payback_state_bytes{stage="customers"}"#), Some("20"));
+    assert_eq!(value(&text, "payback_state_limit_bytes"), Some("19"));
+    assert_eq!(value(&text, "payback_state_over_limit"), Some("1"));
+    assert_eq!(value(&render("", &instance(&[5])), "payback_state_over_limit"), Some("0"));
+    assert_eq!(value(&render("", &Arc::default()), "payback_state_limit_bytes"), None);
     assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
 }
 

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
@@ -12,39 +13,51 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 
 /// Records by campaign id.
 #[derive(Debug, Default)]
-pub struct Campaigns(DashMap<String, Arc<Campaign>>);
+pub struct Campaigns {
+    records: DashMap<String, Arc<Campaign>>,
+    bytes: AtomicUsize,
+}
 
 impl Campaigns {
     /// Takes a record of the topic by its key (`campaign/google:1`); `None` is a tombstone. Says whether the key was of
     /// this scope.
     pub fn take(&self, key: &str, record: Option<&[u8]>) -> bool {
         let Some(id) = key.strip_prefix("campaign/") else { return false };
-        match record {
+        let bytes = |campaign: &Campaign| id.len() + campaign.json.len();
+        let former = match record {
             Some(json) => {
-                self.0.insert(id.to_owned(), Arc::new(Campaign::new(json)));
+                let campaign = Campaign::new(json);
+                self.bytes.fetch_add(bytes(&campaign), Ordering::Relaxed);
+                self.records.insert(id.to_owned(), Arc::new(campaign))
             }
-            None => {
-                self.0.remove(id);
-            }
+            None => self.records.remove(id).map(|(_, former)| former),
+        };
+        if let Some(former) = former {
+            self.bytes.fetch_sub(bytes(&former), Ordering::Relaxed);
         }
         true
     }
 
     pub fn get(&self, id: &str) -> Option<Arc<Campaign>> {
-        self.0.get(id).map(|entry| Arc::clone(entry.value()))
+        self.records.get(id).map(|entry| Arc::clone(entry.value()))
     }
 
     /// All of them, in no order.
     pub fn all(&self) -> Vec<(String, Arc<Campaign>)> {
-        self.0.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
+        self.records.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
     }
 
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.records.len()
+    }
+
+    /// The bytes of all ids and records.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed) as u64
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.records.is_empty()
     }
 }
 
@@ -261,12 +274,13 @@ mod tests {
     #[test]
     fn a_tombstone_takes_a_record_away_and_other_scopes_are_left_alone() {
         let campaigns = Campaigns::default();
+        campaigns.take("campaign/a/b", Some(b"{\"id\":\"a/b\"}"));
         campaigns.take("campaign/a/b", Some(b"{}"));
         assert!(!campaigns.take("product/a", Some(b"{}")));
-        assert_eq!(campaigns.len(), 1);
+        assert_eq!((campaigns.len(), campaigns.bytes()), (1, 5));
         assert!(campaigns.get("a/b").unwrap().figures().is_none());
         campaigns.take("campaign/a/b", None);
-        assert!(campaigns.is_empty());
+        assert!(campaigns.is_empty() && campaigns.bytes() == 0);
     }
 
     /// `docs/events.md` shows a whole record.

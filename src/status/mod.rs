@@ -28,6 +28,8 @@ pub struct Status {
     /// Partitions of each stage's internal topic, once they are known.
     partitions: Mutex<HashMap<&'static str, u32>>,
     read_back: Mutex<Progress>,
+    /// `limits.state_bytes`.
+    state_limit: Option<u64>,
     /// The records of `roas-updates`, read back.
     pub campaigns: Campaigns,
 }
@@ -40,12 +42,36 @@ impl Default for Status {
             workers: RwLock::default(),
             partitions: Mutex::default(),
             read_back: Mutex::new(Progress::Restoring { done: 0, total: 0 }),
+            state_limit: None,
             campaigns: Campaigns::default(),
         }
     }
 }
 
 impl Status {
+    /// Of an instance whose state is to take at most so many bytes.
+    pub fn with_limit(state_limit: Option<u64>) -> Status {
+        Status { state_limit, ..Status::default() }
+    }
+
+    /// `limits.state_bytes`.
+    pub fn state_limit(&self) -> Option<u64> {
+        self.state_limit
+    }
+
+    /// What this instance holds: the state of its partitions and the campaigns that it has read back, bytes.
+    pub fn state_bytes(&self) -> u64 {
+        let of_worker =
+            |worker: &Arc<Worker>| worker.partitions().values().map(|partition| partition.sizes.bytes).sum::<u64>();
+        self.workers().iter().map(of_worker).sum::<u64>() + self.campaigns.bytes()
+    }
+
+    /// Says what is wrong while the state takes more than it may.
+    pub fn over_limit(&self) -> Option<String> {
+        let (bytes, limit) = (self.state_bytes(), self.state_limit?);
+        (bytes > limit).then(|| format!("the state takes {bytes} bytes, limits.state_bytes is {limit}"))
+    }
+
     /// Adds a worker of a stage (`customers`, `campaigns`), with the questions that it is to answer between commits.
     pub fn add_worker(&self, stage: &'static str) -> (Arc<Worker>, mpsc::Receiver<Question>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
@@ -132,6 +158,9 @@ impl Status {
             let detail = format!("has not gone round for {} s", since.as_secs());
             reasons.push(NotReady::new(&worker.to_string(), "stalled", detail));
         }
+        if let Some(detail) = self.over_limit() {
+            reasons.push(NotReady::new("instance", "over_limit", detail));
+        }
         if let Progress::Restoring { done, total } = *lock(&self.read_back) {
             reasons.push(NotReady::new("campaigns", "restoring", format!("{done} of {total} records read back")));
         }
@@ -144,7 +173,7 @@ impl Status {
 pub struct NotReady {
     /// `instance`, `campaigns` (the read-back) or a worker.
     pub part: String,
-    /// `starting`, `waiting`, `restoring` or `stalled`.
+    /// `starting`, `waiting`, `restoring`, `stalled` or `over_limit`.
     pub reason: &'static str,
     pub detail: String,
 }
@@ -192,6 +221,28 @@ mod tests {
         worker.beat_at(-31_000);
         assert_eq!(reasons(&status), ["stalled"]);
         worker.beat();
+        assert!(status.not_ready().is_empty());
+    }
+
+    #[test]
+    fn an_instance_that_holds_more_than_it_may_is_not_ready() {
+        let status = Status::with_limit(Some(100));
+        status.has_started();
+        status.set_read_back(Progress::Current);
+        status.campaigns.take("campaign/c", Some(b"{}"));
+        let workers = ["customers", "campaigns"].map(|stage| status.add_worker(stage).0);
+        for worker in &workers {
+            worker.set_phase(Phase::Running);
+            worker.set_progress(0, Progress::Current);
+            worker.set_sizes(0, crate::engine::Sizes { bytes: 48, ..Default::default() });
+        }
+        assert_eq!((status.state_bytes(), status.over_limit()), (99, None));
+        assert!(status.not_ready().is_empty());
+        workers[0].set_sizes(0, crate::engine::Sizes { bytes: 50, ..Default::default() });
+        let [reason] = &status.not_ready()[..] else { panic!("{:?}", status.not_ready()) };
+        assert_eq!((reason.part.as_str(), reason.reason), ("instance", "over_limit"));
+        assert_eq!(reason.detail, "the state takes 101 bytes, limits.state_bytes is 100");
+        workers[0].revoke_all();
         assert!(status.not_ready().is_empty());
     }
 

@@ -37,6 +37,30 @@ pub fn interrupt(meanwhile: impl FnOnce()) {
     wait_until("the broker serves again", READY_WITHIN, || serves(&BROKER.address));
 }
 
+/// Stops the broker as it is, and lets it go on once `meanwhile` is done. For a test in a process of its own.
+pub fn freeze(meanwhile: impl FnOnce()) {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    let node = node.lock().expect("frozen by one test");
+    (node.freeze)(&node.process, true);
+    meanwhile();
+    (node.freeze)(&node.process, false);
+}
+
+/// Lets every producer write so many bytes a second; none: as many as it likes. For a test in a process of its own.
+pub fn throttle_producers(bytes_per_second: Option<u64>) {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    let node = node.lock().expect("throttled by one test");
+    let change = match bytes_per_second {
+        Some(bytes) => ["--add-config".to_owned(), format!("producer_byte_rate={bytes}")],
+        None => ["--delete-config".to_owned(), "producer_byte_rate".to_owned()],
+    };
+    let status = (node.configs)()
+        .args(["--bootstrap-server", &BROKER.address, "--alter", "--entity-type", "clients", "--entity-default"])
+        .args(change)
+        .status();
+    assert!(status.expect("Kafka's tool runs").success(), "the broker takes a quota");
+}
+
 static BROKER: LazyLock<Broker> = LazyLock::new(Broker::find);
 
 struct Broker {
@@ -45,10 +69,16 @@ struct Broker {
     node: Option<Mutex<Node>>,
 }
 
+type Freeze = dyn Fn(&Process, bool) + Send;
+
 struct Node {
     process: Process,
     kill: Box<dyn Fn(&mut Process) + Send>,
     restart: Box<dyn Fn() -> Process + Send>,
+    /// Stops it, or lets it go on.
+    freeze: Box<Freeze>,
+    /// Kafka's own tool for dynamic settings.
+    configs: Box<dyn Fn() -> Command + Send>,
     /// Leaves nothing behind.
     leash: Leash,
 }
@@ -90,7 +120,7 @@ fn start_docker() -> Result<Broker, String> {
         run.args(["-e", &format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_"))]);
     }
     let leash = Leash::new(&format!("docker rm -f {name}"));
-    let (killed, restarted) = (name.clone(), name.clone());
+    let (killed, restarted, frozen, configured) = (name.clone(), name.clone(), name.clone(), name.clone());
     let node = Node {
         process: Process::start(run.arg(IMAGE)),
         kill: Box::new(move |process| {
@@ -98,6 +128,11 @@ fn start_docker() -> Result<Broker, String> {
             process.wait(READY_WITHIN);
         }),
         restart: Box::new(move || Process::start(&mut docker(&["start", "--attach", &restarted]))),
+        freeze: Box::new(move |_, frozen_now| {
+            let command = if frozen_now { "pause" } else { "unpause" };
+            docker(&[command, &frozen]).status().expect("docker runs");
+        }),
+        configs: Box::new(move || docker(&["exec", &configured, "/opt/kafka/bin/kafka-configs.sh"])),
         leash,
     };
     ready(node, port, || format!("see `docker logs {name}`"))
@@ -124,11 +159,20 @@ fn start_java() -> Result<Broker, String> {
     if !format.map_err(|error| format!("java: {error}"))?.success() {
         return Err(tail());
     }
+    let classpath_of_tools = classpath.clone();
     let start = {
         let log = log.clone();
         move || Process::start(java(&classpath, &log).arg("kafka.Kafka").arg(&config))
     };
     let process = start();
+    let configs = {
+        let log = log.clone();
+        move || {
+            let mut command = java(&classpath_of_tools, &log);
+            command.arg("kafka.admin.ConfigCommand");
+            command
+        }
+    };
     let node = Node {
         process,
         kill: Box::new(|process| {
@@ -136,6 +180,8 @@ fn start_java() -> Result<Broker, String> {
             process.wait(READY_WITHIN);
         }),
         restart: Box::new(start),
+        freeze: Box::new(|process, frozen| process.signal(if frozen { Signal::STOP } else { Signal::CONT })),
+        configs: Box::new(configs),
         // The process has a leash of its own; this one comes after it.
         leash: Leash::new(&format!("sleep 1; rm -rf '{}'", folder.display())),
     };

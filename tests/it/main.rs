@@ -2,6 +2,7 @@
 
 mod batch;
 mod broker;
+mod budgets;
 mod cdnow;
 mod demo;
 mod exactly_once;

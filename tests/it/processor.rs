@@ -197,6 +197,10 @@ impl Instance {
         instance
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its metrics as last seen.
     pub fn metrics(&self) -> Metrics {
         self.counts.lock().expect("no test panics while it counts").0[self.place].clone()

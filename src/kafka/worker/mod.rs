@@ -33,8 +33,10 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
-/// Records taken between two looks at everything else.
+/// Records taken between two looks at everything else, and bytes of them: what a round puts out must reach a slow broker
+/// well within the time of a transaction.
 const ROUND: usize = 512;
+const ROUND_BYTES: usize = 1 << 20;
 /// How long a commit is waited for. A transaction is aborted by its broker well before.
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// What is left of the 5 s in which a stopping worker must have left.
@@ -172,6 +174,7 @@ impl<S: Stage> Worker<S> {
             None => IDLE_WAIT.min(self.commit_interval),
         };
         let mut now = clock();
+        let mut bytes = 0;
         for taken in 0..ROUND {
             match self.consumer.poll(wait) {
                 Some(Ok(record)) => {
@@ -181,6 +184,10 @@ impl<S: Stage> Worker<S> {
                     }
                     self.pipeline.take(&record, now)?;
                     self.state.began.get_or_insert_with(Instant::now);
+                    bytes += record.payload_len();
+                    if bytes > ROUND_BYTES {
+                        break;
+                    }
                 }
                 Some(Err(error)) => {
                     self.consumer_error(error)?;
@@ -202,6 +209,7 @@ impl<S: Stage> Worker<S> {
             && !self.pipeline.transactions.is_open()
         {
             self.report.lag(&self.consumer, &self.watcher, &membership.assigned);
+            self.report.sizes(&self.status, &self.pipeline.partitions);
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ impl<S: Stage> Worker<S> {
             Duration::from_millis(100),
         )?;
         self.report.restored_facts(restore.facts - facts);
+        self.report.sizes(&self.status, &pipeline.partitions);
         if done {
             let (facts, elapsed) = (restore.facts, restore.elapsed());
             tracing::info!(worker = %self.status, facts, seconds = elapsed.as_secs_f64(), "state restored");

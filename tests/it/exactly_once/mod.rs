@@ -16,3 +16,6 @@ mod feed;
 mod frozen;
 mod load;
 mod sharing;
+
+pub use check::final_figures;
+pub use load::{Delivery, now};
