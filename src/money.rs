@@ -8,13 +8,14 @@ use std::fmt;
 use std::iter;
 use std::ops::{Add, AddAssign, Neg, Sub, SubAssign};
 
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
 /// Micro-units in one unit.
 pub const SCALE: i64 = 1_000_000;
 
 /// An amount of one event, in micro-units; also any other decimal number with six places (a share, a count of years).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Micros(pub i64);
 
 impl Micros {
@@ -56,6 +57,15 @@ impl Micros {
         };
         let rounded = round_digits(whole, fraction, exponent)?;
         (!negative || rounded.is_zero).then_some(Micros(rounded.micros))
+    }
+}
+
+/// From an integer, as it was stored; only what [`Micros::parse`] accepts too.
+impl<'de> Deserialize<'de> for Micros {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Micros, D::Error> {
+        let micros = Micros(i64::deserialize(deserializer)?);
+        let accepted = (Micros::ZERO..=Micros::MAX).contains(&micros);
+        if accepted { Ok(micros) } else { Err(de::Error::custom("expected an amount from 0 to 9,000,000,000,000")) }
     }
 }
 

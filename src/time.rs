@@ -5,10 +5,11 @@ use std::fmt;
 use jiff::civil;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::{self, Deserialize, Deserializer};
 
 /// A moment: milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Millis(pub i64);
 
 impl Millis {
@@ -71,9 +72,22 @@ impl Millis {
         (Self::MIN.0..=Self::MAX.0).contains(&millis).then_some(Millis(millis))
     }
 
+    /// Whether a stored moment can be one of ours: an accepted moment, or the start of its hour or day in some zone.
+    pub fn is_storable(self) -> bool {
+        (Self::MIN.0 - Self::DAY..=Self::MAX.0 + Self::DAY).contains(&self.0)
+    }
+
     fn timestamp(self) -> Timestamp {
         let clamped = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
         Timestamp::from_millisecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+/// From an integer, as it was stored; others than [`Millis::is_storable`] are refused, so that no arithmetic overflows.
+impl<'de> Deserialize<'de> for Millis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Millis, D::Error> {
+        let millis = Millis(i64::deserialize(deserializer)?);
+        if millis.is_storable() { Ok(millis) } else { Err(de::Error::custom("expected a moment of year 0000 to 9999")) }
     }
 }
 
@@ -85,7 +99,7 @@ impl fmt::Display for Millis {
 }
 
 /// A calendar date: days since 1970-01-01.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Date(pub i32);
 
 impl Date {
@@ -107,6 +121,15 @@ impl Date {
     fn civil(self) -> civil::Date {
         let since_epoch = SignedDuration::from_hours(i64::from(self.0) * 24);
         civil::date(1970, 1, 1).saturating_add(since_epoch)
+    }
+}
+
+/// From an integer, as it was stored; only dates that a [storable](Millis::is_storable) moment can be of.
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let date = Date(i32::deserialize(deserializer)?);
+        let storable = Millis(i64::from(date.0) * Millis::DAY).is_storable();
+        if storable { Ok(date) } else { Err(de::Error::custom("expected a date of year 0000 to 9999")) }
     }
 }
 

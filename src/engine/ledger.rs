@@ -86,7 +86,7 @@ fn read_difference<'a>(bytes: &mut &'a [u8]) -> Option<Difference<'a>> {
     let (id, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;
     let campaign_id = std::str::from_utf8(id).ok()?;
-    let hour = Millis(i64::try_from(read_number(bytes)?).ok()?);
+    let hour = Some(Millis(i64::try_from(read_number(bytes)?).ok()?)).filter(|hour| hour.is_storable())?;
     Some(Difference { campaign_id, hour, sums: LedgerSums::read(bytes)? })
 }
 
@@ -94,6 +94,11 @@ fn read_difference<'a>(bytes: &mut &'a [u8]) -> Option<Difference<'a>> {
 /// of an order is written and read twice over (as a difference, then as a fact), so this is much of its cost.
 impl LedgerSums {
     const FIELDS: usize = 17;
+    /// The largest sum of money that is read: 8 x 10^9 orders of the largest amount. So that what is added up of stored sums,
+    /// and multiplied for a ratio, fits.
+    const MOST: u128 = 1 << 96;
+    /// The largest count that is read: 10^9 orders, in millionths.
+    const MOST_COUNTED: u64 = 1 << 50;
 
     pub fn write(&self, to: &mut Vec<u8>) {
         let fields = self.fields();
@@ -143,19 +148,23 @@ impl LedgerSums {
     }
 
     fn from_fields(fields: [i128; Self::FIELDS]) -> Option<LedgerSums> {
+        if fields.iter().any(|field| field.unsigned_abs() > Self::MOST) {
+            return None;
+        }
         let order_sums = |first: usize| OrderSums {
             revenue: Sum(fields[first]),
             covered_revenue: Sum(fields[first + 1]),
             gross_profit: Sum(fields[first + 2]),
             operating_profit: Sum(fields[first + 3]),
         };
+        let count = |field: i128| i64::try_from(field).ok().filter(|count| count.unsigned_abs() <= Self::MOST_COUNTED);
         Some(LedgerSums {
-            shares: i64::try_from(fields[0]).ok()?,
-            orders: i64::try_from(fields[1]).ok()?,
+            shares: count(fields[0])?,
+            orders: count(fields[1])?,
             attributed: order_sums(2),
             others: order_sums(6),
             new_customer_revenue: Sum(fields[10]),
-            new_customers: i64::try_from(fields[11]).ok()?,
+            new_customers: count(fields[11])?,
             acquired: order_sums(12),
             acquisition_cost: Sum(fields[16]),
         })

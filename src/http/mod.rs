@@ -6,7 +6,7 @@ mod campaigns;
 mod customers;
 mod error;
 mod health;
-mod query;
+pub mod query;
 mod record;
 mod server;
 

@@ -17,7 +17,7 @@ mod names;
 mod outbox;
 mod partition;
 mod pipeline;
-mod progress;
+pub mod progress;
 mod read_back;
 mod report;
 mod restore;

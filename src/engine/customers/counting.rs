@@ -6,7 +6,7 @@ use std::mem;
 use super::Customers;
 use super::contribution::{Acquired, Sign};
 use super::record;
-use super::state::{Contributing, Order};
+use super::state::{Contributing, Customer, Order};
 use crate::domain::order::refunded_in_excess;
 use crate::engine::table::NONE;
 use crate::money::Sum;
@@ -59,13 +59,10 @@ impl Customers {
                     Ordering::Equal => customer.since_orders += 1,
                     Ordering::Greater => {}
                 }
-                let is_first = match self.orders_first(self.customers[self.orders[slot].customer].first_order) {
-                    Some((at, id)) => (entry.0, &*self.orders[slot].id) < (at, id),
-                    None => true,
-                };
+                let is_first = customer.first_order == NONE
+                    || (entry.0, &*order.id) <= (customer.first_at, &*self.orders[customer.first_order].id);
                 if is_first {
-                    let customer = self.orders[slot].customer;
-                    self.customers[customer].first_order = slot;
+                    (customer.first_order, customer.first_at, customer.first_is_gone) = (slot, entry.0, false);
                 }
             }
             Sign::Minus => {
@@ -77,42 +74,50 @@ impl Customers {
                 if placed.customer_since == customer.since {
                     customer.since_orders -= 1;
                 }
-                let (customer, was_first) = (order.customer, customer.first_order == slot);
-                if was_first {
-                    self.customers[customer].first_order = self.earliest(customer);
-                }
-                if self.customers[customer].since_orders == 0 {
-                    self.find_since(customer);
+                if customer.timeline.first().is_none() {
+                    (customer.first_order, customer.first_is_gone, customer.since) = (NONE, false, Millis::MAX);
+                } else if customer.first_order == slot {
+                    customer.first_is_gone = true;
                 }
             }
         }
     }
 
-    /// When an order that counts was, and its id.
-    pub(super) fn orders_first(&self, slot: u32) -> Option<(Millis, &str)> {
-        let order = self.order_at(slot)?;
-        Some((order.counting()?.occurred_at, &order.id))
+    /// Looks for what an order took along when it went; see [`Customer::is_settled`].
+    pub(super) fn settle(&mut self, customer: u32) {
+        if self.customers[customer].is_settled() {
+            return;
+        }
+        let (first_order, (since, since_orders)) =
+            (self.first_order(&self.customers[customer]), self.since(&self.customers[customer]));
+        let first_at =
+            self.order_at(first_order).and_then(Order::counting).map_or(Millis::MAX, |first| first.occurred_at);
+        let customer = &mut self.customers[customer];
+        (customer.first_order, customer.first_at, customer.first_is_gone) = (first_order, first_at, false);
+        (customer.since, customer.since_orders) = (since, since_orders);
     }
 
-    /// The earliest of a customer's orders that count; of equal times the smaller id.
-    fn earliest(&self, customer: u32) -> u32 {
-        let timeline = &self.customers[customer].timeline;
-        let Some((first, _)) = timeline.first() else { return NONE };
-        let earliest = timeline.iter().take_while(|entry| entry.0 == first).map(|entry| entry.1);
+    /// The earliest of a customer's orders that count, or [`NONE`]; of equal times the smaller id.
+    pub(super) fn first_order(&self, customer: &Customer) -> u32 {
+        if !customer.first_is_gone {
+            return customer.first_order;
+        }
+        let Some((first, _)) = customer.timeline.first() else { return NONE };
+        let earliest = customer.timeline.iter().take_while(|entry| entry.0 == first).map(|entry| entry.1);
         earliest.min_by_key(|&slot| &*self.orders[slot].id).unwrap_or(NONE)
     }
 
-    /// Finds the earliest `customer_since` again, after the last order that said it was taken back.
-    fn find_since(&mut self, customer: u32) {
-        let said = self.customers[customer].timeline.iter();
-        let said = said.filter_map(|(_, slot)| Some(self.orders[slot].counting()?.customer_since));
-        let (since, orders) = said.fold((Millis::MAX, 0), |(since, orders), said| match said.cmp(&since) {
+    /// The earliest `customer_since` of a customer's orders that count, [`Millis::MAX`] for none, and how many say it.
+    pub(super) fn since(&self, customer: &Customer) -> (Millis, u32) {
+        if customer.since_orders > 0 {
+            return (customer.since, customer.since_orders);
+        }
+        let said = customer.timeline.iter().filter_map(|(_, slot)| Some(self.orders[slot].counting()?.customer_since));
+        said.fold((Millis::MAX, 0), |(since, orders), said| match said.cmp(&since) {
             Ordering::Less => (said, 1),
             Ordering::Equal => (since, orders + 1),
             Ordering::Greater => (since, orders),
-        });
-        let customer = &mut self.customers[customer];
-        (customer.since, customer.since_orders) = (since, orders);
+        })
     }
 
     /// Counts the customer as contributing or not, as it is now.
@@ -133,7 +138,7 @@ impl Customers {
     pub(super) fn note_upcoming(&mut self, slot: u32, as_of: Millis) {
         let timeline = &self.customers[slot].timeline;
         if timeline.last().is_some_and(|(last, _)| last > as_of) {
-            self.upcoming.extend(timeline.iter().filter(|(at, _)| *at > as_of).map(|(at, _)| (at, slot)));
+            self.upcoming.extend(timeline.iter().rev().take_while(|(at, _)| *at > as_of).map(|(at, _)| (at, slot)));
         }
     }
 }

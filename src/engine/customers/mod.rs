@@ -25,7 +25,7 @@ use std::sync::Arc;
 use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
 use self::facts::{CancellationFact, Key};
 use self::record::Figures;
-use self::state::{Acquisition, Cost, Customer, Order, Refund};
+use self::state::{Acquisition, Cost, Customer, Order, Placed, Refund};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
@@ -88,17 +88,21 @@ impl Buffers {
 impl Customers {
     /// Whether the customer bought before this stream knows of it.
     fn known_before(&self, customer: &Customer) -> bool {
-        let Some((first, _)) = self.orders_first(customer.first_order) else { return false };
-        customer.since < first || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
+        let Some(first) = self.first_placed(customer).map(|placed| placed.occurred_at) else { return false };
+        self.since(customer).0 < first || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
+    }
+
+    fn first_placed(&self, customer: &Customer) -> Option<&Placed> {
+        self.order_at(self.first_order(customer)).and_then(Order::counting)
     }
 
     /// Who acquired the customer, as things are now.
     fn acquisition(&self, customer: &Customer) -> Acquisition {
-        let first = self.order_at(customer.first_order).and_then(Order::counting);
-        match first.filter(|_| !self.known_before(customer)) {
+        match self.first_placed(customer).filter(|_| !self.known_before(customer)) {
             Some(placed) => {
                 let touch = acquiring_touch(&self.settings, placed);
-                Acquisition { campaign: touch.map_or(NONE, |touch| touch.campaign), order: customer.first_order }
+                let order = self.first_order(customer);
+                Acquisition { campaign: touch.map_or(NONE, |touch| touch.campaign), order }
             }
             None => Acquisition::NOBODY,
         }
@@ -126,7 +130,7 @@ impl Customers {
     }
 
     fn figures<'a>(&'a self, customer: &'a Customer, as_of: Millis) -> Figures<'a> {
-        let first = self.order_at(customer.first_order).and_then(Order::counting);
+        let first = self.first_placed(customer);
         let known_before = self.known_before(customer);
         let touch = first.filter(|_| !known_before).and_then(|placed| acquiring_touch(&self.settings, placed));
         Figures {
@@ -135,6 +139,7 @@ impl Customers {
             customer,
             purchases_in_year: customer.timeline.count_between(as_of.plus(-YEAR), as_of),
             first,
+            since: self.since(customer).0,
             known_before,
             campaign: touch.and_then(|touch| self.campaigns.text(touch.campaign)),
             channel: touch.and_then(|touch| self.channels.text(touch.channel)),
@@ -215,6 +220,7 @@ impl Stage for Customers {
 
     fn restored(&mut self, as_of: Option<Millis>) {
         for (slot, _) in mem::take(&mut self.touched) {
+            self.settle(slot);
             let acquisition = self.acquisition(&self.customers[slot]);
             let customer = &mut self.customers[slot];
             customer.contributed = acquisition;
@@ -231,6 +237,7 @@ impl Stage for Customers {
         let mut json = mem::take(&mut self.buffers.value);
         let mut touched = mem::take(&mut self.touched);
         for (slot, before) in touched.drain(..) {
+            self.settle(slot);
             self.reclassify(slot);
             let customer = &self.customers[slot];
             let after = Acquired::of(&self.settings, customer, self.order_at(customer.contributed.order));

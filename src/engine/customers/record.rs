@@ -19,6 +19,8 @@ pub struct Figures<'a> {
     pub customer: &'a Customer,
     pub purchases_in_year: u64,
     pub first: Option<&'a Placed>,
+    /// The earliest `customer_since`, or [`Millis::MAX`].
+    pub since: Millis,
     pub known_before: bool,
     /// Of the acquiring touchpoint.
     pub campaign: Option<&'a str>,
@@ -153,7 +155,7 @@ impl Figures<'_> {
                 campaign_id: self.campaign,
                 channel: self.channel,
                 sku: self.sku,
-                cohort: settings.zone.month(first.occurred_at.min(customer.since)),
+                cohort: settings.zone.month(first.occurred_at.min(self.since)),
             }),
             known_before: self.known_before,
             contributing: net.map(|net| net > Sum::ZERO),

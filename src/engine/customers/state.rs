@@ -17,11 +17,15 @@ pub struct Customer {
     pub items: i128,
     pub acquisition_cost: Sum,
     pub retention_cost: Sum,
-    /// The earliest `customer_since` of the orders that count ([`Millis::MAX`]: none), and how many of them say it.
+    /// The earliest `customer_since` of the orders that count ([`Millis::MAX`]: none), and how many of them say it. When
+    /// none says it any more, all that is known is that no other is as early: see [`Customer::is_settled`].
     pub since: Millis,
     pub since_orders: u32,
-    /// The first of the orders that count, or [`NONE`].
+    /// The first of the orders that count, or [`NONE`], and when it was.
     pub first_order: u32,
+    pub first_at: Millis,
+    /// That order counts no more, or was moved: all that is known is that each other comes after where it was.
+    pub first_is_gone: bool,
     /// By what the ledger's differences went out last.
     pub contributed: Acquisition,
     pub touched: bool,
@@ -62,10 +66,18 @@ impl Customer {
             since: Millis::MAX,
             since_orders: 0,
             first_order: NONE,
+            first_at: Millis::MAX,
+            first_is_gone: false,
             contributed: Acquisition::NOBODY,
             touched: false,
             contributing: Contributing::NotCounted,
         }
+    }
+
+    /// Whether `since` and `first_order` are known. An order that goes may take them along; they are looked for once, when
+    /// they are needed, since many orders may have to be looked at.
+    pub fn is_settled(&self) -> bool {
+        !self.first_is_gone && (self.since_orders > 0 || self.first_order == NONE)
     }
 }
 

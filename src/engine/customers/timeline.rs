@@ -109,7 +109,7 @@ impl Timeline {
     }
 
     /// All entries, in order of time.
-    pub fn iter(&self) -> impl Iterator<Item = Entry> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = Entry> {
         let (few, many): (&[Entry], &[Vec<Entry>]) = match self {
             Timeline::Few(entries) => (entries, &[]),
             Timeline::Many(blocks) => (&[], blocks),

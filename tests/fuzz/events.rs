@@ -1,0 +1,123 @@
+//! Records: each is an event or a rejection, and events are taken by their stage.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use bolero::TypeGenerator;
+use payback::engine::campaigns::Campaigns;
+use payback::engine::customers::Customers;
+use payback::engine::{Effects, Stage};
+use payback::events::{Decoder, Event, Home};
+use payback::settings::{Attribution, Model, Settings};
+use payback::time::{Millis, Zone};
+use serde::de::IgnoredAny;
+
+use crate::bounds::bounded;
+use crate::corpus::{EVENTS, NOW, WORDS};
+use crate::mutation::Mutated;
+
+#[derive(Clone, Debug, TypeGenerator)]
+struct Input {
+    #[generator(bolero::produce::<Vec<Mutated>>().with().len(1_usize..4))]
+    records: Vec<Mutated>,
+    model: u8,
+}
+
+/// What a stage put out.
+#[derive(Default)]
+pub struct Recorded {
+    pub facts: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub differences: Vec<Vec<u8>>,
+}
+
+impl Effects for Recorded {
+    fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.facts.insert(key.to_vec(), value.to_vec()),
+            None => self.facts.remove(key),
+        };
+    }
+
+    fn update(&mut self, key: &str, value: Option<&[u8]>) {
+        let is_json = value.is_none_or(|value| serde_json::from_slice::<IgnoredAny>(value).is_ok());
+        assert!(is_json, "the record of {key} is no JSON");
+    }
+
+    fn differences(&mut self, _: u32, payload: &[u8]) {
+        self.differences.push(payload.to_vec());
+    }
+}
+
+/// By each model, in a zone whose days begin oddly.
+pub static SETTINGS: LazyLock<Vec<Arc<Settings>>> = LazyLock::new(|| {
+    let models = [Model::Last, Model::First, Model::Linear, Model::Position, Model::TimeDecay];
+    let zone = Zone::named("America/Santiago").expect("a zone");
+    let settings = |model| Settings {
+        zone: zone.clone(),
+        attribution: Attribution { model, ..Attribution::default() },
+        campaign_partitions: 1,
+        ..Settings::default()
+    };
+    models.into_iter().map(settings).map(Arc::new).collect()
+});
+
+pub fn settings(which: u8) -> Arc<Settings> {
+    Arc::clone(&SETTINGS[usize::from(which) % SETTINGS.len()])
+}
+
+#[test]
+fn events_hold() {
+    bolero::check!().with_type::<Input>().with_iterations(4_000).for_each(|input| {
+        let records: Vec<Vec<u8>> = input.records.iter().map(|record| record.bytes(&EVENTS, &WORDS)).collect();
+        let settings = settings(input.model);
+        let decoder = Decoder::new(&settings);
+        for record in &records {
+            bounded(record.len(), 32, 4 * 1024, || {
+                let _ = decoder.decode(record, Millis(NOW));
+            });
+        }
+        let events: Vec<Event<'_>> =
+            records.iter().filter_map(|record| decoder.decode(record, Millis(NOW)).ok()).collect();
+        if !events.is_empty() {
+            let bytes: usize = records.iter().map(Vec::len).sum();
+            bounded(bytes, 64, 256 * 1024, || take(&settings, &events));
+        }
+    });
+}
+
+/// Takes events, and checks that the state is that of its facts.
+fn take(settings: &Arc<Settings>, events: &[Event<'_>]) {
+    let mut customers = Customers::new(Arc::clone(settings));
+    let mut campaigns = Campaigns::new(Arc::clone(settings));
+    let (mut of_customers, mut of_campaigns) = (Recorded::default(), Recorded::default());
+    for event in events {
+        match event.home() {
+            Home::Customer(_) => customers.apply(event, &mut of_customers),
+            Home::Campaign(_) => campaigns.apply(event, &mut of_campaigns),
+        };
+    }
+    let as_of = Millis(NOW);
+    customers.flush(as_of, &mut of_customers);
+    for payload in &of_customers.differences {
+        campaigns.absorb(payload).expect("a payload of the customers stage");
+    }
+    campaigns.flush(as_of, &mut of_campaigns);
+    is_the_fold_of(&customers, &of_customers, settings, as_of);
+    is_the_fold_of(&campaigns, &of_campaigns, settings, as_of);
+}
+
+fn is_the_fold_of<S: Stage>(stage: &S, recorded: &Recorded, settings: &Arc<Settings>, as_of: Millis) {
+    let mut restored = S::new(Arc::clone(settings));
+    for (key, value) in &recorded.facts {
+        restored.restore(key, Some(value)).expect("a fact of this stage");
+    }
+    restored.restored(Some(as_of));
+    for id in stage.ids() {
+        let [before, after] = [stage, &restored].map(|stage| stage.record(id, as_of));
+        assert!(before == after, "{id}: {:?} and restored {:?}", text(&before), text(&after));
+    }
+}
+
+fn text(record: &Option<Vec<u8>>) -> Option<String> {
+    record.as_ref().map(|record| String::from_utf8_lossy(record).into_owned())
+}

@@ -1,0 +1,237 @@
+//! What is read back from Kafka: facts of both stages, payloads of differences, and the workers' own facts.
+//!
+//! Only this program writes them, so what it can't read it refuses, and stops; but it neither panics nor runs wild on it.
+
+use std::sync::Arc;
+
+use bolero::TypeGenerator;
+use payback::engine::campaigns::Campaigns;
+use payback::engine::customers::Customers;
+use payback::engine::{FormatError, Stage};
+use payback::events::{Decoder, Home};
+use payback::kafka::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
+use payback::settings::Settings;
+use payback::time::Millis;
+
+use crate::bounds::bounded;
+use crate::corpus::{EVENTS, FACTS, NOW, StoredFact};
+use crate::events::{Recorded, settings};
+use crate::mutation::Mutated;
+
+/// Keys and values are taken apart from one another, so that one may meet another's.
+#[derive(Clone, Debug, TypeGenerator)]
+struct Input {
+    #[generator(bolero::produce::<Vec<Change>>().with().len(1_usize..12))]
+    changes: Vec<Change>,
+    as_of: u8,
+    model: u8,
+}
+
+#[derive(Clone, Debug, TypeGenerator)]
+enum Change {
+    /// As it was stored.
+    Stored {
+        fact: u16,
+    },
+    /// With the value of another.
+    Crossed {
+        key: u16,
+        value: u16,
+    },
+    Mutated {
+        key: Mutated,
+        value: Mutated,
+    },
+    ValueMutated {
+        key: u16,
+        value: Mutated,
+    },
+    Deleted {
+        key: u16,
+    },
+}
+
+struct Seeds {
+    keys: Vec<Vec<u8>>,
+    values: Vec<Vec<u8>>,
+    payloads: Vec<Vec<u8>>,
+}
+
+impl Seeds {
+    fn of(stage: &str) -> Seeds {
+        let (keys, values) = StoredFact::of(stage).into_iter().map(|fact| (fact.key, fact.value)).unzip();
+        let payloads = StoredFact::of("differences").into_iter().map(|fact| fact.value).collect();
+        Seeds { keys, values, payloads }
+    }
+
+    fn facts(&self, changes: &[Change]) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+        let key = |which: u16| self.keys[usize::from(which) % self.keys.len()].clone();
+        let value = |which: u16| Some(self.values[usize::from(which) % self.values.len()].clone());
+        let fact = |change: &Change| match change {
+            Change::Stored { fact } => (key(*fact), value(*fact)),
+            Change::Crossed { key: of_key, value: of_value } => (key(*of_key), value(*of_value)),
+            Change::Mutated { key, value } => {
+                (key.bytes(&self.keys, &[]), Some(value.bytes(&self.values, &self.payloads)))
+            }
+            Change::ValueMutated { key: of_key, value } => {
+                (key(*of_key), Some(value.bytes(&self.values, &self.payloads)))
+            }
+            Change::Deleted { key: of_key } => (key(*of_key), None),
+        };
+        changes.iter().map(fact).collect()
+    }
+}
+
+/// Moments that a clock which is decades off may give.
+const MOMENTS: [Millis; 6] =
+    [Millis(NOW), Millis(NOW + Millis::HOUR), Millis(0), Millis::MAX, Millis::MIN, Millis(4_102_444_800_000)];
+
+#[test]
+fn facts_of_customers_hold() {
+    let seeds = Seeds::of("customers");
+    bolero::check!().with_type::<Input>().with_iterations(4_000).for_each(|input| {
+        hold::<Customers>(&seeds.facts(&input.changes), &[], input);
+    });
+}
+
+#[test]
+fn facts_of_campaigns_and_differences_hold() {
+    #[derive(Clone, Debug, TypeGenerator)]
+    struct WithPayloads {
+        facts: Input,
+        #[generator(bolero::produce::<Vec<Mutated>>().with().len(0_usize..3))]
+        payloads: Vec<Mutated>,
+    }
+    let seeds = Seeds::of("campaigns");
+    bolero::check!().with_type::<WithPayloads>().with_iterations(4_000).for_each(|input| {
+        let payloads: Vec<Vec<u8>> =
+            input.payloads.iter().map(|payload| payload.bytes(&seeds.payloads, &seeds.values)).collect();
+        hold::<Campaigns>(&seeds.facts(&input.facts.changes), &payloads, &input.facts);
+    });
+}
+
+type Fact = (Vec<u8>, Option<Vec<u8>>);
+
+fn hold<S: Stage>(facts: &[Fact], payloads: &[Vec<u8>], input: &Input) {
+    let settings = settings(input.model);
+    let as_of = MOMENTS[usize::from(input.as_of) % MOMENTS.len()];
+    let in_facts = |(key, value): &Fact| key.len() + value.as_ref().map_or(0, Vec::len);
+    let bytes = facts.iter().map(in_facts).chain(payloads.iter().map(Vec::len)).sum();
+    // A touchpoint of a fact may be of five bytes, a difference of six; postcard may make room for a mebibyte ahead.
+    bounded(bytes, 512, 3 << 20, || {
+        let _ = fold::<S>(facts, payloads, &settings, as_of);
+    });
+}
+
+/// As a worker does: it stops at the first fact that can't be read.
+fn fold<S: Stage>(
+    facts: &[Fact],
+    payloads: &[Vec<u8>],
+    settings: &Arc<Settings>,
+    as_of: Millis,
+) -> Result<(), FormatError> {
+    let mut stage = S::new(Arc::clone(settings));
+    let mut effects = Recorded::default();
+    facts.iter().try_for_each(|(key, value)| stage.restore(key, value.as_deref()))?;
+    stage.restored((as_of != Millis(0)).then_some(as_of));
+    payloads.iter().try_for_each(|payload| stage.absorb(payload))?;
+    stage.flush(as_of, &mut effects);
+    while !stage.roll(Millis(NOW), as_of.plus(Millis::DAY), 2, &mut effects) {}
+    for id in stage.ids() {
+        let _ = stage.record(id, as_of);
+    }
+    let _ = stage.sizes();
+    Ok(())
+}
+
+#[test]
+fn facts_of_workers_hold() {
+    let of = |stage: &str| StoredFact::of(stage).into_iter().map(|fact| fact.value).collect();
+    let (progress, meanings): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (of("progress"), of("settings"));
+    let meaning = meaning();
+    bolero::check!().with_type::<Mutated>().with_iterations(4_000).for_each(|mutated| {
+        let of_progress = mutated.bytes(&progress, &meanings);
+        let of_settings = mutated.bytes(&meanings, &progress);
+        bounded(of_progress.len().max(of_settings.len()), 32, 3 << 20, || {
+            if let Ok(read) = Progress::read(&of_progress) {
+                let mut written = Vec::new();
+                read.write(&mut written);
+                assert_eq!(Progress::read(&written), Ok(read));
+            }
+            let _ = meaning.check(&of_settings).map_err(|error| error.to_string());
+        });
+    });
+}
+
+/// What the stages and workers store today of the corpus' events. Of differences there are some in any order, so only the
+/// first payload is compared, which is of one event.
+fn stored_today() -> Vec<StoredFact> {
+    let settings = settings(0);
+    let decoder = Decoder::new(&settings);
+    let (mut customers, mut campaigns) = (Customers::new(Arc::clone(&settings)), Campaigns::new(Arc::clone(&settings)));
+    let (mut of_customers, mut of_campaigns) = (Recorded::default(), Recorded::default());
+    for record in EVENTS.iter() {
+        let Ok(event) = decoder.decode(record, Millis(NOW)) else { continue };
+        match event.home() {
+            Home::Customer(_) => customers.apply(&event, &mut of_customers),
+            Home::Campaign(_) => campaigns.apply(&event, &mut of_campaigns),
+        };
+        customers.flush(Millis(NOW), &mut of_customers);
+    }
+    for payload in &of_customers.differences {
+        campaigns.absorb(payload).expect("a payload of the customers stage");
+    }
+    campaigns.flush(Millis(NOW), &mut of_campaigns);
+
+    let stored =
+        |of: &str, key: &[u8], value: &[u8]| StoredFact { of: of.to_owned(), key: key.to_vec(), value: value.to_vec() };
+    let mut all: Vec<StoredFact> =
+        of_customers.facts.iter().map(|(key, value)| stored("customers", key, value)).collect();
+    all.extend(of_campaigns.facts.iter().map(|(key, value)| stored("campaigns", key, value)));
+    all.extend(of_customers.differences.first().map(|payload| stored("differences", b"", payload)));
+    let source_offsets = vec![("purchases".to_owned(), 1 << 40)];
+    let progress =
+        Progress { as_of: Millis(NOW), rolled_to: Millis(NOW - 5), internal_offset: Some(7), source_offsets };
+    let mut value = Vec::new();
+    progress.write(&mut value);
+    all.push(stored("progress", PROGRESS_KEY, &value));
+    meaning().write(&mut value);
+    all.push(stored("settings", SETTINGS_KEY, &value));
+    all
+}
+
+fn meaning() -> Meaning {
+    Meaning::of(&Settings::default(), 4, 4)
+}
+
+#[test]
+fn facts_are_stored_as_before() {
+    let new: Vec<String> = stored_today().iter().filter(|fact| !FACTS.contains(fact)).map(StoredFact::line).collect();
+    assert!(
+        new.is_empty(),
+        "a new format needs a new version; its facts are added to corpus/facts.txt:\n{}",
+        new.join("\n")
+    );
+}
+
+#[test]
+fn facts_as_they_were_stored_by_each_version_are_read() {
+    fn all_are_read<S: Stage>(stage: &str, settings: &Arc<Settings>) -> S {
+        let mut restored = S::new(Arc::clone(settings));
+        for fact in StoredFact::of(stage) {
+            let read = restored.restore(&fact.key, Some(&fact.value));
+            assert_eq!(read, Ok(()), "{}", fact.line());
+        }
+        restored.restored(Some(Millis(NOW)));
+        restored
+    }
+    let settings = settings(0);
+    let customers: Customers = all_are_read("customers", &settings);
+    let mut campaigns: Campaigns = all_are_read("campaigns", &settings);
+    for payload in StoredFact::of("differences") {
+        assert_eq!(campaigns.absorb(&payload.value), Ok(()));
+    }
+    assert_eq!((customers.ids().count(), campaigns.ids().count()), (4, 3));
+    assert!(StoredFact::of("progress").iter().all(|fact| Progress::read(&fact.value).is_ok()));
+    assert!(StoredFact::of("settings").iter().all(|fact| meaning().check(&fact.value).is_ok()));
+}
