@@ -20,6 +20,7 @@ pub struct Settings {
     pub verdict: VerdictRules,
     /// In the order in which they are written out; names are unique.
     pub windows: Vec<Window>,
+    pub retention: Retention,
     /// Partitions of the campaigns stage's internal topic: where a difference is sent.
     pub campaign_partitions: u32,
 }
@@ -45,21 +46,60 @@ impl Default for Settings {
             ]
             .map(Window::new)
             .to_vec(),
+            retention: Retention::default(),
             campaign_partitions: 1,
         }
     }
 }
 
 impl Settings {
-    /// Hours back from the present that campaigns keep singly; older ones are joined into days. As the longest window of
-    /// hours needs, and a week at least, so that a short window can be added to a state that is there.
-    pub fn hours_kept(&self) -> u32 {
-        const WEEK: u32 = 7 * 24;
-        let longest = self.windows.iter().map(|window| match window.span {
+    /// Single hours that the windows need: those of the longest window of hours.
+    pub fn hours_needed(&self) -> u32 {
+        let of_hours = self.windows.iter().map(|window| match window.span {
             WindowSpan::Hours(hours) => hours,
             WindowSpan::Days(_) | WindowSpan::Lifetime => 0,
         });
-        longest.fold(WEEK, u32::max)
+        of_hours.max().unwrap_or(0)
+    }
+
+    /// Single days that the figures need: those of the longest window of days, and those in which customers mature.
+    pub fn days_needed(&self) -> u32 {
+        let of_days = self.windows.iter().map(|window| match window.span {
+            WindowSpan::Days(days) => days,
+            WindowSpan::Hours(_) | WindowSpan::Lifetime => 0,
+        });
+        of_days.max().unwrap_or(0).max(u32::try_from(self.verdict.maturity_days).unwrap_or(0))
+    }
+}
+
+/// How far back from the present history is kept singly, in days; what is older is kept as sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Hours of campaigns; older ones are joined into days.
+    pub hours_days: u32,
+    /// Days of campaigns, and reports of spend; older ones are of the lifetime alone.
+    pub days: u32,
+    /// Single amounts of spend; not before their hours are joined.
+    pub spend_days: u32,
+    /// Orders and costs of customers; `None`: for ever.
+    pub orders_days: Option<u32>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Retention { hours_days: 40, days: 800, spend_days: 40, orders_days: None }
+    }
+}
+
+impl Retention {
+    /// Keeps everything that has an identity, whatever its age: nothing is ever too late.
+    pub fn of_everything(self) -> Retention {
+        Retention { days: u32::MAX, spend_days: u32::MAX, orders_days: None, ..self }
+    }
+
+    /// As [`Retention::hours_days`], in hours.
+    pub fn hours(&self) -> u32 {
+        self.hours_days.saturating_mul(24)
     }
 }
 

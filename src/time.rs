@@ -103,6 +103,9 @@ impl fmt::Display for Millis {
 pub struct Date(pub i32);
 
 impl Date {
+    /// 0000-01-01, before which no moment is.
+    pub const MIN: Date = Date(-719_528);
+
     /// The date of a year, month (1-12) and day (1-31), where there is such a date.
     pub fn from_civil(year: i16, month: i8, day: i8) -> Option<Date> {
         civil::Date::new(year, month, day).ok().map(Date::from)

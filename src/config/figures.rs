@@ -1,4 +1,5 @@
-//! What the figures depend on: `windows`, `[reporting]`, `[ltv]`, `[costs]`, `[history]`, `[attribution]`, `[verdict]`.
+//! What the figures depend on: `windows`, `[reporting]`, `[ltv]`, `[costs]`, `[history]`, `[attribution]`, `[verdict]`,
+//! `[retention]`.
 //! [`settings()`] checks them and makes the engine's [`Settings`] of them.
 
 use std::collections::HashSet;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Decimal, Problem, ensure, values};
 use crate::money::Micros;
-use crate::settings::{self, Currency, Settings, VerdictRules, Window};
+use crate::settings::{self, Currency, Settings, VerdictRules, Window, WindowSpan};
 use crate::time::{Date, Millis, Zone};
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -60,6 +61,31 @@ impl Default for Costs {
 pub struct History {
     /// A moment, or a date in the reporting time zone: customers whose first order is earlier were known before.
     pub complete_from: Option<String>,
+}
+
+/// As [`settings::Retention`].
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days that hours of campaigns are kept singly.
+    #[serde(deserialize_with = "values::integer")]
+    pub hours_days: u32,
+    /// Days that days of campaigns are kept singly.
+    #[serde(deserialize_with = "values::integer")]
+    pub days: u32,
+    /// Days that single amounts of spend can be changed.
+    #[serde(deserialize_with = "values::integer")]
+    pub spend_days: u32,
+    /// Days that orders and customer costs can be changed; none: for ever.
+    #[serde(deserialize_with = "values::optional_integer")]
+    pub orders_days: Option<u32>,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let settings::Retention { hours_days, days, spend_days, orders_days } = settings::Retention::default();
+        Retention { hours_days, days, spend_days, orders_days }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -138,6 +164,8 @@ pub enum Profit {
 
 const MAX_LIFESPAN: Micros = Micros(1_000_000_000);
 const MAX_DAYS: i64 = 3_660;
+/// A century.
+const MAX_RETENTION: u32 = 36_525;
 const MAX_WINDOWS: usize = 24;
 const MAX_CHANNELS: usize = 100;
 const MAX_TEXT_BYTES: usize = 256;
@@ -153,7 +181,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
     if let Some(margin) = config.costs.default_margin {
         share("costs.default_margin", margin)?;
     }
-    Ok(Settings {
+    let settings = Settings {
         currency: currency(&config.reporting.currency)?,
         lifespan_years: lifespan.0,
         default_margin: config.costs.default_margin.map(|margin| margin.0),
@@ -163,7 +191,42 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
         verdict: verdict(&config.verdict, &windows)?,
         windows,
         zone,
+        retention: retention(&config.retention)?,
         campaign_partitions: 1,
+    };
+    check_reach(&settings)?;
+    Ok(settings)
+}
+
+fn retention(section: &Retention) -> Result<settings::Retention, Problem> {
+    let within = |key, days: u32, least: u32, most: u32| {
+        ensure((least..=most).contains(&days), key, || format!("expected {least} to {most}, found {days}"))
+    };
+    within("retention.hours_days", section.hours_days, 1, Window::MAX_HOURS / 24)?;
+    within("retention.days", section.days, section.hours_days + 2, MAX_RETENTION)?;
+    within("retention.spend_days", section.spend_days, 1, section.days)?;
+    if let Some(days) = section.orders_days {
+        // `purchases_per_year` looks back for a year.
+        within("retention.orders_days", days, 366, MAX_RETENTION)?;
+    }
+    let Retention { hours_days, days, spend_days, orders_days } = *section;
+    Ok(settings::Retention { hours_days, days, spend_days, orders_days })
+}
+
+/// What is not kept singly can't be looked at singly.
+fn check_reach(settings: &Settings) -> Result<(), Problem> {
+    let retention = settings.retention;
+    for window in &settings.windows {
+        let (reach, kept) = match window.span {
+            WindowSpan::Hours(hours) => (hours > retention.hours(), "retention.hours_days"),
+            WindowSpan::Days(days) => (days > retention.days, "retention.days"),
+            WindowSpan::Lifetime => (false, ""),
+        };
+        ensure(!reach, "windows", || format!("{} reaches back further than {kept}", window.name))?;
+    }
+    let mature = u32::try_from(settings.verdict.maturity_days).unwrap_or(0);
+    ensure(mature <= retention.days, "verdict.maturity_days", || {
+        format!("expected at most retention.days, {}, found {mature}", retention.days)
     })
 }
 

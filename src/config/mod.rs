@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Verdict};
+pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Retention, Verdict};
 pub use self::kafka::{KafkaConfig, Properties};
 pub use self::limits::LimitsConfig;
 pub use self::service::{CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
@@ -39,6 +39,7 @@ pub struct Config {
     pub history: History,
     pub attribution: Attribution,
     pub verdict: Verdict,
+    pub retention: Retention,
     pub workers: WorkersConfig,
     pub commit: CommitConfig,
     pub limits: LimitsConfig,
@@ -64,6 +65,7 @@ impl Default for Config {
             history: History::default(),
             attribution: Attribution::default(),
             verdict: Verdict::default(),
+            retention: Retention::default(),
             workers: WorkersConfig::default(),
             commit: CommitConfig::default(),
             limits: LimitsConfig::default(),

@@ -58,7 +58,7 @@ fn expected_instead_of(toml: &str) -> Vec<String> {
 
 #[test]
 fn there_are_as_many_keys_as_documented() {
-    assert_eq!(all_keys().len(), 37);
+    assert_eq!(all_keys().len(), 41);
 }
 
 #[test]
@@ -129,6 +129,16 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[workers]\ncampaigns = 65", "workers.campaigns: expected 1 to 64"),
         ("[workers]\ncampaigns = 1.5", "workers.campaigns: invalid type"),
         ("[commit]\ninterval_ms = 5", "commit.interval_ms: expected 10 to 5000"),
+        ("[retention]\nhours_days = 41", "retention.hours_days: expected 1 to 40, found 41"),
+        ("[retention]\ndays = 41", "retention.days: expected 42 to 36525, found 41"),
+        ("[retention]\nspend_days = 801", "retention.spend_days: expected 1 to 800, found 801"),
+        ("[retention]\norders_days = 365", "retention.orders_days: expected 366 to 36525, found 365"),
+        (
+            "windows = [\"lifetime\", \"25h\"]\n[retention]\nhours_days = 1",
+            "windows: 25h reaches back further than retention.hours_days",
+        ),
+        ("windows = [\"lifetime\", \"801d\"]", "windows: 801d reaches back further than retention.days"),
+        ("[verdict]\nmaturity_days = 801", "verdict.maturity_days: expected at most retention.days, 800, found 801"),
         ("[limits]\nstate_bytes = 0", "limits.state_bytes: expected 1048576 to"),
         ("[limits]\ninput_queue_bytes = 100", "limits.input_queue_bytes: expected 1048576 to"),
         ("[limits]\noutput_queue_bytes = \"1 GiB\"", "limits.output_queue_bytes: invalid value"),

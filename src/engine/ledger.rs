@@ -96,9 +96,9 @@ impl LedgerSums {
     const FIELDS: usize = 17;
     /// The largest sum of money that is read: 8 x 10^9 orders of the largest amount. So that what is added up of stored sums,
     /// and multiplied for a ratio, fits.
-    const MOST: u128 = 1 << 96;
+    pub const MOST: u128 = 1 << 96;
     /// The largest count that is read: 10^9 orders, in millionths.
-    const MOST_COUNTED: u64 = 1 << 50;
+    pub const MOST_COUNTED: u64 = 1 << 50;
 
     pub fn write(&self, to: &mut Vec<u8>) {
         let fields = self.fields();

@@ -11,13 +11,14 @@
 pub mod campaigns;
 pub mod customers;
 pub mod decimal;
+mod horizon;
 pub mod ledger;
 pub(crate) mod table;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::events::Event;
+use crate::events::{Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -106,7 +107,11 @@ pub trait Stage: Send + Sized + 'static {
 
     /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences
     /// with the next [`Stage::flush`].
-    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Outcome;
+    ///
+    /// # Errors
+    /// The event is [too late](crate::events::Reason::TooLate): what it would change is not kept singly any more. No figure
+    /// has changed.
+    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection>;
 
     /// Takes differences of the customers stage.
     ///

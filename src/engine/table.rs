@@ -1,7 +1,7 @@
 //! Things found by their identity (an owner's number and a text), in little memory.
 //!
 //! Values stand in a slab of chunks, which grows without moving them, and have a number for life. The index is an open
-//! hash table of those numbers: 5 to 11 bytes a value.
+//! hash table of those numbers: 5 to 11 bytes a value. The place of a value that was removed is taken by a later one.
 
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
@@ -23,7 +23,9 @@ pub trait Identity {
 #[derive(Debug)]
 pub struct Table<T> {
     chunks: Vec<Vec<T>>,
-    len: u32,
+    /// Places, those of removed values too.
+    places: u32,
+    free: Vec<u32>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     id_bytes: usize,
@@ -33,7 +35,8 @@ impl<T> Default for Table<T> {
     fn default() -> Self {
         Table {
             chunks: Vec::new(),
-            len: 0,
+            places: 0,
+            free: Vec::new(),
             index: HashTable::new(),
             hasher: DefaultHashBuilder::default(),
             id_bytes: 0,
@@ -42,8 +45,14 @@ impl<T> Default for Table<T> {
 }
 
 impl<T: Identity> Table<T> {
+    /// Values that are there.
     pub fn len(&self) -> u32 {
-        self.len
+        self.places - self.free.len() as u32
+    }
+
+    /// Every number that was ever given is below. A place whose value was removed holds a default.
+    pub fn places(&self) -> u32 {
+        self.places
     }
 
     /// The number of the value of this identity.
@@ -54,9 +63,24 @@ impl<T: Identity> Table<T> {
 
     /// Adds a value whose identity is not there yet, and says its number.
     pub fn insert(&mut self, value: T) -> u32 {
-        let slot = self.len;
         self.id_bytes += value.id().len();
         let hash = self.hasher.hash_one((value.owner(), value.id()));
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self[slot] = value;
+                slot
+            }
+            None => self.append(value),
+        };
+        let (chunks, hasher) = (&self.chunks, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| {
+            let value = &chunks[slot as usize / CHUNK][slot as usize % CHUNK];
+            hasher.hash_one((value.owner(), value.id()))
+        });
+        slot
+    }
+
+    fn append(&mut self, value: T) -> u32 {
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(value),
             Some(_) => {
@@ -67,16 +91,26 @@ impl<T: Identity> Table<T> {
             // The first one grows by itself: a small state stays small.
             None => self.chunks.push(vec![value]),
         }
-        self.len += 1;
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        self.index.insert_unique(hash, slot, |&slot| {
-            let value = &chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-            hasher.hash_one((value.owner(), value.id()))
-        });
-        slot
+        self.places += 1;
+        self.places - 1
     }
 
-    /// The values with their numbers, in the order of insertion.
+    /// Takes a value out that is there; its number will be another's.
+    pub fn remove(&mut self, slot: u32) -> T
+    where
+        T: Default,
+    {
+        let value = std::mem::take(&mut self[slot]);
+        let hash = self.hasher.hash_one((value.owner(), value.id()));
+        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
+            entry.remove();
+            self.id_bytes -= value.id().len();
+            self.free.push(slot);
+        }
+        value
+    }
+
+    /// The values with their numbers, in the order of insertion, of a table from which nothing was removed.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         (0..).zip(self.chunks.iter().flatten())
     }
@@ -84,7 +118,7 @@ impl<T: Identity> Table<T> {
     /// Bytes held, with the ids but without what else the values own.
     pub fn bytes(&self) -> usize {
         let values: usize = self.chunks.iter().map(Vec::capacity).sum();
-        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes
+        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes + self.free.capacity() * size_of::<u32>()
     }
 }
 
@@ -158,6 +192,35 @@ mod tests {
         }
         assert_eq!(names.optional_number(None), NONE);
         assert_eq!(names.text(NONE), None);
+    }
+
+    #[test]
+    fn the_place_of_a_removed_value_is_taken_by_a_later_one() {
+        #[derive(Default)]
+        struct Numbered(String);
+        impl Identity for Numbered {
+            fn owner(&self) -> u32 {
+                7
+            }
+            fn id(&self) -> &str {
+                &self.0
+            }
+        }
+        let mut table = Table::default();
+        let numbered = |i: u32| Numbered(i.to_string());
+        let slots: Vec<u32> = (0..3_000).map(|i| table.insert(numbered(i))).collect();
+        let full = table.bytes();
+        for &slot in slots.iter().step_by(2) {
+            assert_eq!(table.remove(slot).0, slot.to_string());
+        }
+        assert_eq!((table.len(), table.places()), (1_500, 3_000));
+        assert_eq!((table.find(7, "2"), table.find(7, "3")), (None, Some(3)));
+        let again: Vec<u32> = (3_000..4_500).map(|i| table.insert(numbered(i))).collect();
+        assert!(
+            again.iter().all(|slot| slot % 2 == 0) && (3_000..4_500).all(|i| table.find(7, &i.to_string()).is_some())
+        );
+        assert_eq!((table.len(), table.places()), (3_000, 3_000));
+        assert!(table.bytes() < full * 5 / 4, "{} from {full}", table.bytes());
     }
 
     #[test]

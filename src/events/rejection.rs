@@ -14,6 +14,11 @@ impl Rejection {
     pub(super) fn new(reason: Reason, detail: impl Into<String>) -> Rejection {
         Rejection { reason, detail: detail.into() }
     }
+
+    /// Of an event whose `field` is what can't be changed any more, with why.
+    pub fn too_late(field: &str, why: impl fmt::Display) -> Rejection {
+        Rejection::new(Reason::TooLate, format!("{field}: {why}"))
+    }
 }
 
 /// `invalid_money: items[3].unit_price: expected ...`

@@ -14,6 +14,8 @@ pub struct Partition<S> {
     pub progress: Progress,
     /// Whether the changelog holds the settings that the facts were written under.
     pub has_settings: bool,
+    /// What they are from now on, where less is kept than when they were written.
+    pub narrowed: Option<Meaning>,
     /// The next record of the changelog that a restore reads; `None`: from the beginning.
     pub changelog_position: Option<i64>,
     /// Whether this transaction changed something here.
@@ -29,6 +31,7 @@ impl<S: Stage> Partition<S> {
             stage: S::new(settings),
             progress: Progress::default(),
             has_settings: false,
+            narrowed: None,
             changelog_position: None,
             touched: false,
             roll_began: None,
@@ -56,8 +59,9 @@ impl<S: Stage> Partition<S> {
             (PROGRESS_KEY, Some(value)) => self.progress = Progress::read(value).map_err(format)?,
             (SETTINGS_KEY, Some(value)) => {
                 let (topic, partition, offset) = at();
-                meaning.check(value).map_err(WorkerError::meaning(&topic, partition, offset))?;
-                self.has_settings = true;
+                let checked = meaning.check(value);
+                self.narrowed = checked.map_err(WorkerError::meaning(&topic, partition, offset))?;
+                self.has_settings = self.narrowed.is_none();
             }
             _ if key.first().is_some_and(u8::is_ascii_lowercase) => self.stage.restore(key, value).map_err(format)?,
             // A newer version's: what it means is not known here, so that going on could be wrong.

@@ -100,10 +100,14 @@ impl<S: Stage> Pipeline<S> {
             Err(rejection) => return self.reject(record, &Origin::of(record), false, &rejection),
         };
         let (stage, partition) = self.home_of(&event);
-        if stage == self.kind && self.apply(partition, &event, record.timestamp().to_millis())? {
-            return Ok(());
+        if stage != self.kind {
+            return self.forward(record, stage, partition);
         }
-        self.forward(record, stage, partition)
+        match self.apply(partition, &event, record.timestamp().to_millis())? {
+            Taken::Here => Ok(()),
+            Taken::NotHere => self.forward(record, stage, partition),
+            Taken::TooLate(rejection) => self.reject(record, &Origin::of(record), false, &rejection),
+        }
     }
 
     fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
@@ -132,10 +136,11 @@ impl<S: Stage> Pipeline<S> {
         if self.home_of(&event) != (self.kind, here) {
             return Err(misplaced(record, "its home is elsewhere"));
         }
-        if !self.apply(here, &event, origin.timestamp)? {
-            return Err(misplaced(record, "its partition is not this worker's"));
+        match self.apply(here, &event, origin.timestamp)? {
+            Taken::Here => Ok(()),
+            Taken::NotHere => Err(misplaced(record, "its partition is not this worker's")),
+            Taken::TooLate(rejection) => self.reject(record, &origin, true, &rejection),
         }
-        Ok(())
     }
 
     fn home_of(&self, event: &Event<'_>) -> (StageKind, u32) {
@@ -145,15 +150,20 @@ impl<S: Stage> Pipeline<S> {
         }
     }
 
-    /// Applies an event of this stage; `false` when its home is not here.
-    fn apply(&mut self, number: u32, event: &Event<'_>, written_at: Option<i64>) -> Result<bool, Failure> {
-        let Some(partition) = self.partitions.get_mut(number) else { return Ok(false) };
+    /// Applies an event of this stage.
+    fn apply(&mut self, number: u32, event: &Event<'_>, written_at: Option<i64>) -> Result<Taken, Failure> {
+        let Some(partition) = self.partitions.get_mut(number) else { return Ok(Taken::NotHere) };
         let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
         let outcome = partition.stage.apply(event, &mut outbox);
         outbox.finish()?;
         partition.touched = true;
-        self.tally.event(event, outcome, written_at);
-        Ok(true)
+        Ok(match outcome {
+            Ok(outcome) => {
+                self.tally.event(event, outcome, written_at);
+                Taken::Here
+            }
+            Err(rejection) => Taken::TooLate(rejection),
+        })
     }
 
     fn forward(&mut self, record: &BorrowedMessage<'_>, stage: StageKind, partition: u32) -> Result<(), Trouble> {
@@ -277,7 +287,7 @@ impl<S: Stage> Pipeline<S> {
                 outbox.fact(PROGRESS_KEY, Some(&self.buffer));
             }
             if !partition.has_settings {
-                self.meaning.write(&mut self.buffer);
+                partition.narrowed.as_ref().unwrap_or(&self.meaning).write(&mut self.buffer);
                 outbox.fact(SETTINGS_KEY, Some(&self.buffer));
                 partition.has_settings = true;
             }
@@ -285,6 +295,14 @@ impl<S: Stage> Pipeline<S> {
         }
         Ok((rolling, rolled))
     }
+}
+
+/// What became of an event of this stage.
+enum Taken {
+    Here,
+    /// Its home is another worker's.
+    NotHere,
+    TooLate(Rejection),
 }
 
 fn signed(partition: u32) -> i32 {

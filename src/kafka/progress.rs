@@ -50,7 +50,21 @@ impl Progress {
 
 /// The settings under which a partition's facts were written, one a line: `key = value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Meaning(String);
+pub struct Meaning {
+    text: String,
+    reaches: [Reach; 2],
+}
+
+const HOURS_KEPT: &str = "windows: hours that are kept singly";
+const DAYS_KEPT: &str = "windows: days that are kept singly";
+
+/// How much is kept singly, and how much of it the windows look at. What was once kept for less time is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reach {
+    key: &'static str,
+    kept: u32,
+    needed: u32,
+}
 
 /// A setting that is not what the stored state was computed with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,45 +102,72 @@ impl Meaning {
             ("attribution.ignore_channels", format!("{ignored:?}")),
             ("history.complete_from", optional(settings.complete_from.map(|at| at.to_string()))),
             ("costs.default_margin", optional(settings.default_margin.map(|margin| margin.to_string()))),
-            ("windows: hours that are kept singly", settings.hours_kept().to_string()),
+            (HOURS_KEPT, settings.retention.hours().to_string()),
+            (DAYS_KEPT, settings.retention.days.to_string()),
             ("partitions of the customer-events topic", customer_partitions.to_string()),
             ("partitions of the campaign-events topic", campaign_partitions.to_string()),
         ];
-        Meaning(lines.map(|(key, value)| format!("{key} = {value}\n")).concat())
+        Meaning {
+            text: lines.map(|(key, value)| format!("{key} = {value}\n")).concat(),
+            reaches: [
+                Reach { key: HOURS_KEPT, kept: settings.retention.hours(), needed: settings.hours_needed() },
+                Reach { key: DAYS_KEPT, kept: settings.retention.days, needed: settings.days_needed() },
+            ],
+        }
     }
 
     pub fn write(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
         buffer.push(VERSION);
-        buffer.extend_from_slice(self.0.as_bytes());
+        buffer.extend_from_slice(self.text.as_bytes());
     }
 
-    /// Compares with what a fact's value says.
+    /// Compares with what a fact's value says. What is returned is to be written in its place: less is kept singly now.
     ///
     /// # Errors
     /// The value can't be read, or what differs first.
-    pub fn check(&self, value: &[u8]) -> Result<(), MeaningError> {
+    pub fn check(&self, value: &[u8]) -> Result<Option<Meaning>, MeaningError> {
         let (&version, text) = value.split_first().ok_or(FormatError::Malformed { what: "settings" })?;
         if version != VERSION {
             return Err(FormatError::Version { found: version, known: VERSION }.into());
         }
         let stored = std::str::from_utf8(text).map_err(|_| FormatError::Malformed { what: "settings" })?;
-        if stored == self.0 {
-            return Ok(());
+        if stored == self.text {
+            return Ok(None);
         }
-        let value_of = |text: &str, key: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
-            value.unwrap_or("not set").to_owned()
-        };
-        let keys = stored.lines().chain(self.0.lines()).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
-        for key in keys {
-            let (stored, configured) = (value_of(stored, key), value_of(&self.0, key));
+        let (mut narrowed, mut is_narrower) = (self.clone(), false);
+        for reach in &self.reaches {
+            // What does not say so is from when all of it was kept.
+            let stored = value_of(stored, reach.key).map_or(Ok(u32::MAX), |kept| kept.parse());
+            let stored = stored.map_err(|_| FormatError::Malformed { what: "settings" })?;
+            if reach.needed > stored {
+                return Err(Contradiction {
+                    key: reach.key.to_owned(),
+                    stored: stored.to_string(),
+                    configured: reach.needed.to_string(),
+                }
+                .into());
+            }
+            is_narrower |= reach.kept < stored;
+            let line = |kept: u32| format!("{} = {kept}\n", reach.key);
+            narrowed.text = narrowed.text.replace(&line(reach.kept), &line(reach.kept.min(stored)));
+        }
+        let keys =
+            stored.lines().chain(self.text.lines()).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+        for key in keys.filter(|key| self.reaches.iter().all(|reach| reach.key != *key)) {
+            let (stored, configured) = (value_of(stored, key), value_of(&self.text, key));
             if stored != configured {
+                let shown = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
+                let (stored, configured) = (shown(stored), shown(configured));
                 return Err(Contradiction { key: key.to_owned(), stored, configured }.into());
             }
         }
-        Ok(())
+        Ok(is_narrower.then_some(narrowed))
     }
+}
+
+fn value_of(text: &str, key: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")).map(str::to_owned)
 }
 
 /// Why the settings of a partition's facts are refused.
@@ -170,7 +211,7 @@ fn days(millis: i64) -> String {
 mod tests {
     use super::*;
     use crate::money::Micros;
-    use crate::settings::{Window, WindowSpan};
+    use crate::settings::{Retention, Window, WindowSpan};
 
     #[test]
     fn progress_is_read_as_it_was_written() {
@@ -192,7 +233,7 @@ mod tests {
         let stored = Meaning::of(&Settings::default(), 4, 2);
         let mut fact = Vec::new();
         stored.write(&mut fact);
-        assert_eq!(stored.check(&fact), Ok(()));
+        assert_eq!(stored.check(&fact), Ok(None));
 
         let margin = Settings { default_margin: Some(Micros(400_000)), ..Settings::default() };
         let error = Meaning::of(&margin, 4, 2).check(&fact).unwrap_err();
@@ -206,9 +247,6 @@ mod tests {
         );
         assert!(error.to_string().contains("`costs.default_margin` is 0.4"), "{error}");
         assert!(Meaning::of(&Settings::default(), 4, 3).check(&fact).is_err());
-        let mut longer = Settings::default();
-        longer.windows.push(Window::new(WindowSpan::Hours(30 * 24)));
-        assert!(Meaning::of(&longer, 4, 2).check(&fact).is_err(), "older hours are joined into days already");
     }
 
     #[test]
@@ -218,6 +256,44 @@ mod tests {
         let mut changed =
             Settings { lifespan_years: Micros(3_000_000), min_coverage: Micros(0), ..Settings::default() };
         changed.windows.insert(0, Window::new(WindowSpan::Hours(48)));
-        assert_eq!(Meaning::of(&changed, 1, 1).check(&fact), Ok(()));
+        assert_eq!(Meaning::of(&changed, 1, 1).check(&fact), Ok(None));
+    }
+
+    #[test]
+    fn windows_can_only_look_at_what_was_always_kept_singly() {
+        let settings = |hours_days, days, window| {
+            let mut settings = Settings::default();
+            settings.retention = Retention { hours_days, days, ..settings.retention };
+            settings.windows.push(Window::new(window));
+            settings
+        };
+        let fact_of = |settings: &Settings| {
+            let mut fact = Vec::new();
+            Meaning::of(settings, 1, 1).write(&mut fact);
+            fact
+        };
+        let check = |fact: &[u8], settings: &Settings| {
+            let narrowed = Meaning::of(settings, 1, 1).check(fact)?;
+            Ok::<_, MeaningError>(
+                narrowed.map(|narrowed| narrowed.reaches.map(|reach| value_of(&narrowed.text, reach.key))),
+            )
+        };
+        let kept = |hours: &str, days: &str| Ok(Some([hours, days].map(|kept| Some(kept.to_owned()))));
+        let (short, long) = (WindowSpan::Hours(168), WindowSpan::Hours(169));
+        let week = fact_of(&settings(7, 500, short));
+        assert_eq!(check(&week, &settings(40, 800, short)), Ok(None), "the fact stays that of a week");
+        assert_eq!(check(&week, &settings(6, 500, WindowSpan::Hours(1))), kept("144", "500"));
+        assert_eq!(check(&week, &settings(40, 499, short)), kept("168", "499"));
+        let error = check(&week, &settings(40, 800, long)).unwrap_err().to_string();
+        assert!(error.contains("`windows: hours that are kept singly` is 169, but the state on Kafka"), "{error}");
+        assert!(check(&week, &settings(7, 800, WindowSpan::Days(501))).is_err());
+        let mut late = settings(7, 800, short);
+        late.verdict.maturity_days = 501;
+        assert!(check(&week, &late).is_err(), "the days in which customers mature are looked at, too");
+
+        // Facts of before there was a retention kept all days.
+        let text = String::from_utf8(week).unwrap();
+        let old: String = text.split_inclusive('\n').filter(|line| !line.starts_with(DAYS_KEPT)).collect();
+        assert_eq!(check(old.as_bytes(), &settings(7, 800, WindowSpan::Days(700))), kept("168", "800"));
     }
 }

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
 use crate::engine::{Effects, FormatError, Outcome, Stage};
-use crate::events::{Event, Home};
+use crate::events::{Event, Home, Rejection};
 use crate::home::home;
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -74,11 +74,12 @@ impl Outcomes {
         self.applied + self.duplicate + self.superseded
     }
 
-    fn count(mut self, outcome: Outcome) -> Outcomes {
+    fn count(mut self, outcome: Result<Outcome, Rejection>) -> Outcomes {
         match outcome {
-            Outcome::Applied => self.applied += 1,
-            Outcome::Duplicate => self.duplicate += 1,
-            Outcome::Superseded => self.superseded += 1,
+            Ok(Outcome::Applied) => self.applied += 1,
+            Ok(Outcome::Duplicate) => self.duplicate += 1,
+            Ok(Outcome::Superseded) => self.superseded += 1,
+            Err(rejection) => debug_assert!(false, "nothing is too late for a replay: {rejection}"),
         }
         self
     }
@@ -95,7 +96,9 @@ impl Outcomes {
 impl Pipeline {
     /// With so many shards (at least one) of each stage. More shards than cores keep all cores busy to the end.
     pub fn new(settings: &Settings, shards: usize) -> Pipeline {
-        let settings = Arc::new(Settings { campaign_partitions: shards as u32, ..settings.clone() });
+        // A replay ends in one state, of files in any order: it has no use for giving anything up on the way.
+        let retention = settings.retention.of_everything();
+        let settings = Arc::new(Settings { campaign_partitions: shards as u32, retention, ..settings.clone() });
         Pipeline {
             customers: (0..shards).map(|_| Customers::new(Arc::clone(&settings))).collect(),
             campaigns: (0..shards).map(|_| Campaigns::new(Arc::clone(&settings))).collect(),

@@ -94,7 +94,8 @@ fn take(settings: &Arc<Settings>, events: &[Event<'_>]) {
         match event.home() {
             Home::Customer(_) => customers.apply(event, &mut of_customers),
             Home::Campaign(_) => campaigns.apply(event, &mut of_campaigns),
-        };
+        }
+        .expect("nothing is too late");
     }
     let as_of = Millis(NOW);
     customers.flush(as_of, &mut of_customers);

@@ -2,6 +2,7 @@
 //!
 //! Only this program writes them, so what it can't read it refuses, and stops; but it neither panics nor runs wild on it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bolero::TypeGenerator;
@@ -175,19 +176,21 @@ fn stored_today() -> Vec<StoredFact> {
         match event.home() {
             Home::Customer(_) => customers.apply(&event, &mut of_customers),
             Home::Campaign(_) => campaigns.apply(&event, &mut of_campaigns),
-        };
+        }
+        .expect("nothing is too late");
         customers.flush(Millis(NOW), &mut of_customers);
     }
     for payload in &of_customers.differences {
         campaigns.absorb(payload).expect("a payload of the customers stage");
     }
     campaigns.flush(Millis(NOW), &mut of_campaigns);
+    let all_campaigns = given_up(&mut campaigns, of_campaigns);
 
     let stored =
         |of: &str, key: &[u8], value: &[u8]| StoredFact { of: of.to_owned(), key: key.to_vec(), value: value.to_vec() };
     let mut all: Vec<StoredFact> =
         of_customers.facts.iter().map(|(key, value)| stored("customers", key, value)).collect();
-    all.extend(of_campaigns.facts.iter().map(|(key, value)| stored("campaigns", key, value)));
+    all.extend(all_campaigns.iter().map(|(key, value)| stored("campaigns", key, value)));
     all.extend(of_customers.differences.first().map(|payload| stored("differences", b"", payload)));
     let source_offsets = vec![("purchases".to_owned(), 1 << 40)];
     let progress =
@@ -197,6 +200,21 @@ fn stored_today() -> Vec<StoredFact> {
     all.push(stored("progress", PROGRESS_KEY, &value));
     meaning().write(&mut value);
     all.push(stored("settings", SETTINGS_KEY, &value));
+    all
+}
+
+/// The facts of a stage now, in two months and in three years, when it has given up what is old by then.
+fn given_up<S: Stage>(stage: &mut S, mut now: Recorded) -> BTreeSet<(Vec<u8>, Vec<u8>)> {
+    let of = |recorded: &Recorded| recorded.facts.clone();
+    let mut all = BTreeSet::from_iter(of(&now));
+    for days in (6..1_100).step_by(6) {
+        let then = Millis(NOW + days * Millis::DAY);
+        while !stage.roll(Millis(NOW), then, 100, &mut now) {}
+        if days == 60 {
+            all.extend(of(&now));
+        }
+    }
+    all.extend(of(&now));
     all
 }
 

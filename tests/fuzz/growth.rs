@@ -36,7 +36,7 @@ impl Shop {
 
     fn take(&mut self, record: &str) {
         let event = self.decoder.decode(record.as_bytes(), Millis(NOW)).expect("an event");
-        self.customers.apply(&event, &mut self.effects);
+        self.customers.apply(&event, &mut self.effects).expect("nothing is too late");
         self.effects.facts.clear();
     }
 

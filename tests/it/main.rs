@@ -17,4 +17,5 @@ mod properties;
 mod records;
 mod refusals;
 mod replay;
+mod retention;
 mod topics;

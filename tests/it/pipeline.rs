@@ -9,7 +9,7 @@ use payback::engine::{Effects, Outcome, Stage};
 use payback::events::{Decoder, Home, Reason};
 use payback::home::home;
 use payback::money::Micros;
-use payback::settings::{Attribution, Currency, Model, Profit, Settings, VerdictRules, Window};
+use payback::settings::{Attribution, Currency, Model, Profit, Retention, Settings, VerdictRules, Window};
 use payback::time::{Millis, Zone};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -87,12 +87,12 @@ impl Pipeline {
             Home::Customer(id) => {
                 let partition = home(id, self.customers.len() as u32);
                 let Partition { stage, effects } = &mut self.customers[partition as usize];
-                stage.apply(&event, effects)
+                stage.apply(&event, effects).map_err(|rejection| rejection.reason)?
             }
             Home::Campaign(id) => {
                 let partition = home(id, self.campaigns.len() as u32);
                 let Partition { stage, effects } = &mut self.campaigns[partition as usize];
-                stage.apply(&event, effects)
+                stage.apply(&event, effects).map_err(|rejection| rejection.reason)?
             }
         })
     }
@@ -225,6 +225,7 @@ fn settings(config: &Config, campaign_partitions: u32) -> Settings {
             max_spend_gap: Micros(config.max_spend_gap),
         },
         windows,
+        retention: Retention::default().of_everything(),
         campaign_partitions,
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::calendar::{Calendar, Reach};
 use super::naming::Naming;
+use super::settling::Carried;
 use super::totals::{Bucket, Part, Totals};
 use crate::engine::table::Identity;
 use crate::time::{Date, Millis, Zone};
@@ -21,6 +22,8 @@ pub struct WindowSums {
 pub struct Campaign {
     id: Box<str>,
     pub lifetime: Totals,
+    /// What is of the lifetime alone: its days are not kept.
+    pub before: Bucket,
     pub days: BTreeMap<Date, Bucket>,
     /// Recent hours. Their ledger halves are exactly the hour facts that the changelog holds, or will with the next
     /// flush; so hours that have become old stay until their facts are joined into that of their day.
@@ -32,7 +35,11 @@ pub struct Campaign {
     /// Numbers of its report series and of its amounts.
     pub series: Vec<u32>,
     pub amounts: Vec<u32>,
-    /// Spend events that are current.
+    /// What settled spend events say; none while there are none.
+    pub carried: Option<Box<Carried>>,
+    /// The horizons (of amounts, of days) before which all is settled, as far as is known.
+    pub settled_to: Option<(Date, Date)>,
+    /// Spend events that are current or settled.
     pub spend_events: u64,
     /// Changed since the last flush.
     pub touched: bool,
@@ -59,6 +66,7 @@ impl Campaign {
         Campaign {
             id: id.into(),
             lifetime: Totals::default(),
+            before: Bucket::default(),
             days: BTreeMap::new(),
             hours: BTreeMap::new(),
             windows: Box::default(),
@@ -66,6 +74,8 @@ impl Campaign {
             naming: Naming::default(),
             series: Vec::new(),
             amounts: Vec::new(),
+            carried: None,
+            settled_to: None,
             spend_events: 0,
             touched: false,
             counted: false,
@@ -124,6 +134,18 @@ impl Campaign {
         add_to_bucket(&mut self.days, day, whole);
     }
 
+    /// Adds to what is of the lifetime alone. Customers that were acquired then have matured.
+    pub fn book_before<P: Part>(&mut self, part: P, calendar: Option<&Calendar>) {
+        *P::half(&mut self.lifetime) += part;
+        part.add_to(&mut self.before);
+        let Some(calendar) = calendar.filter(|calendar| self.summed_for.is_some_and(|(_, day)| day == calendar.day))
+        else {
+            return;
+        };
+        let lifetimes = self.windows.iter_mut().zip(&calendar.spans).filter(|(_, span)| span.reach == Reach::Lifetime);
+        lifetimes.for_each(|(window, _)| window.mature_customers += part.new_customers());
+    }
+
     /// Adds to an hour alone: what the day has already.
     pub fn book_hour<P: Part>(&mut self, hour: Millis, part: P) {
         add_to_bucket(&mut self.hours, hour, part);
@@ -138,10 +160,11 @@ impl Campaign {
         around.filter(move |(hour, _)| zone.date(*hour) == day)
     }
 
-    /// Forgets the running sums and what was written: both may have changed elsewhere.
+    /// Forgets the running sums, what was written and what is settled: all may have changed elsewhere.
     pub fn forget(&mut self) {
         self.summed_for = None;
         self.written = None;
+        self.settled_to = None;
     }
 
     pub fn is_summed_for(&self, calendar: &Calendar) -> bool {
@@ -198,6 +221,7 @@ impl Campaign {
             Reach::Lifetime => {
                 let mature_days = self.days.range(..=calendar.mature_day);
                 sums.mature_customers = mature_days.map(|(_, bucket)| bucket.new_customers()).sum();
+                sums.mature_customers += self.before.new_customers();
             }
         }
         sums
@@ -207,7 +231,10 @@ impl Campaign {
     pub fn bytes(&self) -> usize {
         // A node of the tree is two thirds full on the average; a bucket has one half more often than both.
         let bucket = (size_of::<Bucket>() + size_of::<Millis>()) * 3 / 2 + size_of::<Totals>() * 3 / 4;
+        // A date and two sums.
+        let settled = self.carried.as_ref().map_or(0, |carried| size_of::<Carried>() + carried.days.len() * 64);
         (self.days.len() + self.hours.len()) * bucket
+            + settled
             + self.windows.len() * size_of::<WindowSums>()
             + (self.series.capacity() + self.amounts.capacity()) * size_of::<u32>()
     }

@@ -3,10 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::totals::SpendSums;
 use crate::engine::ledger::LedgerSums;
 use crate::engine::{Effects, FormatError};
 use crate::events::SpendKind;
-use crate::money::Micros;
+use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis};
 
 const VERSION: u8 = 1;
@@ -23,6 +24,14 @@ pub enum Key<'a> {
     Report { campaign: &'a str, date: Date, kind: SpendKind, breakdown: Option<&'a str> },
     /// A spend id's current [`AmountFact`].
     Amount { campaign: &'a str, spend: &'a str },
+    /// Amounts of a day that are not kept singly: a [`SettledFact`].
+    Settled { campaign: &'a str, day: Date },
+    /// What settled amounts and reports say: a [`CarriedFact`].
+    Carried { campaign: &'a str },
+    /// What is of the lifetime alone: a [`LedgerSums`] and a [`SpendSums`].
+    Before { campaign: &'a str },
+    /// The partition's `Horizons`.
+    Horizons,
 }
 
 impl<'a> Key<'a> {
@@ -32,6 +41,10 @@ impl<'a> Key<'a> {
             Key::Day { campaign, day } => append(key, b'd', &(campaign, day)),
             Key::Report { campaign, date, kind, breakdown } => append(key, b'r', &(campaign, date, kind, breakdown)),
             Key::Amount { campaign, spend } => append(key, b'a', &(campaign, spend)),
+            Key::Settled { campaign, day } => append(key, b's', &(campaign, day)),
+            Key::Carried { campaign } => append(key, b'c', &campaign),
+            Key::Before { campaign } => append(key, b'b', &campaign),
+            Key::Horizons => key.push(b'z'),
         }
     }
 
@@ -46,6 +59,10 @@ impl<'a> Key<'a> {
                 whole(identity).map(|(campaign, date, kind, breakdown)| Key::Report { campaign, date, kind, breakdown })
             }
             b'a' => whole(identity).map(|(campaign, spend)| Key::Amount { campaign, spend }),
+            b's' => whole(identity).map(|(campaign, day)| Key::Settled { campaign, day }),
+            b'c' => whole(identity).map(|campaign| Key::Carried { campaign }),
+            b'b' => whole(identity).map(|campaign| Key::Before { campaign }),
+            b'z' if identity.is_empty() => Ok(Key::Horizons),
             _ => Err(MALFORMED),
         }
     }
@@ -76,6 +93,21 @@ pub struct AmountFact<'a> {
     pub channel: Option<&'a str>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettledFact {
+    pub media: Sum,
+    pub all: Sum,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedFact<'a> {
+    pub events: u64,
+    /// Channel, name, platform, objective: the latest of each, and when it was named.
+    #[serde(borrow)]
+    pub labels: [Option<(Millis, &'a str)>; 4],
+    pub through: Option<Millis>,
+}
+
 /// Writes facts, with buffers that are used again and again.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -98,6 +130,16 @@ impl Writer {
         self.value.clear();
         self.value.push(VERSION);
         sums.write(&mut self.value);
+        effects.fact(&self.key, Some(&self.value));
+    }
+
+    pub fn put_before(&mut self, key: &Key<'_>, ledger: &LedgerSums, spend: &SpendSums, effects: &mut impl Effects) {
+        self.key.clear();
+        key.write(&mut self.key);
+        self.value.clear();
+        self.value.push(VERSION);
+        ledger.write(&mut self.value);
+        extend(&mut self.value, spend);
         effects.fact(&self.key, Some(&self.value));
     }
 
@@ -125,6 +167,48 @@ pub fn read_sums(value: &[u8]) -> Result<LedgerSums, FormatError> {
     LedgerSums::read(&mut content).filter(|_| content.is_empty()).ok_or(MALFORMED)
 }
 
+/// Reads the value of what is of the lifetime alone.
+///
+/// # Errors
+/// As [`read`]; sums that are not within the bounds of a [`LedgerSums`].
+pub fn read_before(value: &[u8]) -> Result<(LedgerSums, SpendSums), FormatError> {
+    let mut content = content(value)?;
+    let ledger = LedgerSums::read(&mut content).ok_or(MALFORMED)?;
+    let spend: SpendSums = whole(content)?;
+    let SpendSums { media, all, impressions, clicks, reported_revenue, reporting } = spend;
+    within_bounds([media.0, all.0, impressions, clicks, reported_revenue.0])?;
+    counted(reporting.unsigned_abs())?;
+    Ok((ledger, spend))
+}
+
+/// Reads what was settled of a day.
+///
+/// # Errors
+/// As [`read_before`].
+pub fn read_settled(value: &[u8]) -> Result<SettledFact, FormatError> {
+    let fact: SettledFact = read(value)?;
+    within_bounds([fact.media.0, fact.all.0])?;
+    Ok(fact)
+}
+
+/// Reads what settled events say.
+///
+/// # Errors
+/// As [`read_before`].
+pub fn read_carried(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
+    let fact: CarriedFact<'_> = read(value)?;
+    counted(fact.events)?;
+    Ok(fact)
+}
+
+fn within_bounds<const N: usize>(sums: [i128; N]) -> Result<(), FormatError> {
+    if sums.iter().all(|sum| sum.unsigned_abs() <= LedgerSums::MOST) { Ok(()) } else { Err(MALFORMED) }
+}
+
+fn counted(count: u64) -> Result<(), FormatError> {
+    if count <= LedgerSums::MOST_COUNTED { Ok(()) } else { Err(MALFORMED) }
+}
+
 fn content(value: &[u8]) -> Result<&[u8], FormatError> {
     match value.split_first() {
         Some((&VERSION, content)) => Ok(content),
@@ -135,6 +219,10 @@ fn content(value: &[u8]) -> Result<&[u8], FormatError> {
 
 fn append(bytes: &mut Vec<u8>, first: u8, content: &impl Serialize) {
     bytes.push(first);
+    extend(bytes, content);
+}
+
+fn extend(bytes: &mut Vec<u8>, content: &impl Serialize) {
     // Writing plain values into memory can't fail.
     if let Ok(written) = postcard::to_extend(content, std::mem::take(bytes)) {
         *bytes = written;
@@ -167,6 +255,10 @@ mod tests {
             Key::Report { campaign: "ü", date: day, kind: SpendKind::Media, breakdown: Some("DE") },
             Key::Amount { campaign: "a", spend: "bc" },
             Key::Amount { campaign: "ab", spend: "c" },
+            Key::Settled { campaign: "ab", day },
+            Key::Carried { campaign: "ab" },
+            Key::Before { campaign: "ab" },
+            Key::Horizons,
         ];
         let mut written = std::collections::BTreeSet::new();
         for key in keys {
@@ -191,11 +283,12 @@ mod tests {
         #[test]
         fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Key::read(&key);
-            for kind in *b"hdra" {
+            for kind in *b"hdrascbz" {
                 let _ = Key::read(&[&[kind], key.as_slice()].concat());
             }
             let versioned = [&[VERSION], value.as_slice()].concat();
             let _ = (read::<ReportFact<'_>>(&versioned), read::<AmountFact<'_>>(&versioned), read_sums(&versioned));
+            let _ = (read_carried(&versioned), read_settled(&versioned), read_before(&versioned));
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::time::{Date, Millis};
 pub enum Unwritten {
     Hour(Millis),
     Day(Date),
+    /// What is of the lifetime alone.
+    Before,
 }
 
 impl Campaigns {
@@ -156,6 +158,10 @@ impl Campaigns {
             let day = match bucket {
                 Unwritten::Hour(hour) => self.settings.zone.date(hour),
                 Unwritten::Day(day) => day,
+                Unwritten::Before => {
+                    self.write_before(number, effects);
+                    continue;
+                }
             };
             let recent = self.calendar.as_ref().is_some_and(|calendar| calendar.is_recent(day));
             if let Unwritten::Hour(hour) = bucket {
@@ -203,7 +209,7 @@ impl Campaigns {
     }
 
     /// Drops the hours of a day that are kept singly, and deletes their facts. Returns whether there were any facts.
-    fn drop_hours(&mut self, number: u32, day: Date, effects: &mut impl Effects) -> bool {
+    pub(super) fn drop_hours(&mut self, number: u32, day: Date, effects: &mut impl Effects) -> bool {
         let campaign = &mut self.campaigns[number];
         let hours: Vec<Millis> = campaign.hours_of(day, &self.settings.zone).map(|(hour, _)| hour).collect();
         let mut had_facts = false;
@@ -216,7 +222,8 @@ impl Campaigns {
         had_facts
     }
 
-    /// Writes a day's whole bucket as its fact: no hour of it has one of its own.
+    /// Writes a day's whole bucket as its fact: no hour of it has one of its own. A day that was given up since has none
+    /// either.
     fn write_day(&mut self, number: u32, day: Date, effects: &mut impl Effects) {
         let campaign = &self.campaigns[number];
         let key = Key::Day { campaign: campaign.id(), day };

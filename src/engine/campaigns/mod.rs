@@ -6,6 +6,7 @@
 //! - [`calendar`]: which hours and days the windows hold. Windows are summed anew only when they have moved.
 //! - [`folding`]: facts to state, when they are made and when they are restored; and the joining of hour facts into that
 //!   of their day when the day is no longer recent.
+//! - [`settling`]: amounts, reports and days that are too old to be kept singly become sums.
 //! - [`figures`], [`record`], [`output`]: totals to records.
 
 mod calendar;
@@ -16,6 +17,7 @@ mod folding;
 mod naming;
 mod output;
 pub mod record;
+mod settling;
 mod spend;
 mod totals;
 
@@ -26,11 +28,12 @@ use self::campaign::Campaign;
 use self::facts::{AmountFact, Key, ReportFact, Writer};
 use self::folding::Unwritten;
 use self::output::{Page, When};
+use self::settling::Horizons;
 use self::spend::{Cell, SpendBook, Spent};
 use super::ledger::{LedgerSums, read_payload};
 use super::table::{Identity, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
-use crate::events::{AdSpend, AdSpendReport, Event};
+use crate::events::{AdSpend, AdSpendReport, Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -53,6 +56,7 @@ pub struct Campaigns {
     /// Ledger facts that changed since the last flush.
     unwritten: Vec<(u32, Unwritten)>,
     roll: Roll,
+    horizons: Horizons,
     facts: Writer,
     existing: u64,
     bytes: usize,
@@ -81,6 +85,12 @@ impl Roll {
         self.remaining -= 1;
         number
     }
+
+    /// The campaign that was taken is the next one again.
+    fn put_back(&mut self, number: u32) {
+        self.next = number;
+        self.remaining += 1;
+    }
 }
 
 impl Stage for Campaigns {
@@ -96,6 +106,7 @@ impl Stage for Campaigns {
             touched: Vec::new(),
             unwritten: Vec::new(),
             roll: Roll::default(),
+            horizons: Horizons::default(),
             facts: Writer::default(),
             existing: 0,
             bytes: 0,
@@ -103,12 +114,12 @@ impl Stage for Campaigns {
     }
 
     /// Takes a spend event. Events of customers are not at home here and change nothing.
-    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Outcome {
+    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
         match event {
             Event::AdSpend(spend) => self.take_amount(spend, effects),
             Event::AdSpendReport(report) => self.take_report(report, effects),
             Event::Purchase(_) | Event::Refund(_) | Event::Cancellation(_) | Event::CustomerCost(_) => {
-                Outcome::Superseded
+                Ok(Outcome::Superseded)
             }
         }
     }
@@ -120,6 +131,12 @@ impl Stage for Campaigns {
             }
             let number = self.number(difference.campaign_id);
             let day = self.settings.zone.date(difference.hour);
+            if day < self.horizons.days {
+                self.campaigns[number].book_before(difference.sums, self.calendar.as_ref());
+                self.unwritten.push((number, Unwritten::Before));
+                self.touch(number);
+                continue;
+            }
             let by_hour = self.calendar.as_ref().is_none_or(|calendar| calendar.is_recent(day));
             let part = std::iter::once((difference.hour, difference.sums));
             self.campaigns[number].book(day, part, by_hour, self.calendar.as_ref());
@@ -149,6 +166,23 @@ impl Stage for Campaigns {
                 let series = self.series(number, kind, breakdown);
                 self.fold_report(number, series, date, cell);
             }
+            Key::Settled { campaign, day } => {
+                let settled = value.map(facts::read_settled).transpose()?;
+                let number = self.number(campaign);
+                self.fold_settled(number, day, settled);
+            }
+            Key::Carried { campaign } => {
+                // What was once carried is never deleted.
+                let carried = facts::read_carried(value.unwrap_or_default())?;
+                let number = self.number(campaign);
+                self.fold_carried(number, carried);
+            }
+            Key::Before { campaign } => {
+                let (ledger, spend) = facts::read_before(value.unwrap_or_default())?;
+                let number = self.number(campaign);
+                self.fold_before(number, ledger, spend);
+            }
+            Key::Horizons => self.horizons = facts::read(value.unwrap_or_default())?,
             Key::Amount { campaign, spend } => {
                 let event: Option<AmountFact<'_>> = value.map(facts::read).transpose()?;
                 let spent = event.map(|event| Spent::new(&event, &mut self.spend.names));
@@ -165,6 +199,7 @@ impl Stage for Campaigns {
             self.advance(as_of);
         }
         self.roll = Roll::default();
+        self.drop_deleted_amounts();
         for number in 0..self.campaigns.len() {
             self.campaigns[number].forget();
             self.name(number);
@@ -173,7 +208,9 @@ impl Stage for Campaigns {
     }
 
     fn flush(&mut self, as_of: Millis, effects: &mut impl Effects) {
+        let last = self.as_of;
         let as_of = self.advance(as_of);
+        self.move_horizons(last, as_of, effects);
         self.write_ledger_facts(effects);
         let mut page = Page::new(as_of);
         let mut touched = std::mem::take(&mut self.touched);
@@ -189,16 +226,22 @@ impl Stage for Campaigns {
     /// The roll goes by the state, not by `since`: it looks at every campaign, and writes what differs from what was
     /// written last.
     fn roll(&mut self, _since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
+        let last = self.as_of;
         let as_of = self.advance(as_of);
+        self.move_horizons(last, as_of, effects);
         let mut page = Page::new(as_of);
         self.roll.go_on(self.calendar.as_ref().map(|calendar| calendar.hour), self.campaigns.len());
         let mut budget = budget.max(1);
         while self.roll.remaining > 0 && budget > 0 {
             let number = self.roll.take(self.campaigns.len());
             let joined = self.join_days(number, usize::MAX, effects);
+            let step = self.settle(number, budget, effects);
             self.prepare(number);
             self.write_update(number, When::Different, &mut page, effects);
-            budget = budget.saturating_sub(1 + joined);
+            if !step.done {
+                self.roll.put_back(number);
+            }
+            budget = budget.saturating_sub(1 + joined + step.settled);
         }
         self.roll.remaining == 0
     }
@@ -218,13 +261,17 @@ impl Stage for Campaigns {
 }
 
 impl Campaigns {
-    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Outcome {
+    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        if report.date < self.horizons.days {
+            let why = format!("reports of days before {} can't be changed any more", self.horizons.days);
+            return Err(Rejection::too_late("date", why));
+        }
         let number = self.number(&report.campaign_id);
         let series = self.series(number, report.kind, report.breakdown.as_deref());
         let known = self.spend.series[series].cell(report.date).map(Cell::rank);
         let outcome = Outcome::of((report.reported_at, report.amount, report.digest), known);
         if outcome != Outcome::Applied {
-            return outcome;
+            return Ok(outcome);
         }
         let fact = ReportFact {
             reported_at: report.reported_at,
@@ -249,16 +296,30 @@ impl Campaigns {
         let cell = Cell::new(report.date, &fact, &mut self.spend.names);
         self.fold_report(number, series, report.date, Some(cell));
         self.touch(number);
-        outcome
+        Ok(outcome)
     }
 
-    fn take_amount(&mut self, spend: &AdSpend<'_>, effects: &mut impl Effects) -> Outcome {
+    fn take_amount(&mut self, spend: &AdSpend<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        let horizon = self.horizons.amounts;
+        if self.settings.zone.date(spend.occurred_at) < horizon {
+            let why = format!("amounts of days before {horizon} can't be told apart any more");
+            return Err(Rejection::too_late("occurred_at", why));
+        }
         let number = self.number(&spend.campaign_id);
+        if let Some(former) = self.spend.amounts.find(number, &spend.spend_id)
+            && let Some(spent) = self.spend.amounts[former].current
+        {
+            let day = self.settings.zone.date(spent.occurred_at);
+            if day < horizon {
+                // Its turn comes now: an id whose amount can't be changed any more is free for another.
+                self.settle_amounts(number, Some(day), usize::MAX, effects);
+            }
+        }
         let amount = self.amount(number, &spend.spend_id);
         let known = self.spend.amounts[amount].current.as_ref().map(Spent::rank);
         let outcome = Outcome::of((spend.occurred_at, spend.amount, spend.digest), known);
         if outcome != Outcome::Applied {
-            return outcome;
+            return Ok(outcome);
         }
         let fact = AmountFact {
             occurred_at: spend.occurred_at,
@@ -271,7 +332,21 @@ impl Campaigns {
         let spent = Spent::new(&fact, &mut self.spend.names);
         self.fold_amount(number, amount, Some(spent));
         self.touch(number);
-        outcome
+        Ok(outcome)
+    }
+
+    /// Ends a restore of amounts: those whose facts were deleted leave their places.
+    fn drop_deleted_amounts(&mut self) {
+        let amounts = &mut self.spend.amounts;
+        for number in 0..self.campaigns.len() {
+            self.campaigns[number].amounts.retain(|&slot| amounts[slot].current.is_some());
+        }
+        for slot in 0..amounts.places() {
+            // A free place stays free.
+            if amounts[slot].current.is_none() {
+                amounts.remove(slot);
+            }
+        }
     }
 
     fn touch(&mut self, number: u32) {

@@ -45,6 +45,16 @@ pub struct Naming {
 }
 
 impl Naming {
+    /// With these as its best claims.
+    pub fn new(best: [Option<(Millis, u32)>; 4], through: Option<Millis>) -> Naming {
+        Naming { best, through, stale: false }
+    }
+
+    /// Channel, name, platform, objective: when each was named, and its number.
+    pub fn best(&self) -> [Option<(Millis, u32)>; 4] {
+        self.best
+    }
+
     /// An event's claims take the place of those of its former version.
     pub fn replace(&mut self, former: Option<Claim>, current: Option<Claim>, names: &Names) {
         let label = |claim: Option<Claim>, which: usize| {
@@ -67,9 +77,9 @@ impl Naming {
         }
     }
 
-    /// What the current events of a campaign say together.
-    pub fn of(claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
-        let mut naming = Naming::default();
+    /// What the current events of a campaign say together with those that are settled.
+    pub fn of(settled: Option<&Naming>, claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
+        let mut naming = settled.cloned().unwrap_or_default();
         claims.for_each(|claim| naming.replace(None, Some(claim), names));
         naming
     }

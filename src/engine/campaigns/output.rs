@@ -74,7 +74,8 @@ impl Campaigns {
 
     fn named(&self, campaign: &Campaign) -> Naming {
         let claims = self.spend.claims(&campaign.series, &campaign.amounts, &self.settings.zone);
-        Naming::of(claims, &self.spend.names)
+        let settled = campaign.carried.as_ref().map(|carried| &carried.naming);
+        Naming::of(settled, claims, &self.spend.names)
     }
 
     /// Writes a campaign's update, or its tombstone; [`Campaigns::prepare`] must have gone before.

@@ -46,7 +46,7 @@ pub struct Cell {
 }
 
 /// A spend id, and its current event.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Amount {
     campaign: u32,
     id: Box<str>,
@@ -104,6 +104,10 @@ impl Series {
 
     pub fn kind(&self) -> SpendKind {
         self.kind
+    }
+
+    pub fn breakdown(&self) -> Option<&str> {
+        self.id.split_once(':').map(|(_, breakdown)| breakdown)
     }
 
     pub fn cells(&self) -> &[Cell] {

@@ -3,16 +3,18 @@
 mod figures;
 mod naming;
 mod restore;
+mod settling;
 mod time;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Campaigns;
+use super::facts::Key;
 use super::record::{CampaignRecord, WindowRecord};
 use crate::engine::ledger::{Difference, LedgerSums, Payload};
 use crate::engine::{Effects, Outcome, Stage};
-use crate::events::{AdSpend, AdSpendReport, Event, SpendKind};
+use crate::events::{AdSpend, AdSpendReport, Event, Rejection, SpendKind};
 use crate::money::{Micros, Sum};
 use crate::settings::Settings;
 use crate::time::{Date, Millis};
@@ -20,7 +22,9 @@ use crate::time::{Date, Millis};
 /// Everything that was put out: the changelog and the topic as compaction leaves them, and the updates since last asked.
 #[derive(Default)]
 struct Out {
+    /// But for the horizons.
     facts: BTreeMap<Vec<u8>, Vec<u8>>,
+    horizons: Option<Vec<u8>>,
     topic: BTreeMap<String, Vec<u8>>,
     updates: Vec<(String, Option<Vec<u8>>)>,
     facts_written: usize,
@@ -28,6 +32,10 @@ struct Out {
 
 impl Effects for Out {
     fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
+        if key == b"z" {
+            self.horizons = value.map(<[u8]>::to_vec);
+            return;
+        }
         self.facts_written += 1;
         match value {
             Some(value) => self.facts.insert(key.to_vec(), value.to_vec()),
@@ -60,6 +68,10 @@ impl Shop {
     }
 
     fn apply(&mut self, event: Event<'_>) -> Outcome {
+        self.try_to_apply(event).unwrap()
+    }
+
+    fn try_to_apply(&mut self, event: Event<'_>) -> Result<Outcome, Rejection> {
         self.stage.apply(&event, &mut self.out)
     }
 
@@ -84,8 +96,12 @@ impl Shop {
         for (key, value) in facts {
             restored.stage.restore(key, Some(value)).unwrap();
         }
+        if let Some(horizons) = &self.out.horizons {
+            restored.stage.restore(b"z", Some(horizons)).unwrap();
+        }
         restored.stage.restored(as_of);
         restored.out.facts = self.out.facts.clone();
+        restored.out.horizons = self.out.horizons.clone();
         restored
     }
 

@@ -2,11 +2,13 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::ledger::LedgerSums;
 use crate::money::{Sum, adds_field_by_field};
 
 /// Sums over booked spend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SpendSums {
     /// Amounts of kind `media`.
     pub media: Sum,
@@ -51,6 +53,16 @@ impl Bucket {
 
     pub fn new_customers(&self) -> i64 {
         self.ledger.as_ref().map_or(0, |ledger| ledger.new_customers)
+    }
+
+    pub fn halves(&self) -> (LedgerSums, SpendSums) {
+        (self.ledger.as_deref().copied().unwrap_or_default(), self.spend.as_deref().copied().unwrap_or_default())
+    }
+
+    pub fn add(&mut self, other: &Bucket) {
+        let (ledger, spend) = other.halves();
+        ledger.add_to(self);
+        spend.add_to(self);
     }
 }
 

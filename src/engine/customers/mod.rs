@@ -29,7 +29,7 @@ use self::state::{Acquisition, Cost, Customer, Order, Placed, Refund};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
-use crate::events::Event;
+use crate::events::{Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -172,8 +172,8 @@ impl Stage for Customers {
         }
     }
 
-    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Outcome {
-        match event {
+    fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        Ok(match event {
             Event::Purchase(purchase) => self.purchase(purchase, effects),
             Event::Refund(refund) => self.refund(refund, effects),
             Event::Cancellation(cancellation) => self.cancellation(cancellation, effects),
@@ -182,7 +182,7 @@ impl Stage for Customers {
                 debug_assert!(false, "spend is at home in the campaigns stage");
                 Outcome::Superseded
             }
-        }
+        })
     }
 
     fn absorb(&mut self, _payload: &[u8]) -> Result<(), FormatError> {

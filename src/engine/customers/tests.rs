@@ -58,7 +58,7 @@ impl Shop {
     fn take(&mut self, event: Value) -> Outcome {
         let text = event.to_string();
         let event = self.decoder.decode(text.as_bytes(), NOW).unwrap();
-        self.stage.apply(&event, &mut self.out)
+        self.stage.apply(&event, &mut self.out).unwrap()
     }
 
     fn flush(&mut self) {

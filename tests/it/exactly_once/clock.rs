@@ -22,8 +22,13 @@ impl Clock {
 
     /// Lets an hour pass at once.
     pub fn forward_an_hour(&self) {
+        self.forward(3_600_000);
+    }
+
+    /// Lets so many milliseconds pass at once.
+    pub fn forward(&self, milliseconds: i64) {
         let ahead: i64 = fs::read_to_string(self.0.path()).expect("the file is there").parse().expect("milliseconds");
-        self.set(ahead + 3_600_000);
+        self.set(ahead + milliseconds);
     }
 
     fn set(&self, milliseconds_ahead: i64) {

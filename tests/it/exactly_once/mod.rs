@@ -18,4 +18,5 @@ mod load;
 mod sharing;
 
 pub use check::final_figures;
+pub use clock::Clock;
 pub use load::{Delivery, now};

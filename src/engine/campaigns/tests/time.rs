@@ -79,7 +79,9 @@ fn as_of_never_goes_back() {
 
 #[test]
 fn a_day_that_is_no_longer_recent_becomes_one_fact() {
-    let mut shop = Shop::new(Settings::default());
+    let mut settings = Settings::default();
+    settings.retention.hours_days = 7;
+    let mut shop = Shop::new(settings);
     for back in 0..5 {
         shop.absorb("c", hour(back), new_customers(1));
     }
