@@ -145,4 +145,11 @@ pub trait Stage: Send + Sized + 'static {
     fn ids(&self) -> impl Iterator<Item = &str>;
 
     fn sizes(&self) -> Sizes;
+
+    /// Whether [`Stage::tell_facts`] tells facts. A stage whose facts say more than it keeps of them does not.
+    const TELLS_FACTS: bool;
+
+    /// Hands out the facts that this state is the fold of, key and value, each once: [`Stage::restore`] makes the same
+    /// state of them. To be called between a flush and what comes after it.
+    fn tell_facts(&self, take: impl FnMut(&[u8], &[u8]));
 }

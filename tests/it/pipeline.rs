@@ -171,6 +171,14 @@ impl<S: Stage> Partition<S> {
     }
 
     fn restart(&mut self, settings: &Arc<Settings>, as_of: Option<Millis>, rng: &mut StdRng) {
+        if S::TELLS_FACTS {
+            let mut told = BTreeMap::new();
+            self.stage.tell_facts(|key, value| {
+                let again = told.insert(key.to_vec(), value.to_vec());
+                assert_eq!(again, None, "each fact is told once");
+            });
+            assert!(told == self.effects.facts, "what the stage tells is what the changelog holds");
+        }
         self.stage = S::new(Arc::clone(settings));
         let mut facts: Vec<_> = self.effects.facts.iter().collect();
         facts.shuffle(rng);

@@ -5,10 +5,12 @@
 //! same goes for campaigns.
 //!
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
-//! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps.
+//! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
+//!   [`export`]: all of it, told again.
 
 mod contribution;
 mod counting;
+mod export;
 mod facts;
 mod intake;
 mod record;
@@ -306,5 +308,11 @@ impl Stage for Customers {
             ltv_gross_profit: self.totals.sums.gross_profit.0,
             bytes: (tables + names) as u64,
         }
+    }
+
+    const TELLS_FACTS: bool = true;
+
+    fn tell_facts(&self, take: impl FnMut(&[u8], &[u8])) {
+        Customers::tell_facts(self, take);
     }
 }

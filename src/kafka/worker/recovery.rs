@@ -9,10 +9,13 @@ use super::{COMMIT_WITHIN, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::inputs::Inputs;
-use crate::kafka::restore::{Fencing, Restore};
+use crate::kafka::restore::{Restore, Surroundings};
 use crate::kafka::resume::{Known, set_positions};
 use crate::kafka::watch;
 use crate::status;
+
+/// Part of a restore between two looks at the group.
+const STEP: Duration = Duration::from_millis(100);
 
 impl<S: Stage> Worker<S> {
     pub(super) fn begin_restore(&mut self) -> Result<(), Trouble> {
@@ -34,19 +37,18 @@ impl<S: Stage> Worker<S> {
         };
         let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);
         let pipeline = &mut self.pipeline;
-        let fencing = Fencing { inputs, own: &pipeline.transactional_id };
-        let facts = restore.facts;
-        let done = restore.step(
-            &mut pipeline.partitions,
-            &pipeline.meaning,
-            &self.watcher,
-            &fencing,
-            Duration::from_millis(100),
-        )?;
-        self.report.restored_facts(restore.facts - facts);
+        let around = Surroundings {
+            meaning: &pipeline.meaning,
+            watcher: &self.watcher,
+            inputs,
+            own: &pipeline.transactional_id,
+        };
+        let facts = restore.facts();
+        let done = restore.step(&mut pipeline.partitions, &around, STEP)?;
+        self.report.restored_facts(restore.facts() - facts);
         self.report.sizes(&self.status, &pipeline.partitions);
         if done {
-            let (facts, elapsed) = (restore.facts, restore.elapsed());
+            let (facts, elapsed) = (restore.facts(), restore.elapsed());
             tracing::info!(worker = %self.status, facts, seconds = elapsed.as_secs_f64(), "state restored");
             self.report.restored(membership.owned.len(), elapsed);
             self.state.phase = Phase::Resuming { since: Instant::now(), fenced: false };

@@ -1,9 +1,4 @@
-//! Brings partitions back from their changelog: all that was committed, and nothing that was not.
-//!
-//! The end to reach is the high watermark as a client sees it that reads uncommitted too, taken after the assignment: what
-//! the last owner committed lies before it, since its offsets were refused from then on. A client that reads committed is
-//! shown less for a moment, and must wait for it. When it has to wait for long, the last owner left a transaction open,
-//! and is fenced.
+//! One reader of the changelog, and the partitions that it brings back.
 
 use std::time::{Duration, Instant};
 
@@ -12,27 +7,30 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, Link};
-use super::crash;
-use super::error::WorkerError;
-use super::partition::Partitions;
-use super::progress::Meaning;
-use super::watch::{Watcher, offset_in, watermarks};
+use super::Surroundings;
 use crate::engine::Stage;
+use crate::kafka::clients::{Clients, Link};
+use crate::kafka::crash;
+use crate::kafka::error::WorkerError;
+use crate::kafka::partition::Partition;
+use crate::kafka::progress::Meaning;
+use crate::kafka::watch::{Watcher, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
 /// Longer than any transaction can stay open.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);
 
-/// A restore of several partitions, done in steps.
-pub struct Restore {
+/// The partitions of a lane, each with its number.
+pub type Share<'a, S> = Vec<(u32, &'a mut Partition<S>)>;
+
+/// A part of a restore, done in steps.
+pub struct Lane {
     changelog: String,
     reader: BaseConsumer<Link>,
     targets: Vec<Target>,
     /// Whether the targets are known.
     measured: bool,
-    began: Instant,
     last_progress: Instant,
     last_look: Instant,
     fenced: bool,
@@ -63,28 +61,25 @@ impl Target {
     }
 }
 
-impl Restore {
+impl Lane {
     /// Of these partitions, each from where its state stands.
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn new(clients: &Clients, changelog: &str, numbers: &[u32]) -> Result<Restore, WorkerError> {
+    pub fn new(clients: &Clients, changelog: &str, numbers: impl Iterator<Item = u32>) -> Result<Lane, WorkerError> {
         let mut config = clients.reader(&format!("{changelog}-restore"));
         // To be told when there is nothing left to read.
         config.set("enable.partition.eof", "true");
         let reader =
             config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the changelog"))?;
-        let targets = numbers
-            .iter()
-            .map(|&number| Target { number, position: 0, start: 0, end: i64::MAX, confirmed: false })
-            .collect();
+        let targets =
+            numbers.map(|number| Target { number, position: 0, start: 0, end: i64::MAX, confirmed: false }).collect();
         let now = Instant::now();
-        Ok(Restore {
+        Ok(Lane {
             changelog: changelog.to_owned(),
             reader,
             targets,
             measured: false,
-            began: now,
             last_progress: now,
             last_look: now,
             fenced: false,
@@ -93,34 +88,34 @@ impl Restore {
         })
     }
 
-    /// Reads for about `budget`. `true`: all is restored, and the partitions stand at the end of their changelog.
+    pub fn holds(&self, number: u32) -> bool {
+        self.targets.iter().any(|target| target.number == number)
+    }
+
+    /// Reads until then, or until all is read. `true`: the partitions stand at the end of their changelog.
     ///
     /// # Errors
-    /// A fact that can't be read, a setting that contradicts the facts, or a changelog that can't be read to its end.
-    /// What only takes another try is not an error.
+    /// As [`super::Restore::step`].
     pub fn step<S: Stage>(
         &mut self,
-        partitions: &mut Partitions<S>,
-        meaning: &Meaning,
-        watcher: &Watcher,
-        fencing: &Fencing<'_>,
-        budget: Duration,
+        share: &mut Share<'_, S>,
+        around: &Surroundings<'_>,
+        until: Instant,
     ) -> Result<bool, WorkerError> {
         if !self.measured {
-            if let Err(error) = self.measure(partitions, watcher) {
+            if let Err(error) = self.measure(share, around.watcher) {
                 tracing::debug!(%error, changelog = self.changelog, "the changelog's ends are not known yet");
                 return Ok(false);
             }
             self.measured = true;
             self.last_progress = Instant::now();
         }
-        let until = Instant::now() + budget;
         while !self.is_done() {
-            let taken = self.read_some(partitions, meaning, until)?;
+            let taken = self.read_some(share, around.meaning, until)?;
             if !taken {
                 self.look_at_positions();
                 if !self.is_done() {
-                    self.look_after_stall(watcher, fencing)?;
+                    self.look_after_stall(around)?;
                 }
             }
             if Instant::now() >= until {
@@ -128,7 +123,7 @@ impl Restore {
             }
         }
         for target in &self.targets {
-            if let Some(partition) = partitions.get_mut(target.number) {
+            if let Some(partition) = partition_of(share, target.number) {
                 partition.changelog_position = Some(target.position);
             }
         }
@@ -136,9 +131,8 @@ impl Restore {
             return Ok(false);
         }
         for target in &self.targets {
-            if let Some(partition) = partitions.get_mut(target.number) {
+            if let Some(partition) = partition_of(share, target.number) {
                 partition.changelog_position = Some(target.position.max(target.end));
-                partition.restored();
             }
         }
         Ok(true)
@@ -157,10 +151,6 @@ impl Restore {
         })
     }
 
-    pub fn elapsed(&self) -> Duration {
-        self.began.elapsed()
-    }
-
     fn list(&self, offset: impl Fn(&Target) -> Offset) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::with_capacity(self.targets.len());
         for target in &self.targets {
@@ -170,7 +160,7 @@ impl Restore {
     }
 
     /// Finds where each partition begins and ends, and begins to read.
-    fn measure<S: Stage>(&mut self, partitions: &Partitions<S>, watcher: &Watcher) -> KafkaResult<()> {
+    fn measure<S: Stage>(&mut self, share: &mut Share<'_, S>, watcher: &Watcher) -> KafkaResult<()> {
         let list = self.list(|_| Offset::Beginning)?;
         let lows = watcher.low_watermarks(&list)?;
         let highs = if crash::has(crash::Fault::RestoreToStableOffset) {
@@ -182,7 +172,7 @@ impl Restore {
             let low = offset_in(&lows, &self.changelog, target.partition()).unwrap_or(0);
             let high = offset_in(&highs, &self.changelog, target.partition());
             target.end = high.ok_or(KafkaError::NoMessageReceived)?;
-            let stands = partitions.get(target.number).and_then(|partition| partition.changelog_position);
+            let stands = partition_of(share, target.number).and_then(|partition| partition.changelog_position);
             target.start = stands.unwrap_or(low).max(low);
             target.position = target.start;
         }
@@ -200,7 +190,7 @@ impl Restore {
     /// Takes records until there are none at hand, all is done, or time is up. Says whether there were any.
     fn read_some<S: Stage>(
         &mut self,
-        partitions: &mut Partitions<S>,
+        share: &mut Share<'_, S>,
         meaning: &Meaning,
         until: Instant,
     ) -> Result<bool, WorkerError> {
@@ -215,7 +205,7 @@ impl Restore {
                     let Some(target) = self.targets.iter_mut().find(|target| target.number == number) else { continue };
                     target.position = record.offset() + 1;
                     let reached = target.is_done();
-                    if let Some(partition) = partitions.get_mut(number) {
+                    if let Some(partition) = partition_of(share, number) {
                         let at = || (record.topic().to_owned(), record.partition(), record.offset());
                         let key = record.key().unwrap_or_default();
                         partition.restore(key, record.payload(), meaning, at)?;
@@ -259,7 +249,7 @@ impl Restore {
             .for_each(|target| target.confirmed = true);
     }
 
-    fn look_after_stall(&mut self, watcher: &Watcher, fencing: &Fencing<'_>) -> Result<(), WorkerError> {
+    fn look_after_stall(&mut self, around: &Surroundings<'_>) -> Result<(), WorkerError> {
         let stalled = self.last_progress.elapsed();
         if stalled < STALLED_AFTER || self.last_look.elapsed() < STALLED_AFTER {
             return Ok(());
@@ -278,7 +268,7 @@ impl Restore {
             (stable < target.end).then_some((target.partition(), stable, target.end))
         });
         match behind {
-            Some(_) if !self.fenced => match watcher.fence_writers(fencing.inputs.clone(), fencing.own) {
+            Some(_) if !self.fenced => match around.watcher.fence_writers(around.inputs.clone(), around.own) {
                 Ok(()) => self.fenced = true,
                 Err(error) => tracing::warn!(%error, "the last writer could not be fenced yet"),
             },
@@ -298,10 +288,6 @@ impl Restore {
     }
 }
 
-/// Whom to fence when a changelog does not come to its end.
-pub struct Fencing<'a> {
-    /// The internal topic's partitions: beside their committed offsets stand their last writers.
-    pub inputs: TopicPartitionList,
-    /// This worker's own transactional id.
-    pub own: &'a str,
+fn partition_of<'s, S>(share: &'s mut Share<'_, S>, number: u32) -> Option<&'s mut Partition<S>> {
+    share.iter_mut().find(|(known, _)| *known == number).map(|(_, partition)| &mut **partition)
 }

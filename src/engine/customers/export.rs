@@ -1,0 +1,84 @@
+//! The state told as facts again: those that the changelog holds, each once.
+
+use super::Customers;
+use super::facts::{self, CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
+use super::state::{Order, Placed};
+use crate::time::Millis;
+
+/// Writes facts, with buffers that are used again and again.
+struct Telling<F> {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    take: F,
+}
+
+impl<F: FnMut(&[u8], &[u8])> Telling<F> {
+    fn tell(&mut self, key: Key<'_>, fact: &impl serde::Serialize) {
+        key.write(&mut self.key);
+        facts::write(fact, &mut self.value);
+        (self.take)(&self.key, &self.value);
+    }
+}
+
+impl Customers {
+    /// A customer's orders come together, so that whoever restores them finds the customer at hand.
+    pub(super) fn tell_facts(&self, take: impl FnMut(&[u8], &[u8])) {
+        let mut telling = Telling { key: Vec::new(), value: Vec::new(), take };
+        for (_, customer) in self.customers.iter() {
+            for (_, slot) in customer.timeline.iter() {
+                self.tell_order(&self.orders[slot], &mut telling);
+            }
+        }
+        for (_, order) in self.orders.iter().filter(|(_, order)| order.counting().is_none()) {
+            self.tell_order(order, &mut telling);
+        }
+        for (_, refund) in self.refunds.iter() {
+            let order = &self.orders[refund.order];
+            let key =
+                Key::Refund { customer: &self.customers[order.customer].id, order: &order.id, refund: &refund.id };
+            let fact = RefundFact {
+                occurred_at: refund.occurred_at,
+                amount: refund.amount,
+                cost_recovered: refund.cost_recovered,
+                digest: refund.digest,
+            };
+            telling.tell(key, &fact);
+        }
+        for (_, cost) in self.costs.iter() {
+            let key = Key::Cost { customer: &self.customers[cost.customer].id, cost: &cost.id };
+            let fact =
+                CostFact { occurred_at: cost.occurred_at, amount: cost.amount, kind: cost.kind, digest: cost.digest };
+            telling.tell(key, &fact);
+        }
+    }
+
+    fn tell_order(&self, order: &Order, telling: &mut Telling<impl FnMut(&[u8], &[u8])>) {
+        let customer = &self.customers[order.customer].id;
+        if let Some(placed) = &order.placed {
+            telling.tell(Key::Order { customer, order: &order.id }, &self.order_fact(placed));
+        }
+        if let Some(occurred_at) = order.cancelled_at() {
+            telling.tell(Key::Cancellation { customer, order: &order.id }, &CancellationFact { occurred_at });
+        }
+    }
+
+    fn order_fact(&self, placed: &Placed) -> OrderFact<'_> {
+        let touches = placed.touches.iter().map(|touch| TouchFact {
+            at: touch.at,
+            campaign: self.campaigns.text(touch.campaign),
+            channel: self.channels.text(touch.channel),
+        });
+        OrderFact {
+            occurred_at: placed.occurred_at,
+            updated_at: placed.updated_at,
+            revenue: placed.revenue,
+            cost_of_goods: placed.cost_of_goods,
+            operating_cost: placed.operating_cost,
+            items: placed.items,
+            customer_since: (placed.customer_since != Millis::MAX).then_some(placed.customer_since),
+            digest: placed.digest,
+            sku: self.skus.text(placed.sku),
+            touches: touches.collect(),
+        }
+    }
+}
