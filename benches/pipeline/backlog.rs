@@ -20,12 +20,12 @@ use crate::usage;
 #[derive(Args, Debug)]
 pub struct Options {
     #[arg(long, default_value_t = 1_000_000)]
-    purchases: u64,
+    pub purchases: u64,
     #[arg(long, default_value_t = 100_000)]
-    customers: u64,
+    pub customers: u64,
     /// How often each runs, in turns.
     #[arg(long, default_value_t = 3)]
-    rounds: usize,
+    pub rounds: usize,
 }
 
 impl Default for Options {
@@ -53,40 +53,31 @@ pub fn run(options: &Options) {
     println!("{:<14}{:>12}{:>26}{:>18}", "", "events/s", "CPU-seconds per million", "peak memory MiB");
     // A broker compiles itself through its first minute: that one counts for neither.
     print("(warm-up)", bare(&purchases));
-    print("(warm-up)", payback(&purchases, &spend).0);
-    let (mut bare_loop, mut payback_run, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    print("(warm-up)", payback(&purchases, &spend));
+    let (mut bare_loop, mut payback_run) = (Vec::new(), Vec::new());
     for _ in 0..options.rounds {
         bare_loop.push(print("bare loop", bare(&purchases)));
-        let (figures, service) = payback(&purchases, &spend);
-        payback_run.push(print("payback run", figures));
-        services.push(service);
+        payback_run.push(print("payback run", payback(&purchases, &spend)));
     }
     let share = |of: fn(&Figures) -> f64| {
         let mean = |runs: &[Figures]| runs.iter().map(of).sum::<f64>() / runs.len() as f64;
         mean(&payback_run) / mean(&bare_loop)
     };
-    let Some(last) = services.last() else { return };
     println!(
         "payback run / bare loop: events/s {:.2}, CPU {:.2}",
         share(|figures| figures.rate),
         share(|figures| figures.cpu)
     );
-    let (facts, seconds) = last.restore();
-    println!(
-        "started again: {facts} facts restored from Kafka in {seconds:.2} s, {:.0} a second",
-        facts as f64 / seconds
-    );
 }
 
 /// Runs it over the backlog, and kills it.
-fn payback(purchases: &str, spend: &str) -> (Figures, Service) {
+fn payback(purchases: &str, spend: &str) -> Figures {
     let service = Service::new(purchases, spend);
-    let figures = measure(&service.start(), &service.streams());
-    (figures, service)
+    measure(&service.start(), &service.streams())
 }
 
 /// Fills both topics; returns the bytes of all purchases.
-fn load(options: &Options, purchases: &str, spend: &str) -> u64 {
+pub fn load(options: &Options, purchases: &str, spend: &str) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("the clock is past 1970");
     let end = now.as_millis() as i64 - Millis::HOUR;
     let start = end - DAYS * Millis::DAY;
@@ -120,12 +111,12 @@ fn bare(source: &str) -> Figures {
     measure(&bare_loop::start(&options), &[(group, source.to_owned())])
 }
 
-struct Figures {
+pub struct Figures {
     /// Events a second, from the last look at which nothing was committed to the first at which all was.
     rate: f64,
     /// CPU-seconds per million events, of the process from its start.
     cpu: f64,
-    peak_mib: f64,
+    pub peak_mib: f64,
 }
 
 fn print(name: &str, figures: Figures) -> Figures {
@@ -134,7 +125,7 @@ fn print(name: &str, figures: Figures) -> Figures {
 }
 
 /// Follows what a process commits of its streams until it has all of it.
-fn measure(process: &Process, streams: &[(String, String)]) -> Figures {
+pub fn measure(process: &Process, streams: &[(String, String)]) -> Figures {
     let streams: Vec<Stream> = streams.iter().map(|(group, topic)| Stream::new(group, topic)).collect();
     let start = Instant::now();
     let mut idle_until = start;

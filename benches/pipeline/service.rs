@@ -2,12 +2,9 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::LIMIT;
 use crate::broker::brokers;
 use crate::process::Process;
 use crate::topics::unique;
@@ -64,34 +61,37 @@ impl Service {
     }
 
     pub fn start(&self) -> Process {
-        let [config, log] = ["payback.toml", "log"].map(|name| self.folder.path().join(name));
+        let [config, log, checkpoints] =
+            ["payback.toml", "log", "checkpoints"].map(|name| self.folder.path().join(name));
         let log = fs::File::create(log).expect("the log can be written");
         let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
-        command.arg("run").arg("--config").arg(config).stdout(Stdio::null()).stderr(log);
-        Process::start(&mut command)
+        command.arg("run").arg("--config").arg(config).env("PAYBACK_CHECKPOINTS__FOLDER", checkpoints);
+        Process::start(command.stdout(Stdio::null()).stderr(log))
     }
 
-    /// Starts it once more: the facts of the customers stage that it restores before it works, and the seconds that takes.
-    pub fn restore(&self) -> (u64, f64) {
-        let process = self.start();
-        let restored = || {
-            let log = fs::read_to_string(self.folder.path().join("log")).expect("the log can be read");
-            log.lines().find_map(|line| {
-                let line: serde_json::Value = serde_json::from_str(line).ok()?;
-                let is_it = line["message"] == "state restored" && line["worker"] == "customers/0";
-                is_it.then(|| Some((line["facts"].as_u64()?, line["seconds"].as_f64()?)))?
-            })
-        };
-        let deadline = Instant::now() + LIMIT;
-        let figures = loop {
-            if let Some(figures) = restored() {
-                break figures;
-            }
-            assert!(Instant::now() < deadline, "not restored within {LIMIT:?}");
-            thread::sleep(Duration::from_millis(50));
-        };
-        drop(process);
-        figures
+    /// Facts of the customers stage that the last start restored from Kafka and from checkpoints, and the seconds that
+    /// took; once it has.
+    pub fn restored(&self) -> Option<(u64, u64, f64)> {
+        let line = self.logged(|line| line["message"] == "state restored" && line["worker"] == "customers/0")?;
+        Some((line["facts"].as_u64()?, line["of_checkpoints"].as_u64()?, line["seconds"].as_f64()?))
+    }
+
+    /// Whether the group has given the customers' partitions to the last start.
+    pub fn is_assigned(&self) -> bool {
+        self.logged(|line| line["message"] == "partitions assigned" && line["worker"] == "customers/0").is_some()
+    }
+
+    /// Whether the last start is ready.
+    pub fn is_ready(&self) -> bool {
+        let listening = self.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("listening")));
+        let Some(line) = listening else { return false };
+        let address = line["address"].as_str().or(line["listen"].as_str()).expect("the log says where it listens");
+        ureq::get(format!("http://{address}/readyz")).call().is_ok()
+    }
+
+    fn logged(&self, wanted: impl Fn(&serde_json::Value) -> bool) -> Option<serde_json::Value> {
+        let log = fs::read_to_string(self.folder.path().join("log")).expect("the log can be read");
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).find(wanted)
     }
 
     /// What the two stages commit: pairs of group and topic, the last of each way last.

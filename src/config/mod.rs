@@ -19,7 +19,9 @@ use serde::{Deserialize, Serialize};
 pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Retention, Verdict};
 pub use self::kafka::{KafkaConfig, Properties};
 pub use self::limits::LimitsConfig;
-pub use self::service::{CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
+pub use self::service::{
+    CheckpointsConfig, CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig,
+};
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
 use crate::settings::Settings;
@@ -42,6 +44,7 @@ pub struct Config {
     pub retention: Retention,
     pub workers: WorkersConfig,
     pub commit: CommitConfig,
+    pub checkpoints: CheckpointsConfig,
     pub limits: LimitsConfig,
     pub http: HttpConfig,
     pub metrics: MetricsConfig,
@@ -68,6 +71,7 @@ impl Default for Config {
             retention: Retention::default(),
             workers: WorkersConfig::default(),
             commit: CommitConfig::default(),
+            checkpoints: CheckpointsConfig::default(),
             limits: LimitsConfig::default(),
             http: HttpConfig::default(),
             metrics: MetricsConfig::default(),

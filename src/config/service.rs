@@ -1,6 +1,7 @@
-//! How the process runs: `[workers]`, `[commit]`, `[http]`, `[metrics]`, `[log]`.
+//! How the process runs: `[workers]`, `[commit]`, `[checkpoints]`, `[http]`, `[metrics]`, `[log]`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -60,6 +61,13 @@ impl CommitConfig {
             format!("expected 10 to 5000, found {interval}")
         })
     }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointsConfig {
+    /// Where an instance that is stopped leaves its state for its next start. Unset: nowhere.
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

@@ -58,7 +58,7 @@ fn expected_instead_of(toml: &str) -> Vec<String> {
 
 #[test]
 fn there_are_as_many_keys_as_documented() {
-    assert_eq!(all_keys().len(), 41);
+    assert_eq!(all_keys().len(), 42);
 }
 
 #[test]

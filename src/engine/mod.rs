@@ -99,7 +99,7 @@ pub struct Sizes {
 }
 
 /// The state of one partition of a stage.
-pub trait Stage: Send + Sized + 'static {
+pub trait Stage: Send + Sync + Sized + 'static {
     /// `customers` or `campaigns`.
     const NAME: &'static str;
 

@@ -3,8 +3,10 @@
 //! - [`Worker`](worker::Worker) is one thread of a stage. [`Pipeline`](pipeline::Pipeline) is the way of a record through
 //!   it, [`Transactions`](transaction::Transactions) what makes it exactly once.
 //! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
+//! - [`checkpoint`] spares a planned restart most of that.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
 
+mod checkpoint;
 mod clients;
 mod crash;
 mod dead_letter;

@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::checkpoint::Checkpoints;
 use super::clients::{Clients, Link, Reachability};
 use super::error::WorkerError;
 use super::inputs::{Input, Inputs};
@@ -68,6 +69,7 @@ pub fn run(
     let (sweeper, wishes) = mpsc::channel();
     let service = Service {
         instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
+        checkpoints: checkpoints(config, broker),
         reachability: Arc::default(),
         config,
         broker,
@@ -80,6 +82,19 @@ pub fn run(
     };
     tracing::info!(instance = service.instance.id(), "starting");
     service.run(wishes)
+}
+
+/// Where checkpoints are kept, if they are. Without them a start takes longer, so that a folder that can't be used is no
+/// reason not to start. A mock broker's topics do not outlive it.
+fn checkpoints(config: &Config, broker: Broker) -> Option<Checkpoints> {
+    let folder = config.checkpoints.folder.as_ref().filter(|_| broker == Broker::Kafka)?;
+    match Checkpoints::new(folder, &config.kafka.application_id) {
+        Ok(checkpoints) => Some(checkpoints),
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "no checkpoints: the folder can't be used");
+            None
+        }
+    }
 }
 
 /// Makes sure of the topics, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
@@ -123,6 +138,7 @@ struct Service<'a> {
     clients: Clients,
     layout: Layout,
     instance: Instance,
+    checkpoints: Option<Checkpoints>,
     reachability: Arc<Reachability>,
     metrics: &'a Arc<Metrics>,
     status: &'a Arc<Status>,
@@ -247,6 +263,7 @@ impl Service<'_> {
             questions,
             report: Report::new(Arc::clone(self.metrics), S::NAME),
             broom: (self.broker == Broker::Kafka).then(|| Broom::new(self.sweeper.clone())),
+            checkpoints: self.checkpoints.clone(),
             commit_interval: config.commit.interval(),
             offsets_are_kept: self.broker == Broker::Kafka,
             stop: Arc::clone(self.stop),

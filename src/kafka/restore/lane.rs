@@ -1,5 +1,6 @@
 //! One reader of the changelog, and the partitions that it brings back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -9,17 +10,21 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Surroundings;
 use crate::engine::Stage;
+use crate::kafka::checkpoint::{self, Loading, Proof};
 use crate::kafka::clients::{Clients, Link};
 use crate::kafka::crash;
 use crate::kafka::error::WorkerError;
 use crate::kafka::partition::Partition;
-use crate::kafka::progress::Meaning;
+use crate::kafka::progress::{Meaning, PROGRESS_KEY};
 use crate::kafka::watch::{Watcher, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
 /// Longer than any transaction can stay open.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);
+/// What proves a checkpoint is among so many offsets before its end: the last transaction's progress, perhaps its
+/// settings, and a few markers.
+const PROOF_WITHIN: i64 = 16;
 
 /// The partitions of a lane, each with its number.
 pub type Share<'a, S> = Vec<(u32, &'a mut Partition<S>)>;
@@ -29,6 +34,8 @@ pub struct Lane {
     changelog: String,
     reader: BaseConsumer<Link>,
     targets: Vec<Target>,
+    /// Checkpoints that are still to be read, by partition; not opened yet at first.
+    loading: Option<Vec<(u32, Loading)>>,
     /// Whether the targets are known.
     measured: bool,
     last_progress: Instant,
@@ -36,23 +43,32 @@ pub struct Lane {
     fenced: bool,
     /// That the stable offsets were seen at the ends, and reading began anew since.
     confirming: bool,
-    /// Facts read so far.
+    /// Facts read so far from the changelog.
     pub facts: u64,
+    /// Facts read so far from checkpoints.
+    pub loaded: u64,
 }
 
 struct Target {
     number: u32,
     /// The next record to read.
     position: i64,
-    /// Where the restore began, and where it ends.
+    /// Where the changelog begins, where the restore began, and where it ends.
+    low: i64,
     start: i64,
     end: i64,
+    /// What shows that the state is of this changelog, while that is to be found yet.
+    proof: Option<Proof>,
     /// That the end was seen from here, where no record or marker stands right before it.
     confirmed: bool,
 }
 
 impl Target {
     fn is_done(&self) -> bool {
+        self.proof.is_none() && self.has_ended()
+    }
+
+    fn has_ended(&self) -> bool {
         self.position >= self.end || self.confirmed
     }
 
@@ -72,19 +88,21 @@ impl Lane {
         config.set("enable.partition.eof", "true");
         let reader =
             config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the changelog"))?;
-        let targets =
-            numbers.map(|number| Target { number, position: 0, start: 0, end: i64::MAX, confirmed: false }).collect();
+        let target =
+            |number| Target { number, position: 0, low: 0, start: 0, end: i64::MAX, proof: None, confirmed: false };
         let now = Instant::now();
         Ok(Lane {
             changelog: changelog.to_owned(),
             reader,
-            targets,
+            targets: numbers.map(target).collect(),
+            loading: None,
             measured: false,
             last_progress: now,
             last_look: now,
             fenced: false,
             confirming: false,
             facts: 0,
+            loaded: 0,
         })
     }
 
@@ -102,6 +120,9 @@ impl Lane {
         around: &Surroundings<'_>,
         until: Instant,
     ) -> Result<bool, WorkerError> {
+        if !self.load(share, around, until) {
+            return Ok(false);
+        }
         if !self.measured {
             if let Err(error) = self.measure(share, around.watcher) {
                 tracing::debug!(%error, changelog = self.changelog, "the changelog's ends are not known yet");
@@ -118,6 +139,7 @@ impl Lane {
                     self.look_after_stall(around)?;
                 }
             }
+            self.discard_unproven(share, around)?;
             if Instant::now() >= until {
                 break;
             }
@@ -159,6 +181,56 @@ impl Lane {
         Ok(list)
     }
 
+    /// Reads the checkpoints of partitions that begin anew. `false`: time is up.
+    fn load<S: Stage>(&mut self, share: &mut Share<'_, S>, around: &Surroundings<'_>, until: Instant) -> bool {
+        let loading = self.loading.get_or_insert_with(|| {
+            let Some(checkpoints) = around.checkpoints.filter(|_| S::TELLS_FACTS) else { return Vec::new() };
+            let new = share.iter().filter(|(_, partition)| partition.changelog_position.is_none());
+            let open = |number| Some((number, checkpoints.open(&self.changelog, number, around.meaning)?));
+            new.filter_map(|(number, _)| open(*number)).collect()
+        });
+        while let Some((number, next)) = loading.last_mut() {
+            if let Some(partition) = partition_of(share, *number) {
+                match next.step(partition, until) {
+                    Ok(None) => return false,
+                    Ok(Some(proof)) => {
+                        self.loaded += next.facts;
+                        let target = self.targets.iter_mut().find(|target| target.number == *number);
+                        target.into_iter().for_each(|target| target.proof = Some(proof.clone()));
+                    }
+                    Err(unfit) => {
+                        checkpoint::say_unfit(&self.changelog, *number, &unfit);
+                        *partition = Partition::new(Arc::clone(around.settings));
+                    }
+                }
+            }
+            loading.pop();
+        }
+        true
+    }
+
+    /// Throws away what was loaded of a checkpoint that this changelog does not know, and begins at its beginning.
+    fn discard_unproven<S: Stage>(
+        &mut self,
+        share: &mut Share<'_, S>,
+        around: &Surroundings<'_>,
+    ) -> Result<(), WorkerError> {
+        let mut discarded = false;
+        for target in &mut self.targets {
+            let unproven = |proof: &mut Proof| target.position >= proof.end.min(target.end) || target.confirmed;
+            if target.proof.take_if(unproven).is_some() {
+                let unfit = checkpoint::Unfit::Foreign("another changelog, or it is old".to_owned());
+                checkpoint::say_unfit(&self.changelog, target.number, &unfit);
+                (target.start, target.position, target.confirmed) = (target.low, target.low, false);
+                if let Some(partition) = partition_of(share, target.number) {
+                    *partition = Partition::new(Arc::clone(around.settings));
+                }
+                discarded = true;
+            }
+        }
+        if discarded { self.assign().map_err(WorkerError::kafka("the changelog")) } else { Ok(()) }
+    }
+
     /// Finds where each partition begins and ends, and begins to read.
     fn measure<S: Stage>(&mut self, share: &mut Share<'_, S>, watcher: &Watcher) -> KafkaResult<()> {
         let list = self.list(|_| Offset::Beginning)?;
@@ -173,7 +245,9 @@ impl Lane {
             let high = offset_in(&highs, &self.changelog, target.partition());
             target.end = high.ok_or(KafkaError::NoMessageReceived)?;
             let stands = partition_of(share, target.number).and_then(|partition| partition.changelog_position);
-            target.start = stands.unwrap_or(low).max(low);
+            let before = if target.proof.is_some() { PROOF_WITHIN } else { 0 };
+            target.low = low;
+            target.start = stands.map_or(low, |stands| stands - before).max(low);
             target.position = target.start;
         }
         self.assign()
@@ -204,10 +278,13 @@ impl Lane {
                     let number = u32::try_from(record.partition()).unwrap_or(u32::MAX);
                     let Some(target) = self.targets.iter_mut().find(|target| target.number == number) else { continue };
                     target.position = record.offset() + 1;
+                    let key = record.key().unwrap_or_default();
+                    target.proof.take_if(|proof| {
+                        key == PROGRESS_KEY && record.payload() == Some(&proof.progress) && record.offset() < proof.end
+                    });
                     let reached = target.is_done();
                     if let Some(partition) = partition_of(share, number) {
                         let at = || (record.topic().to_owned(), record.partition(), record.offset());
-                        let key = record.key().unwrap_or_default();
                         partition.restore(key, record.payload(), meaning, at)?;
                     }
                     self.facts += 1;

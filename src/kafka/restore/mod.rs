@@ -5,23 +5,28 @@
 //! shown less for a moment, and must wait for it. When it has to wait for long, the last owner left a transaction open,
 //! and is fenced.
 //!
+//! A partition that begins anew takes its checkpoint first, where there is one, and then what the changelog has had since.
+//!
 //! Partitions have nothing to do with each other, so several are brought back at the same time: each [`Lane`] has a
 //! reader of its own, and a thread for the length of a step.
 
 mod lane;
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 
 use self::lane::{Lane, Share};
+use super::checkpoint::Checkpoints;
 use super::clients::Clients;
 use super::error::WorkerError;
 use super::partition::Partitions;
 use super::progress::Meaning;
 use super::watch::Watcher;
 use crate::engine::Stage;
+use crate::settings::Settings;
 
 /// More would not be faster: the broker and the network have to keep up.
 const MAX_LANES: usize = 8;
@@ -36,6 +41,8 @@ pub struct Restore {
 pub struct Surroundings<'a> {
     /// The settings that the facts must have been written under.
     pub meaning: &'a Meaning,
+    pub settings: &'a Arc<Settings>,
+    pub checkpoints: Option<&'a Checkpoints>,
     pub watcher: &'a Watcher,
     /// The internal topic's partitions: beside their committed offsets stand their last writers, who are fenced when a
     /// changelog does not come to its end.
@@ -88,9 +95,14 @@ impl Restore {
         Ok(done)
     }
 
-    /// Facts read so far.
+    /// Facts read so far from the changelog.
     pub fn facts(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.facts).sum()
+    }
+
+    /// Facts read so far from checkpoints.
+    pub fn loaded(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.loaded).sum()
     }
 
     /// How much of each partition is read: number, records done, records in all.

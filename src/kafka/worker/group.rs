@@ -1,11 +1,11 @@
 //! What the group decides: partitions are taken up, given up in time, and left for others at the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
-use super::{COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Phase, Worker};
+use super::{CHECKPOINT_WITHIN, COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::clients::Rebalance;
 use crate::kafka::error::{Trouble, WorkerError};
@@ -92,16 +92,29 @@ impl<S: Stage> Worker<S> {
         nothing.map_err(WorkerError::kafka("pausing inputs")).map_err(Trouble::from)
     }
 
-    /// Commits, so that nothing has to be done again, and leaves the group, so that others take over at once.
+    /// Commits, so that nothing has to be done again, and leaves the group, so that others take over at once. What is left
+    /// of the time goes into checkpoints, for when this instance comes back.
     pub(super) fn leave(mut self) {
-        let has_work = matches!(self.state.phase, Phase::Working) && self.state.began.is_some();
-        if has_work && let Err(trouble) = self.commit(LAST_COMMIT_WITHIN) {
+        let until = Instant::now() + CHECKPOINT_WITHIN;
+        let mut is_whole = matches!(self.state.phase, Phase::Working);
+        if is_whole
+            && self.state.began.is_some()
+            && let Err(trouble) = self.commit(LAST_COMMIT_WITHIN)
+        {
             tracing::warn!(worker = %self.status, ?trouble, "the last transaction is left to be aborted");
+            is_whole = false;
         }
         if self.pipeline.transactions.is_open() {
+            is_whole = false;
             let _ = self.pipeline.transactions.abort(Patience::of(Duration::from_secs(1)));
         }
+        let checkpoints = self.checkpoints.take().filter(|_| S::TELLS_FACTS);
+        let Some(checkpoints) = checkpoints.filter(|_| is_whole && self.park()) else { return };
+        let partitions = std::mem::take(&mut self.pipeline.partitions);
+        let (changelog, meaning) = (self.pipeline.outputs.changelog.clone(), self.pipeline.meaning.clone());
         // Dropping the consumer leaves the group.
+        drop(self);
+        checkpoints.write(&changelog, &partitions, &meaning, until);
     }
 }
 

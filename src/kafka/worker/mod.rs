@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
+use super::checkpoint::Checkpoints;
 use super::clients::{Clients, Link, Reachability};
 use super::crash;
 use super::error::{Trouble, WorkerError};
@@ -41,6 +42,8 @@ const ROUND_BYTES: usize = 1 << 20;
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// What is left of the 5 s in which a stopping worker must have left.
 const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
+/// How long a stopping worker may write checkpoints, all else included.
+const CHECKPOINT_WITHIN: Duration = Duration::from_millis(4_500);
 /// How long an evicted worker waits for the group to say so.
 const EVICTION_NEWS_WITHIN: Duration = Duration::from_secs(15);
 /// As often as this within a minute, fencing is no accident.
@@ -59,6 +62,8 @@ pub struct Worker<S: Stage> {
     pub report: Report,
     /// None where nothing can be deleted.
     pub broom: Option<Broom>,
+    /// None where none are kept.
+    pub checkpoints: Option<Checkpoints>,
     pub commit_interval: Duration,
     pub offsets_are_kept: bool,
     pub stop: Arc<AtomicBool>,

@@ -39,6 +39,8 @@ impl<S: Stage> Worker<S> {
         let pipeline = &mut self.pipeline;
         let around = Surroundings {
             meaning: &pipeline.meaning,
+            settings: &pipeline.settings,
+            checkpoints: self.checkpoints.as_ref(),
             watcher: &self.watcher,
             inputs,
             own: &pipeline.transactional_id,
@@ -48,8 +50,9 @@ impl<S: Stage> Worker<S> {
         self.report.restored_facts(restore.facts() - facts);
         self.report.sizes(&self.status, &pipeline.partitions);
         if done {
-            let (facts, elapsed) = (restore.facts(), restore.elapsed());
-            tracing::info!(worker = %self.status, facts, seconds = elapsed.as_secs_f64(), "state restored");
+            let (facts, loaded, elapsed) = (restore.facts(), restore.loaded(), restore.elapsed());
+            let seconds = elapsed.as_secs_f64();
+            tracing::info!(worker = %self.status, facts, of_checkpoints = loaded, seconds, "state restored");
             self.report.restored(membership.owned.len(), elapsed);
             self.state.phase = Phase::Resuming { since: Instant::now(), fenced: false };
         } else {

@@ -9,6 +9,7 @@
 
 mod away;
 mod check;
+mod checkpoints;
 mod clock;
 mod crashes;
 mod end_to_end;
