@@ -52,7 +52,7 @@ impl ReadBack {
     ///
     /// # Errors
     /// What there is no going on from.
-    pub fn run(mut self) -> Result<(), WorkerError> {
+    pub fn run(&mut self) -> Result<(), WorkerError> {
         let from_the_start = self.list(Offset::Beginning).map_err(WorkerError::kafka("the topic of the campaigns"))?;
         self.consumer.assign(&from_the_start).map_err(WorkerError::kafka("the topic of the campaigns"))?;
         let mut done = 0_u64;

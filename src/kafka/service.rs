@@ -29,8 +29,8 @@ use crate::engine::customers::Customers;
 use crate::metrics::Metrics;
 use crate::status::Status;
 
-/// How long threads have to end once they are told to.
-const STOP_WITHIN: Duration = Duration::from_secs(5);
+/// How long threads have to end once they are told to: a little less than the 5 s of the process.
+const STOP_WITHIN: Duration = Duration::from_millis(4_700);
 
 /// What kind of broker it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,8 +146,13 @@ struct Service<'a> {
     sweeper: Sender<Vec<Swept>>,
 }
 
-/// A thread of the service has ended: its name, and how.
-type End = (String, Result<(), WorkerError>);
+/// What each thread of the service tells, one after the other.
+enum Notice {
+    /// It has done its work, or can't go on.
+    Ended { worker: String, end: Result<(), WorkerError> },
+    /// Its clients have left too. That may take long, or for ever: librdkafka waits for a consumer that it gave up itself.
+    Gone,
+}
 
 impl Service<'_> {
     fn run(&self, wishes: Receiver<Vec<Swept>>) -> Result<(), RunError> {
@@ -164,8 +169,8 @@ impl Service<'_> {
         while running > 0 {
             limit.look(self.status);
             match ends.recv_timeout(Duration::from_millis(20)) {
-                Ok((worker, end)) => {
-                    running -= 1;
+                Ok(Notice::Gone) => running -= 1,
+                Ok(Notice::Ended { worker, end }) => {
                     let was_told = self.stop.load(Ordering::Relaxed);
                     let end = match end {
                         Err(cause) => Err(RunError::Worker { worker, cause: Box::new(cause) }),
@@ -176,7 +181,7 @@ impl Service<'_> {
                     outcome = outcome.and(end);
                     self.stop.store(true, Ordering::Relaxed);
                 }
-                // Every thread tells its end, and each is waited for.
+                // Every thread tells when it is gone, and each is waited for.
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -195,7 +200,7 @@ impl Service<'_> {
     }
 
     /// Starts all threads, and says how many.
-    fn start(&self, ended: Sender<End>, wishes: Receiver<Vec<Swept>>) -> Result<usize, RunError> {
+    fn start(&self, ended: Sender<Notice>, wishes: Receiver<Vec<Swept>>) -> Result<usize, RunError> {
         for stage in [StageKind::Customers, StageKind::Campaigns] {
             self.status.set_partitions(stage.name(), self.homes(stage));
         }
@@ -219,19 +224,19 @@ impl Service<'_> {
             Arc::clone(self.stop),
         )
         .map_err(|cause| RunError::Worker { worker: "read-back".to_owned(), cause: Box::new(cause) })?;
-        spawn("read-back".to_owned(), &ended, move || read_back.run())?;
+        spawn("read-back".to_owned(), &ended, read_back, ReadBack::run, drop)?;
         let sweeper = Sweeper::new(self.clients.clone(), wishes, Arc::clone(self.stop));
-        spawn("sweeper".to_owned(), &ended, move || sweeper.run())?;
+        spawn("sweeper".to_owned(), &ended, sweeper, Sweeper::run, drop)?;
         self.status.has_started();
         Ok(threads + 2)
     }
 
-    fn start_worker<S: Stage>(&self, slot: usize, ended: &Sender<End>) -> Result<(), RunError> {
+    fn start_worker<S: Stage>(&self, slot: usize, ended: &Sender<Notice>) -> Result<(), RunError> {
         let name = format!("{}/{slot}", S::NAME);
         let worker = self
             .worker::<S>(slot)
             .map_err(|cause| RunError::Worker { worker: name.clone(), cause: Box::new(cause) })?;
-        spawn(name, ended, move || worker.run())
+        spawn(name, ended, worker, Worker::run, Worker::leave)
     }
 
     fn worker<S: Stage>(&self, slot: usize) -> Result<Worker<S>, WorkerError> {
@@ -333,18 +338,29 @@ impl LimitWatch {
     }
 }
 
-/// Starts a thread that tells when it has ended, however it does.
-fn spawn(
+/// Starts a thread that works with `part` until that is told to stop or can't go on, and then `leave`s. It tells when it has
+/// ended, however it does, and when it is gone.
+fn spawn<P: Send + 'static>(
     name: String,
-    ended: &Sender<End>,
-    work: impl FnOnce() -> Result<(), WorkerError> + Send + 'static,
+    ended: &Sender<Notice>,
+    mut part: P,
+    work: impl FnOnce(&mut P) -> Result<(), WorkerError> + Send + 'static,
+    leave: impl FnOnce(P) + Send + 'static,
 ) -> Result<(), RunError> {
     let ended = ended.clone();
     let worker = name.clone();
     let thread = thread::Builder::new().name(name).spawn(move || {
-        let outcome = panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(WorkerError::Panicked));
+        let panicked = |_| Err(WorkerError::Panicked);
+        let end = panic::catch_unwind(AssertUnwindSafe(|| work(&mut part))).unwrap_or_else(panicked);
         // Nobody listens any more when the service has ended without this thread.
-        let _ = ended.send((worker, outcome));
+        if end.is_err() {
+            let _ = ended.send(Notice::Ended { worker, end });
+            drop(part);
+        } else {
+            let end = panic::catch_unwind(AssertUnwindSafe(|| leave(part))).map_or_else(panicked, Ok);
+            let _ = ended.send(Notice::Ended { worker, end });
+        }
+        let _ = ended.send(Notice::Gone);
     });
     thread.map(drop).map_err(RunError::Thread)
 }

@@ -62,7 +62,7 @@ impl Sweeper {
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn run(self) -> Result<(), WorkerError> {
+    pub fn run(&mut self) -> Result<(), WorkerError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| WorkerError::Io { what: "sweeping", error })?;
         let admin: AdminClient<DefaultClientContext> =

@@ -72,6 +72,9 @@ impl Failure {
 /// A small part of the time that a broker takes to acknowledge.
 const PUMP_EVERY: Duration = Duration::from_micros(250);
 
+/// How often it is asked, while records wait to be acknowledged, whether the transaction has failed meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// How long the steps of a commit are waited for, all in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience(Instant);
@@ -187,7 +190,8 @@ impl Transactions {
                 Err(refused) => (error, record) = refused,
             }
         }
-        Err(Failure::of("a record can't be sent", self.producer.context().take_undelivered().unwrap_or(error)))
+        let error = self.producer.context().take_undelivered().unwrap_or(error);
+        Err(Failure::of("a record can't be sent", self.reason(error)))
     }
 
     /// Serves what librdkafka has to say. To be called now and then.
@@ -209,17 +213,40 @@ impl Transactions {
         if self.producer.in_flight_count() > 0 {
             crash::at(crash::Point::BeforeLastAcknowledgement);
         }
+        let mut last_look = Instant::now();
         while self.producer.in_flight_count() > 0 {
             if patience.is_over() {
                 let cause = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
                 return Err(Failure::Abortable { what: "records were not acknowledged in time", cause });
             }
+            if last_look.elapsed() >= LOOK_EVERY {
+                last_look = Instant::now();
+                // Records of a transaction that has failed are not sent, nor given up before their time is over.
+                if let Some(cause) = self.failed() {
+                    return Err(Failure::of("records are not delivered", cause));
+                }
+            }
             self.pump();
         }
         match self.producer.context().take_undelivered() {
-            Some(cause) => Err(Failure::of("a record was not delivered", cause)),
+            Some(cause) => Err(Failure::of("a record was not delivered", self.reason(cause))),
             None => Ok(()),
         }
+    }
+
+    /// Why the open transaction has failed, if it has: librdkafka says so when it is to begin another, which it refuses.
+    fn failed(&self) -> Option<KafkaError> {
+        match self.producer.begin_transaction() {
+            Err(KafkaError::Transaction(error)) if error.is_fatal() || error.txn_requires_abort() => {
+                Some(KafkaError::Transaction(error))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is behind a record's error: that of one which was only thrown away with the others says nothing.
+    fn reason(&self, of_record: KafkaError) -> KafkaError {
+        if is_hopeless(&of_record) { of_record } else { self.failed().unwrap_or(of_record) }
     }
 
     /// Adds the input offsets, which is what fences a worker that was evicted from the group, and commits. All records

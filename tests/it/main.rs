@@ -14,6 +14,7 @@ mod pipeline;
 mod process;
 mod processor;
 mod properties;
+mod proxy;
 mod records;
 mod refusals;
 mod replay;

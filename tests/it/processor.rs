@@ -159,6 +159,14 @@ impl Metrics {
         Metrics(samples.collect())
     }
 
+    /// The sum over all that carry this as a label's value.
+    pub fn of(&self, metric: &str, label: &str) -> f64 {
+        let value = format!("\"{label}\"");
+        let of_label =
+            self.0.iter().filter(|(name, _)| name.split('{').next() == Some(metric) && name.contains(&value));
+        of_label.map(|(_, value)| value).sum()
+    }
+
     /// The sum over all labels.
     pub fn total(&self, metric: &str) -> f64 {
         let of_metric = self.0.iter().filter(|(name, _)| name.split('{').next() == Some(metric));

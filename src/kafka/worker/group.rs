@@ -94,7 +94,7 @@ impl<S: Stage> Worker<S> {
 
     /// Commits, so that nothing has to be done again, and leaves the group, so that others take over at once. What is left
     /// of the time goes into checkpoints, for when this instance comes back.
-    pub(super) fn leave(mut self) {
+    pub fn leave(mut self) {
         let until = Instant::now() + CHECKPOINT_WITHIN;
         let mut is_whole = matches!(self.state.phase, Phase::Working);
         if is_whole

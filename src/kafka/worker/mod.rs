@@ -112,11 +112,11 @@ struct Membership {
 }
 
 impl<S: Stage> Worker<S> {
-    /// Works until told to stop.
+    /// Works until told to stop; then [`Worker::leave`] is due.
     ///
     /// # Errors
     /// What the worker can't go on from.
-    pub fn run(mut self) -> Result<(), WorkerError> {
+    pub fn run(&mut self) -> Result<(), WorkerError> {
         if !self.introduce()? {
             return Ok(());
         }
@@ -133,7 +133,6 @@ impl<S: Stage> Worker<S> {
             }
             self.say_phase();
         }
-        self.leave();
         Ok(())
     }
 

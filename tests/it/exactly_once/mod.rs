@@ -13,6 +13,7 @@ mod checkpoints;
 mod clock;
 mod crashes;
 mod end_to_end;
+mod errors;
 mod feed;
 mod frozen;
 mod load;

@@ -1,0 +1,368 @@
+//! Each error that Kafka can answer a worker with, at each step of a transaction, of a restore and of the group: the worker
+//! goes on, or the process ends and says why. Either way the figures are those of the batch.
+//!
+//! The errors are made by a proxy in front of the real Kafka, so that what was committed is what Kafka says.
+
+use std::time::Duration;
+
+use super::check::{every_update, final_figures};
+use super::feed::Feed;
+use super::load::{Steady, disturbed, mixed, shop};
+use crate::process::wait_until;
+use crate::processor::{Instance, LIMIT, Partitions, Processor};
+use crate::proxy::Fault::{Denied, Late, Lost, Refused, Unanswered};
+use crate::proxy::{Api, Fault, Plan, Proxy};
+
+/// Codes of Kafka's protocol: <https://kafka.apache.org/protocol#protocol_error_codes>.
+mod code {
+    pub const UNKNOWN_SERVER_ERROR: i16 = -1;
+    pub const CORRUPT_MESSAGE: i16 = 2;
+    pub const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
+    pub const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+    pub const REQUEST_TIMED_OUT: i16 = 7;
+    pub const MESSAGE_TOO_LARGE: i16 = 10;
+    pub const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+    pub const COORDINATOR_NOT_AVAILABLE: i16 = 15;
+    pub const NOT_COORDINATOR: i16 = 16;
+    pub const NOT_ENOUGH_REPLICAS: i16 = 19;
+    pub const ILLEGAL_GENERATION: i16 = 22;
+    pub const UNKNOWN_MEMBER_ID: i16 = 25;
+    pub const REBALANCE_IN_PROGRESS: i16 = 27;
+    pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+    pub const GROUP_AUTHORIZATION_FAILED: i16 = 30;
+    pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
+    pub const INVALID_PRODUCER_EPOCH: i16 = 47;
+    pub const INVALID_TXN_STATE: i16 = 48;
+    pub const INVALID_PRODUCER_ID_MAPPING: i16 = 49;
+    pub const CONCURRENT_TRANSACTIONS: i16 = 51;
+    pub const TRANSACTIONAL_ID_AUTHORIZATION_FAILED: i16 = 53;
+    pub const UNKNOWN_PRODUCER_ID: i16 = 59;
+    pub const FETCH_SESSION_ID_NOT_FOUND: i16 = 70;
+    pub const FENCED_INSTANCE_ID: i16 = 82;
+    pub const UNSTABLE_OFFSET_COMMIT: i16 = 88;
+    pub const PRODUCER_FENCED: i16 = 90;
+}
+use code::*;
+
+const CUSTOMERS: &str = "customers";
+const CAMPAIGNS: &str = "campaigns";
+
+/// Which of a worker's clients a fault is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    /// Its consumer and its producer, which go by one name.
+    Worker,
+    /// The one that asks for offsets.
+    Watcher,
+    /// The one that reads the changelog.
+    Restore,
+}
+use Who::{Restore, Watcher, Worker};
+
+/// What happens, all of it at the next occasion.
+type Faults<'a> = &'a [(Who, Api, Fault)];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Working,
+    Starting,
+}
+use When::{Starting, Working};
+
+/// A processor whose instance sees Kafka through a proxy, and is started again whenever it has ended.
+struct World {
+    processor: Processor,
+    proxy: Proxy,
+    instance: Option<Instance>,
+}
+
+impl World {
+    fn new(name: &str) -> World {
+        World { processor: Processor::new(name, Partitions::alike(2)), proxy: Proxy::start(), instance: None }
+    }
+
+    fn start(&mut self) {
+        let instance = self.processor.start_with("a", &[("PAYBACK_KAFKA__BROKERS", &self.proxy.address())]);
+        self.instance = Some(instance);
+    }
+
+    fn wait(&mut self, what: &str, mut condition: impl FnMut(&Proxy, &Instance) -> bool) {
+        let (proxy, instance) = (&self.proxy, self.instance.as_mut().expect("it was started"));
+        wait_until(what, LIMIT, || instance.has_ended() || condition(proxy, instance));
+    }
+
+    /// Lets faults happen to the workers of a stage, and waits until it works again or has ended.
+    fn meets(&mut self, stage: &str, when: When, faults: Faults<'_>) {
+        let plans = faults.iter().map(|&(who, api, fault)| {
+            let client = match who {
+                Worker => format!("{stage}-a-"),
+                Watcher => format!("{stage}-watcher"),
+                Restore => format!("{stage}-changelog-restore"),
+            };
+            Plan { api, client, fault }
+        });
+        match when {
+            Working => {
+                if self.instance.is_none() {
+                    self.start();
+                }
+                self.wait("it works", |_, instance| commits(instance, stage) > 0.0);
+                self.running().must_run();
+                self.proxy.plan(plans);
+            }
+            Starting => {
+                if let Some(mut instance) = self.instance.take() {
+                    instance.leave();
+                }
+                self.proxy.plan(plans);
+                self.start();
+            }
+        }
+        self.wait(&format!("{faults:?} happen to {stage}"), |proxy, _| proxy.is_done());
+        let before = commits(self.running(), stage);
+        self.wait(&format!("{stage} goes on after {faults:?}, or ends"), |_, instance| {
+            commits(instance, stage) >= before + 2.0
+        });
+        self.proxy.behave();
+    }
+
+    fn running(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("it was started")
+    }
+
+    /// After the faults the same process works on.
+    #[track_caller]
+    fn goes_on(&mut self, stage: &str, when: When, faults: Faults<'_>) {
+        self.meets(stage, when, faults);
+        let instance = self.running();
+        assert!(!instance.has_ended(), "it ends after {faults:?}:\n{}", instance.log());
+    }
+
+    /// The process ends, and says why in one line.
+    #[track_caller]
+    fn ends(&mut self, stage: &str, when: When, faults: Faults<'_>, why: &str) {
+        self.meets(stage, when, faults);
+        let mut instance = self.instance.take().expect("it was started");
+        assert!(instance.has_ended(), "it goes on after {faults:?}:\n{}", instance.log());
+        let (status, log) = (instance.wait_for_end(), instance.log());
+        assert_eq!(status.code(), Some(1), "after {faults:?}:\n{log}");
+        let errors: Vec<&str> = log.lines().filter(|line| line.starts_with("payback: ")).collect();
+        let [error] = errors.as_slice() else { panic!("after {faults:?} it says {} errors:\n{log}", errors.len()) };
+        assert!(error.starts_with(&format!("payback: {stage}/0: ")) && error.contains(why), "{error}");
+    }
+}
+
+/// Transactions that a stage's worker has committed.
+fn commits(instance: &Instance, stage: &str) -> f64 {
+    instance.metrics().of("payback_commit_duration_seconds_count", stage)
+}
+
+/// Runs all of `faults` under load, one after the other, and compares what came out with the batch.
+fn all(name: &str, faults: impl FnOnce(&mut World)) {
+    let mut world = World::new(name);
+    let steady = Steady::new(2, 600);
+    let load = mixed(disturbed(shop(1_000)), steady.deliveries());
+    let feed = Feed::start(&world.processor, &load, 80);
+    faults(&mut world);
+    feed.must_go_on();
+    feed.finish();
+    if world.instance.is_none() {
+        world.start();
+    }
+    let mut instance = world.instance.take().expect("it was started");
+    world.processor.wait_until_done(&mut [&mut instance]);
+    instance.leave();
+    final_figures(&world.processor, &load);
+    every_update(&world.processor, &steady);
+}
+
+/// Longer than a worker waits for an answer before it asks again.
+const SLOW: Fault = Late(Duration::from_secs(3));
+/// Longer than a transaction may stay open.
+const TOO_LATE: Fault = Late(Duration::from_secs(12));
+
+#[test]
+fn an_end_of_a_transaction_that_fails_or_is_not_known_changes_no_figure() {
+    let to_be_repeated =
+        [COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS];
+    let to_be_undone =
+        [UNKNOWN_SERVER_ERROR, REQUEST_TIMED_OUT, UNKNOWN_PRODUCER_ID, INVALID_PRODUCER_ID_MAPPING, INVALID_TXN_STATE];
+    all("errors-end", |world| {
+        for error in to_be_repeated.into_iter().chain(to_be_undone) {
+            for fault in [Refused(error), Denied(error)] {
+                world.goes_on(CUSTOMERS, Working, &[(Worker, Api::EndTxn, fault)]);
+            }
+        }
+        for stage in [CUSTOMERS, CAMPAIGNS] {
+            for fault in [Lost, Unanswered] {
+                world.goes_on(stage, Working, &[(Worker, Api::EndTxn, fault)]);
+            }
+            // The abort fails as well.
+            let failed = (Worker, Api::EndTxn, Refused(UNKNOWN_SERVER_ERROR));
+            for fault in [Lost, Unanswered, Refused(UNKNOWN_SERVER_ERROR), Denied(UNKNOWN_SERVER_ERROR)] {
+                world.goes_on(stage, Working, &[failed, (Worker, Api::EndTxn, fault)]);
+            }
+            // And the introduction of the producer that is to take over.
+            let failed = (Worker, Api::EndTxn, Refused(INVALID_TXN_STATE));
+            for fault in [Lost, Unanswered, Refused(CONCURRENT_TRANSACTIONS)] {
+                world.goes_on(stage, Working, &[failed, (Worker, Api::InitProducerId, fault)]);
+            }
+        }
+        world.goes_on(CUSTOMERS, Working, &[(Worker, Api::EndTxn, TOO_LATE)]);
+        // As often as this within a minute it is no accident.
+        for fault in [Refused(PRODUCER_FENCED), Denied(PRODUCER_FENCED)] {
+            world.goes_on(CAMPAIGNS, Working, &[(Worker, Api::EndTxn, fault)]);
+        }
+        let fenced = [(Worker, Api::EndTxn, Denied(INVALID_PRODUCER_EPOCH))];
+        world.ends(CAMPAIGNS, Working, &fenced, "`kafka.instance_id` must be unique");
+        for fault in [Refused(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), Denied(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)] {
+            let may_not = "Transactional Id authorization failed";
+            world.ends(CUSTOMERS, Working, &[(Worker, Api::EndTxn, fault)], may_not);
+        }
+    });
+}
+
+#[test]
+fn records_that_are_not_taken_change_no_figure() {
+    let of_records = [
+        UNKNOWN_SERVER_ERROR,
+        CORRUPT_MESSAGE,
+        UNKNOWN_TOPIC_OR_PARTITION,
+        NOT_LEADER_OR_FOLLOWER,
+        REQUEST_TIMED_OUT,
+        NOT_ENOUGH_REPLICAS,
+        OUT_OF_ORDER_SEQUENCE_NUMBER,
+        INVALID_TXN_STATE,
+        UNKNOWN_PRODUCER_ID,
+    ];
+    let of_partitions = [
+        UNKNOWN_SERVER_ERROR,
+        UNKNOWN_TOPIC_OR_PARTITION,
+        NOT_COORDINATOR,
+        CONCURRENT_TRANSACTIONS,
+        INVALID_PRODUCER_ID_MAPPING,
+        INVALID_TXN_STATE,
+    ];
+    all("errors-records", |world| {
+        for (api, errors) in [(Api::Produce, &of_records[..]), (Api::AddPartitionsToTxn, &of_partitions)] {
+            for &error in errors {
+                world.goes_on(CUSTOMERS, Working, &[(Worker, api, Refused(error))]);
+            }
+            for fault in [Lost, Unanswered] {
+                world.goes_on(CUSTOMERS, Working, &[(Worker, api, fault)]);
+                world.goes_on(CAMPAIGNS, Working, &[(Worker, api, fault)]);
+            }
+            let may_not = "Topic authorization failed";
+            world.ends(CUSTOMERS, Working, &[(Worker, api, Refused(TOPIC_AUTHORIZATION_FAILED))], may_not);
+        }
+        world.ends(CUSTOMERS, Working, &[(Worker, Api::Produce, Refused(MESSAGE_TOO_LARGE))], "Message size too large");
+    });
+}
+
+#[test]
+fn offsets_that_are_not_taken_change_no_figure() {
+    let of_group = [
+        UNKNOWN_SERVER_ERROR,
+        COORDINATOR_NOT_AVAILABLE,
+        CONCURRENT_TRANSACTIONS,
+        INVALID_PRODUCER_ID_MAPPING,
+        INVALID_TXN_STATE,
+    ];
+    let of_offsets = [
+        UNKNOWN_SERVER_ERROR,
+        UNKNOWN_TOPIC_OR_PARTITION,
+        COORDINATOR_LOAD_IN_PROGRESS,
+        NOT_COORDINATOR,
+        // As from a group that has moved on: after a while without news of it the worker begins anew.
+        ILLEGAL_GENERATION,
+    ];
+    all("errors-offsets", |world| {
+        for (api, errors) in [(Api::AddOffsetsToTxn, &of_group[..]), (Api::TxnOffsetCommit, &of_offsets)] {
+            for &error in errors {
+                world.goes_on(CUSTOMERS, Working, &[(Worker, api, Refused(error))]);
+            }
+            for fault in [Lost, Unanswered] {
+                world.goes_on(CUSTOMERS, Working, &[(Worker, api, fault)]);
+                world.goes_on(CAMPAIGNS, Working, &[(Worker, api, fault)]);
+            }
+            let may_not = "Group authorization failed";
+            world.ends(CUSTOMERS, Working, &[(Worker, api, Refused(GROUP_AUTHORIZATION_FAILED))], may_not);
+        }
+    });
+}
+
+#[test]
+fn a_start_a_group_and_a_restore_that_fail_change_no_figure() {
+    let of_producer = [COORDINATOR_LOAD_IN_PROGRESS, NOT_COORDINATOR, CONCURRENT_TRANSACTIONS];
+    let of_member = [ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE];
+    all("errors-group", |world| {
+        for error in of_producer {
+            world.goes_on(CUSTOMERS, Starting, &[(Worker, Api::InitProducerId, Refused(error))]);
+        }
+        for fault in [Lost, Unanswered] {
+            // One start, and each thing goes wrong once.
+            let start = [Api::InitProducerId, Api::FindCoordinator, Api::JoinGroup, Api::SyncGroup, Api::OffsetFetch];
+            let start: Vec<_> = start.into_iter().map(|api| (Worker, api, fault)).collect();
+            world.goes_on(CUSTOMERS, Starting, &start);
+            world.goes_on(CAMPAIGNS, Starting, &start);
+            let restore = [(Watcher, Api::ListOffsets, fault), (Restore, Api::Fetch, fault)];
+            world.goes_on(CUSTOMERS, Starting, &restore);
+            world.goes_on(CUSTOMERS, Working, &[(Worker, Api::Heartbeat, fault)]);
+            world.goes_on(CUSTOMERS, Working, &[(Worker, Api::Fetch, fault)]);
+        }
+        for error in [COORDINATOR_NOT_AVAILABLE, UNSTABLE_OFFSET_COMMIT, UNKNOWN_SERVER_ERROR] {
+            world.goes_on(CUSTOMERS, Starting, &[(Worker, Api::OffsetFetch, Denied(error))]);
+        }
+        for error in [UNKNOWN_SERVER_ERROR, NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION] {
+            world.goes_on(CUSTOMERS, Starting, &[(Watcher, Api::ListOffsets, Denied(error))]);
+        }
+        let late = [(Worker, Api::InitProducerId), (Worker, Api::OffsetFetch), (Watcher, Api::ListOffsets)];
+        world.goes_on(CUSTOMERS, Starting, &late.map(|(who, api)| (who, api, SLOW)));
+        for error in of_member {
+            world.goes_on(CUSTOMERS, Working, &[(Worker, Api::Heartbeat, Refused(error))]);
+        }
+        world.goes_on(CUSTOMERS, Working, &[(Worker, Api::Fetch, Denied(FETCH_SESSION_ID_NOT_FOUND))]);
+        let of_offsets = [(Worker, Api::OffsetFetch, Denied(GROUP_AUTHORIZATION_FAILED))];
+        world.ends(CUSTOMERS, Starting, &of_offsets, "Group authorization failed");
+        let of_producer = [(Worker, Api::InitProducerId, Refused(TRANSACTIONAL_ID_AUTHORIZATION_FAILED))];
+        world.ends(CUSTOMERS, Starting, &of_producer, "Transactional Id authorization failed");
+        // librdkafka gives the consumer up.
+        world.ends(CUSTOMERS, Working, &[(Worker, Api::Heartbeat, Refused(FENCED_INSTANCE_ID))], "fenced");
+    });
+}
+
+/// What a worker does when partitions are taken away meets the errors too: the commit of what is open, and its abort.
+#[test]
+fn partitions_that_move_while_commits_fail_change_no_figure() {
+    all("errors-moving", |world| {
+        for fault in [Refused(UNKNOWN_SERVER_ERROR), Denied(UNKNOWN_SERVER_ERROR), Lost, Unanswered] {
+            world.goes_on(CUSTOMERS, Working, &[]);
+            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-"), fault };
+            world.proxy.plan([CUSTOMERS, CAMPAIGNS].map(plan).into_iter().cycle().take(60));
+            let mut other = world.processor.start("b");
+            wait_until("another one works", LIMIT, || {
+                other.must_run();
+                commits(&other, CUSTOMERS) >= 2.0 && commits(&other, CAMPAIGNS) >= 2.0
+            });
+            // It leaves while the first still fails, or already goes on.
+            other.leave();
+            world.proxy.behave();
+            world.goes_on(CAMPAIGNS, Working, &[]);
+        }
+    });
+}
+
+/// The last commit fails: it is left to be aborted, and the process leaves in time.
+#[test]
+fn an_instance_that_can_not_commit_at_its_end_leaves_nevertheless() {
+    all("errors-leaving", |world| {
+        for fault in [Refused(UNKNOWN_SERVER_ERROR), Lost, Unanswered, TOO_LATE] {
+            world.goes_on(CUSTOMERS, Working, &[]);
+            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-"), fault };
+            world.proxy.plan([CUSTOMERS, CAMPAIGNS].map(plan).into_iter().cycle().take(60));
+            wait_until("a commit fails", LIMIT, || world.proxy.has_struck());
+            world.instance.take().expect("it was started").leave();
+            world.proxy.behave();
+        }
+    });
+}

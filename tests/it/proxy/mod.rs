@@ -1,0 +1,210 @@
+//! Stands between an instance and the real Kafka, and spoils a chosen request: it is answered with an error, done or not
+//! done without an answer, or answered late. So a worker meets each outcome that a call can have, and Kafka keeps the
+//! truth.
+//!
+//! Brokers tell clients where they are; the proxy puts its own port there, so that all connections come through it.
+
+mod wire;
+
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+pub use self::wire::Api;
+use self::wire::{Request, place_of_error, redirect};
+use crate::broker::brokers;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection breaks before the broker has it.
+    Lost,
+    /// The broker does it, and the connection breaks before the answer.
+    Unanswered,
+    /// The broker does it, and its answer comes so much later.
+    Late(Duration),
+    /// It is answered with this error, and not done.
+    Refused(i16),
+    /// The broker does it, and the answer says that it failed.
+    Denied(i16),
+}
+
+/// A fault for the next request of a kind, from a client whose id holds a text.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub api: Api,
+    pub client: String,
+    pub fault: Fault,
+}
+
+pub struct Proxy {
+    port: u16,
+    plans: Arc<Plans>,
+}
+
+type Plans = Mutex<Planned>;
+
+#[derive(Default)]
+struct Planned {
+    /// Faults that are still to happen.
+    left: Vec<Plan>,
+    struck: bool,
+}
+
+impl Proxy {
+    /// In front of the Kafka of the tests.
+    pub fn start() -> Proxy {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        let port = listener.local_addr().expect("a bound port").port();
+        let plans = Arc::<Plans>::default();
+        let of_connections = Arc::clone(&plans);
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                // A broker that is away is away behind the proxy too.
+                let Ok(broker) = TcpStream::connect(brokers()) else { continue };
+                Connection::start(client, broker, port, &of_connections);
+            }
+        });
+        Proxy { port, plans }
+    }
+
+    /// What instances are to take for the broker.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Lets faults happen, each to the next request that it is for, in the place of those that are still to come.
+    pub fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
+        *self.plans.lock().expect("plain data") = Planned { left: plans.into_iter().collect(), struck: false };
+    }
+
+    /// Whether all planned faults have happened.
+    pub fn is_done(&self) -> bool {
+        self.plans.lock().expect("plain data").left.is_empty()
+    }
+
+    /// Whether one of them has happened.
+    pub fn has_struck(&self) -> bool {
+        self.plans.lock().expect("plain data").struck
+    }
+
+    /// Lets no more faults happen.
+    pub fn behave(&self) {
+        self.plan([]);
+    }
+}
+
+/// The fault for a request, if it is one that was planned.
+fn strike(plans: &Plans, request: &Request<'_>) -> Option<(Api, Fault)> {
+    let mut plans = plans.lock().expect("plain data");
+    let is_for = |plan: &Plan| request.is(plan.api) && request.client.contains(&plan.client);
+    let place = plans.left.iter().position(is_for)?;
+    let plan = plans.left.remove(place);
+    plans.struck = true;
+    Some((plan.api, plan.fault))
+}
+
+/// What is to be done to the answer of a request.
+enum Spoil {
+    Redirect,
+    Drop,
+    Delay(Duration),
+    Deny { api: Api, version: i16, error: i16 },
+}
+
+#[derive(Clone)]
+struct Connection {
+    /// Written to by both directions.
+    client: Arc<Mutex<TcpStream>>,
+    broker: Arc<TcpStream>,
+    port: u16,
+    waiting: Arc<Mutex<HashMap<i32, Spoil>>>,
+}
+
+impl Connection {
+    fn start(client: TcpStream, broker: TcpStream, port: u16, plans: &Arc<Plans>) {
+        for stream in [&client, &broker] {
+            stream.set_nodelay(true).expect("a connected stream");
+        }
+        let connection = Connection {
+            client: Arc::new(Mutex::new(client.try_clone().expect("a stream has many handles"))),
+            broker: Arc::new(broker),
+            port,
+            waiting: Arc::default(),
+        };
+        let (back, plans) = (connection.clone(), Arc::clone(plans));
+        let closing = client.try_clone().expect("a stream has many handles");
+        thread::spawn(move || {
+            let _ = connection.forward(&client, &plans);
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = connection.broker.shutdown(Shutdown::Both);
+        });
+        thread::spawn(move || {
+            let _ = back.answer();
+            let _ = closing.shutdown(Shutdown::Both);
+            let _ = back.broker.shutdown(Shutdown::Both);
+        });
+    }
+
+    /// Requests to the broker, until one of both closes.
+    fn forward(&self, mut client: &TcpStream, plans: &Plans) -> io::Result<()> {
+        loop {
+            let frame = read_frame(&mut client)?;
+            let request = Request::read(&frame);
+            let spoil = match strike(plans, &request) {
+                Some((_, Fault::Lost)) => return Ok(()),
+                Some((api, Fault::Refused(error))) => {
+                    write_frame(&mut &*self.client.lock().expect("plain data"), &request.refusal(api, error))?;
+                    continue;
+                }
+                Some((_, Fault::Unanswered)) => Some(Spoil::Drop),
+                Some((_, Fault::Late(delay))) => Some(Spoil::Delay(delay)),
+                Some((api, Fault::Denied(error))) => Some(Spoil::Deny { api, version: request.version, error }),
+                None => request.asks_for_brokers().then_some(Spoil::Redirect),
+            };
+            if let Some(spoil) = spoil {
+                self.waiting.lock().expect("plain data").insert(request.correlation, spoil);
+            }
+            write_frame(&mut &*self.broker, &frame)?;
+        }
+    }
+
+    /// Answers to the client, until one of both closes.
+    fn answer(&self) -> io::Result<()> {
+        loop {
+            let mut answer = read_frame(&mut &*self.broker)?;
+            let correlation = i32::from_be_bytes(answer[..4].try_into().expect("four bytes"));
+            let spoil = self.waiting.lock().expect("plain data").remove(&correlation);
+            match spoil {
+                None => {}
+                Some(Spoil::Drop) => return Ok(()),
+                Some(Spoil::Delay(delay)) => thread::sleep(delay),
+                Some(Spoil::Redirect) => {
+                    let (host, port) = brokers().rsplit_once(':').expect("host:port");
+                    redirect(&mut answer, host, port.parse().expect("a port"), self.port);
+                }
+                Some(Spoil::Deny { api, version, error }) => {
+                    let place = place_of_error(api, version, &answer);
+                    answer[place..place + 2].copy_from_slice(&error.to_be_bytes());
+                }
+            }
+            write_frame(&mut &*self.client.lock().expect("plain data"), &answer)?;
+        }
+    }
+}
+
+fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut frame)?;
+    Ok(frame)
+}
+
+fn write_frame(stream: &mut impl Write, frame: &[u8]) -> io::Result<()> {
+    let length = (frame.len() as u32).to_be_bytes();
+    stream.write_all(&[&length[..], frame].concat())
+}
