@@ -8,7 +8,7 @@ use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::engine::{Effects, Stage};
 use payback::events::{Decoder, Event, Home};
-use payback::settings::{Attribution, Model, Settings};
+use payback::settings::{Attribution, Model, Retention, Settings};
 use payback::time::{Millis, Zone};
 use serde::de::IgnoredAny;
 
@@ -55,6 +55,7 @@ pub static SETTINGS: LazyLock<Vec<Arc<Settings>>> = LazyLock::new(|| {
     let settings = |model| Settings {
         zone: zone.clone(),
         attribution: Attribution { model, ..Attribution::default() },
+        retention: Retention { orders_days: Some(400), ..Retention::default() },
         campaign_partitions: 1,
         ..Settings::default()
     };

@@ -184,14 +184,15 @@ fn stored_today() -> Vec<StoredFact> {
         campaigns.absorb(payload).expect("a payload of the customers stage");
     }
     campaigns.flush(Millis(NOW), &mut of_campaigns);
+    let first_differences = of_customers.differences.first().cloned();
+    let all_customers = given_up(&mut customers, of_customers);
     let all_campaigns = given_up(&mut campaigns, of_campaigns);
 
     let stored =
         |of: &str, key: &[u8], value: &[u8]| StoredFact { of: of.to_owned(), key: key.to_vec(), value: value.to_vec() };
-    let mut all: Vec<StoredFact> =
-        of_customers.facts.iter().map(|(key, value)| stored("customers", key, value)).collect();
+    let mut all: Vec<StoredFact> = all_customers.iter().map(|(key, value)| stored("customers", key, value)).collect();
     all.extend(all_campaigns.iter().map(|(key, value)| stored("campaigns", key, value)));
-    all.extend(of_customers.differences.first().map(|payload| stored("differences", b"", payload)));
+    all.extend(first_differences.map(|payload| stored("differences", b"", &payload)));
     let source_offsets = vec![("purchases".to_owned(), 1 << 40)];
     let progress =
         Progress { as_of: Millis(NOW), rolled_to: Millis(NOW - 5), internal_offset: Some(7), source_offsets };

@@ -69,7 +69,12 @@ pub struct Updates {
 impl Pipeline {
     /// With so many partitions of the two stages.
     pub fn new(config: &Config, customers: u32, campaigns: u32) -> Pipeline {
-        let settings = Arc::new(settings(config, campaigns));
+        Pipeline::giving_up(config, Retention::default().of_everything(), customers, campaigns)
+    }
+
+    /// The same, that gives up what is old.
+    pub fn giving_up(config: &Config, retention: Retention, customers: u32, campaigns: u32) -> Pipeline {
+        let settings = Arc::new(Settings { retention, ..settings(config, campaigns) });
         Pipeline {
             decoder: Decoder::new(&settings),
             now: config.clock.map_or(Millis::MAX, Millis),
@@ -134,6 +139,12 @@ impl Pipeline {
     pub fn restart(&mut self, rng: &mut StdRng) {
         self.customers.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
         self.campaigns.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
+    }
+
+    /// The customers' facts whose keys begin with this letter.
+    pub fn facts_of_customers(&self, kind: u8) -> usize {
+        let facts = self.customers.iter().flat_map(|partition| partition.effects.facts.keys());
+        facts.filter(|key| key[0] == kind).count()
     }
 
     /// The records that the stages answer with.

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use num_bigint::BigInt;
+use payback::settings::Retention;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult};
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom;
+use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use serde_json::Value;
 
-use crate::batch::{Batch, Records};
+use crate::batch::{self, Batch, Keeper, Records};
 use crate::history::{Case, Maker, cases, poison, with_an_odd_value};
 use crate::pipeline::{Pipeline, Updates, put};
 use crate::records::{ByKey, difference};
@@ -196,6 +197,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(sampled(200))]
+
+    #[test]
+    fn what_is_given_up_counts_on_and_what_would_change_it_is_too_late(
+        case in cases(100, false),
+        hours_days in 1_u32..3,
+        days in 5_u32..30,
+        spend_days in 1_u32..5,
+    ) {
+        let rng = &mut StdRng::seed_from_u64(case.seed);
+        let windows = ["lifetime", "24h", "2d", "5d"].map(str::to_owned).to_vec();
+        let config = batch::Config {
+            windows,
+            verdict_window: "lifetime".to_owned(),
+            maturity_days: case.config.maturity_days % 5,
+            ..case.config.clone()
+        };
+        let rules = batch::Retention { hours_days, days, spend_days, orders_days: 366 };
+        let retention = Retention { hours_days, days, spend_days, orders_days: Some(366) };
+        let mut keeper = Keeper::new(&config, rules);
+        let mut pipeline = Pipeline::giving_up(&config, retention, rng.random_range(1..3), rng.random_range(1..3));
+        let (mut as_of, mut rolled) = (case.as_of, case.as_of);
+        let mut records = no_records();
+        for event in Maker::shuffled(&case.history, rng) {
+            let found = pipeline.take(event.as_bytes()).map(drop).map_err(|reason| reason.code());
+            prop_assert_eq!(found, keeper.take(&event), "{}", event);
+            if rng.random_bool(0.7) {
+                continue;
+            }
+            as_of += *[0, 0, 1, HOUR, DAY, 3 * DAY, 6 * DAY, 7 * DAY, 7 * DAY + 1].choose(rng).unwrap();
+            keeper.pass(as_of);
+            put_all(&mut records, pipeline.flush(as_of, rng));
+            if rng.random_bool(0.5) {
+                put_all(&mut records, pipeline.roll(rolled, as_of));
+                rolled = as_of;
+            }
+            if rng.random_bool(0.3) {
+                pipeline.restart(rng);
+            }
+            same("answers", &keeper.batch().records(as_of), &pipeline.answers(as_of))?;
+        }
+        for _ in 0..3 {
+            as_of += 5 * DAY;
+            keeper.pass(as_of);
+            put_all(&mut records, pipeline.flush(as_of, rng));
+            put_all(&mut records, pipeline.roll(rolled, as_of));
+            rolled = as_of;
+        }
+        let expected = keeper.batch().records(as_of);
+        same("answers", &expected, &pipeline.answers(as_of))?;
+        same("all records after a roll", &lasting(&expected), &lasting(&records))?;
+        prop_assert_eq!(pipeline.facts_of_customers(b'o'), keeper.open_orders());
+        pipeline.restart(rng);
+        same("answers after a restart", &expected, &pipeline.answers(as_of))?;
+    }
+}
+
 #[test]
 fn what_cannot_be_used_changes_nothing_and_has_its_reason() {
     let clock = 1_795_255_205_000;
@@ -234,6 +293,9 @@ fn real_purchases_give_the_figures_of_the_batch() {
     assert_eq!(difference(&batch.records(as_of).customers, &records.customers), None);
 }
 
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
 /// The same number for the same text in each run.
 fn hash(text: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -243,14 +305,13 @@ fn hash(text: &str) -> u64 {
 
 /// How far time goes on between two flushes: nothing, a moment, hours, days, a season.
 fn step(rng: &mut StdRng) -> i64 {
-    const HOUR: i64 = 3_600_000;
     match rng.random_range(0..8) {
         0 | 1 => 0,
         2 => rng.random_range(0..10_000),
         3 | 4 => rng.random_range(0..2 * HOUR),
         5 => HOUR,
         6 => rng.random_range(0..40 * HOUR),
-        _ => rng.random_range(0..120 * 24 * HOUR),
+        _ => rng.random_range(0..120 * DAY),
     }
 }
 

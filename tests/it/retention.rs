@@ -14,12 +14,13 @@ use crate::topics::{Loader, latest, read};
 const DAY: i64 = Millis::DAY;
 
 /// Keeps little for long.
-const SHORT: [(&str, &str); 5] = [
+const SHORT: [(&str, &str); 6] = [
     ("PAYBACK_WINDOWS", "24h,5d,lifetime"),
     ("PAYBACK_VERDICT__MATURITY_DAYS", "3"),
     ("PAYBACK_RETENTION__HOURS_DAYS", "1"),
     ("PAYBACK_RETENTION__SPEND_DAYS", "2"),
     ("PAYBACK_RETENTION__DAYS", "5"),
+    ("PAYBACK_RETENTION__ORDERS_DAYS", "366"),
 ];
 
 /// The facts that are current in a changelog, by the first letters of their keys.
@@ -116,6 +117,64 @@ fn spend_that_is_given_up_counts_on_and_is_not_counted_twice() {
     processor.wait_until_done(&mut [&mut instance]);
     assert_eq!(lifetime(), "174");
     assert_eq!(latest(&processor.roas_updates)["campaign/c"]["name"], "Spring");
+    assert_eq!(reasons(&processor).len(), 3);
+    instance.leave();
+}
+
+#[test]
+fn orders_that_are_given_up_count_on_and_are_not_counted_twice() {
+    let processor = Processor::new("retention-orders", Partitions::alike(2));
+    let clock = Clock::new();
+    let mut variables = SHORT.to_vec();
+    variables.push(clock.variable());
+    let mut instance = processor.start_with("a", &variables);
+
+    let began = now();
+    let order = |customer: usize, id: &str, at: Millis| {
+        json!({"type": "purchase", "customer_id": format!("c-{customer}"), "order_id": id, "occurred_at": at.0,
+            "revenue": 100, "cost_of_goods": 40, "campaign_id": "g"})
+    };
+    let refund = |customer: usize, id: usize| {
+        json!({"type": "refund", "customer_id": format!("c-{customer}"), "order_id": "o-1", "refund_id": id,
+            "occurred_at": began.0, "amount": 10})
+    };
+    let send = |customer: usize, event: &Value| send(&processor.purchases, &format!("c-{customer}"), event);
+    for customer in 0..10 {
+        send(customer, &order(customer, "o-1", began.plus(-362 * DAY)));
+        send(customer, &order(customer, "o-2", began.plus(-361 * DAY)));
+    }
+    send(3, &refund(3, 1));
+    send(4, &order(4, "o-3", began.plus(-DAY)));
+    processor.wait_until_done(&mut [&mut instance]);
+    let kinds = || facts(&processor, "customers");
+    assert_eq!((kinds().get(&'o'), kinds().get(&'r')), (Some(&21), Some(&1)));
+
+    pass(8, &clock, &processor, &mut instance, &mut 0);
+    wait_until("what is too old is given up", LIMIT, || kinds().get(&'o') == Some(&1));
+    let left = kinds();
+    assert_eq!((left.get(&'f'), left.get(&'k'), left.get(&'r')), (Some(&10), Some(&10), None), "{left:?}");
+
+    let later = began.plus(7 * DAY);
+    let customer = |id: usize| latest(&processor.ltv_updates)[&format!("c-{id}")].clone();
+    let acquired = || latest(&processor.roas_updates)["campaign/g"]["windows"]["lifetime"]["acquired_ltv"].clone();
+    send(3, &refund(3, 2));
+    send(3, &order(3, "o-2", began.plus(-361 * DAY)));
+    send(3, &order(3, "o-3", later));
+    processor.wait_until_done(&mut [&mut instance]);
+    assert_eq!((&customer(3)["orders"], &customer(3)["revenue"]), (&json!(3), &json!("290")));
+    assert_eq!(reasons(&processor), ["too_late", "too_late"]);
+    assert_eq!(acquired(), "2190");
+
+    // What was given up stays given up, whoever has the partition.
+    instance.kill();
+    let mut instance = processor.start_with("b", &variables);
+    instance.wait_until_ready();
+    send(5, &refund(5, 1));
+    send(5, &order(5, "o-3", later));
+    processor.wait_until_done(&mut [&mut instance]);
+    assert_eq!((&customer(5)["orders"], &customer(5)["revenue"]), (&json!(3), &json!("300")));
+    assert_eq!(customer(5)["acquired_by"]["campaign_id"], "g");
+    assert_eq!(acquired(), "2290");
     assert_eq!(reasons(&processor).len(), 3);
     instance.leave();
 }

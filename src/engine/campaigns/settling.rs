@@ -166,7 +166,10 @@ impl Campaigns {
         let cells = campaign.series.iter().flat_map(|&series| {
             self.spend.series[series].cells().iter().map(|cell| cell.date).take_while(|date| *date < before)
         });
-        let mut due: Vec<Date> = campaign.days.range(..before).map(|(day, _)| *day).chain(cells).collect();
+        // A day whose amounts came to nothing has no bucket.
+        let settled = campaign.carried.iter().flat_map(|carried| carried.days.range(..before).map(|(day, _)| *day));
+        let of_days = campaign.days.range(..before).map(|(day, _)| *day);
+        let mut due: Vec<Date> = of_days.chain(settled).chain(cells).collect();
         due.sort_unstable();
         let all = due.len();
         if let Some(last) = due.get(limit.max(1) - 1).copied() {

@@ -86,12 +86,12 @@ fn shares(settings: &Settings, order: &Order, placed: &Placed) -> PerTouch<Share
 }
 
 impl Acquired {
-    /// What `customer` contributed by the last flush, with its figures as they are now.
-    pub fn of(settings: &Settings, customer: &Customer, acquisition_order: Option<&Order>) -> Option<Acquired> {
-        let placed = acquisition_order?.counting()?;
+    /// What `customer`, who was acquired then, contributed by the last flush, with its figures as they are now.
+    pub fn of(settings: &Settings, customer: &Customer, acquired_at: Option<Millis>) -> Option<Acquired> {
+        let at = acquired_at?;
         (customer.contributed.campaign != NONE).then(|| Acquired {
             campaign: customer.contributed.campaign,
-            hour: settings.zone.hour_start(placed.occurred_at),
+            hour: settings.zone.hour_start(at),
             sums: customer.sums,
             acquisition_cost: customer.acquisition_cost,
         })

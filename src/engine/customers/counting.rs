@@ -20,8 +20,8 @@ impl Customers {
             return;
         }
         let customer = &self.customers[slot];
-        let acquisition_order = self.order_at(customer.contributed.order);
-        let before = Acquired::of(&self.settings, customer, acquisition_order).filter(|_| !self.restoring);
+        let acquired_at = self.acquired_at(customer, customer.contributed);
+        let before = Acquired::of(&self.settings, customer, acquired_at).filter(|_| !self.restoring);
         self.touched.push((slot, before));
     }
 

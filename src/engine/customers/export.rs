@@ -1,8 +1,10 @@
 //! The state told as facts again: those that the changelog holds, each once.
 
 use super::Customers;
+use super::carrying::Horizon;
 use super::facts::{self, CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
 use super::state::{Order, Placed};
+use crate::engine::table::NONE;
 use crate::time::Millis;
 
 /// Writes facts, with buffers that are used again and again.
@@ -29,10 +31,11 @@ impl Customers {
                 self.tell_order(&self.orders[slot], &mut telling);
             }
         }
-        for (_, order) in self.orders.iter().filter(|(_, order)| order.counting().is_none()) {
+        let is_there = |order: &Order| order.customer != NONE && order.counting().is_none();
+        for (_, order) in self.orders.iter().filter(|(_, order)| is_there(order)) {
             self.tell_order(order, &mut telling);
         }
-        for (_, refund) in self.refunds.iter() {
+        for (_, refund) in self.refunds.iter().filter(|(_, refund)| refund.order != NONE) {
             let order = &self.orders[refund.order];
             let key =
                 Key::Refund { customer: &self.customers[order.customer].id, order: &order.id, refund: &refund.id };
@@ -44,11 +47,24 @@ impl Customers {
             };
             telling.tell(key, &fact);
         }
-        for (_, cost) in self.costs.iter() {
+        for (_, cost) in self.costs.iter().filter(|(_, cost)| cost.customer != NONE) {
             let key = Key::Cost { customer: &self.customers[cost.customer].id, cost: &cost.id };
             let fact =
                 CostFact { occurred_at: cost.occurred_at, amount: cost.amount, kind: cost.kind, digest: cost.digest };
             telling.tell(key, &fact);
+        }
+        for (_, customer) in self.customers.iter() {
+            let Some(carried) = &customer.carried else { continue };
+            let id = &customer.id;
+            for block in carried.known.numbers() {
+                Key::Known { customer: id, block }.write(&mut telling.key);
+                carried.known.write(block, &mut telling.value);
+                (telling.take)(&telling.key, &telling.value);
+            }
+            telling.tell(Key::Carried { customer: id }, &self.carried_fact(customer, carried));
+        }
+        if self.horizon != Horizon::default() {
+            telling.tell(Key::Horizon, &self.horizon);
         }
     }
 

@@ -4,20 +4,45 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::FormatError;
+use crate::engine::ledger::{LedgerSums, OrderSums};
 use crate::events::{CostOfGoods, CustomerCostKind};
-use crate::money::Micros;
+use crate::money::{Micros, Sum};
 use crate::time::Millis;
 
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a customer" };
 
 /// A fact's identity: the first byte of its key says which kind follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
-    Order { customer: &'a str, order: &'a str },
-    Refund { customer: &'a str, order: &'a str, refund: &'a str },
-    Cancellation { customer: &'a str, order: &'a str },
-    Cost { customer: &'a str, cost: &'a str },
+    Order {
+        customer: &'a str,
+        order: &'a str,
+    },
+    Refund {
+        customer: &'a str,
+        order: &'a str,
+        refund: &'a str,
+    },
+    Cancellation {
+        customer: &'a str,
+        order: &'a str,
+    },
+    Cost {
+        customer: &'a str,
+        cost: &'a str,
+    },
+    /// What is not kept singly of a customer's orders and costs: a [`CarriedFact`].
+    Carried {
+        customer: &'a str,
+    },
+    /// What these are known by: a block of [`super::known::Known`].
+    Known {
+        customer: &'a str,
+        block: u16,
+    },
+    /// The partition's `Horizon`.
+    Horizon,
 }
 
 impl<'a> Key<'a> {
@@ -28,12 +53,18 @@ impl<'a> Key<'a> {
             Key::Refund { customer, order, refund } => (b'r', &[customer, order, refund]),
             Key::Cancellation { customer, order } => (b'x', &[customer, order]),
             Key::Cost { customer, cost } => (b'c', &[customer, cost]),
+            Key::Carried { customer } => (b'f', &[customer]),
+            Key::Known { customer, .. } => (b'k', &[customer]),
+            Key::Horizon => (b'z', &[]),
         };
         key.push(kind);
         for id in ids {
             // Ids are at most 256 bytes.
             key.extend_from_slice(&(id.len() as u16).to_be_bytes());
             key.extend_from_slice(id.as_bytes());
+        }
+        if let Key::Known { block, .. } = self {
+            key.extend_from_slice(&block.to_be_bytes());
         }
     }
 
@@ -50,6 +81,14 @@ impl<'a> Key<'a> {
             b'r' => Key::Refund { customer: next()?, order: next()?, refund: next()? },
             b'x' => Key::Cancellation { customer: next()?, order: next()? },
             b'c' => Key::Cost { customer: next()?, cost: next()? },
+            b'f' => Key::Carried { customer: next()? },
+            b'k' => {
+                let customer = next()?;
+                let (block, after) = rest.split_first_chunk::<2>().ok_or(MALFORMED)?;
+                rest = after;
+                Key::Known { customer, block: u16::from_be_bytes(*block) }
+            }
+            b'z' => Key::Horizon,
             _ => return Err(MALFORMED),
         };
         if rest.is_empty() { Ok(key) } else { Err(MALFORMED) }
@@ -99,6 +138,47 @@ pub struct CostFact {
     pub digest: u64,
 }
 
+/// What is not kept singly of a customer's orders and costs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CarriedFact<'a> {
+    /// Those that counted, and of these, those that were refunded in excess.
+    pub orders: u64,
+    pub refunded_in_excess: u64,
+    /// When the last of them was.
+    pub last_at: Millis,
+    pub sums: OrderSums,
+    pub items: i128,
+    pub acquisition_cost: Sum,
+    pub retention_cost: Sum,
+    #[serde(borrow)]
+    pub first: Option<FirstFact<'a>>,
+}
+
+/// The customer's first order, and what followed from it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct FirstFact<'a> {
+    pub at: Millis,
+    pub since: Option<Millis>,
+    pub known_before: bool,
+    pub campaign: Option<&'a str>,
+    pub channel: Option<&'a str>,
+    pub sku: Option<&'a str>,
+}
+
+impl CarriedFact<'_> {
+    /// As [`read`], within the bounds of a ledger's sums.
+    pub fn read(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
+        let fact: CarriedFact<'_> = read(value)?;
+        let OrderSums { revenue, covered_revenue, gross_profit, operating_profit } = fact.sums;
+        let sums = [revenue, covered_revenue, gross_profit, operating_profit, fact.acquisition_cost];
+        let sums = sums.into_iter().chain([fact.retention_cost, Sum(fact.items)]);
+        let within = sums.into_iter().all(|sum| sum.0.unsigned_abs() <= LedgerSums::MOST)
+            && fact.refunded_in_excess <= fact.orders
+            && fact.orders <= LedgerSums::MOST_COUNTED;
+        if within { Ok(fact) } else { Err(MALFORMED) }
+    }
+}
+
 pub fn write(fact: &impl Serialize, value: &mut Vec<u8>) {
     value.clear();
     value.push(VERSION);
@@ -108,8 +188,13 @@ pub fn write(fact: &impl Serialize, value: &mut Vec<u8>) {
 }
 
 pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
+    postcard::from_bytes(content(value)?).map_err(|_| MALFORMED)
+}
+
+/// What follows the version.
+pub fn content(value: &[u8]) -> Result<&[u8], FormatError> {
     match value.split_first() {
-        Some((&VERSION, content)) => postcard::from_bytes(content).map_err(|_| MALFORMED),
+        Some((&VERSION, content)) => Ok(content),
         Some((&found, _)) => Err(FormatError::Version { found, known: VERSION }),
         None => Err(MALFORMED),
     }
@@ -129,6 +214,9 @@ mod tests {
             Key::Refund { customer: "c", order: "o", refund: "r" },
             Key::Cancellation { customer: "c", order: "o" },
             Key::Cost { customer: "ü", cost: "k" },
+            Key::Carried { customer: "c" },
+            Key::Known { customer: "c", block: 258 },
+            Key::Horizon,
         ] {
             key.write(&mut bytes);
             assert_eq!(Key::read(&bytes), Ok(key));
@@ -141,6 +229,7 @@ mod tests {
             let _ = Key::read(&key);
             let _ = read::<OrderFact<'_>>(&value);
             let versioned = [&[VERSION], value.as_slice()].concat();
+            let _ = CarriedFact::read(&versioned);
             let _ = (read::<OrderFact<'_>>(&versioned).is_ok(), read::<CostFact>(&versioned).is_ok());
         }
     }

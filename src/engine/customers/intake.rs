@@ -8,6 +8,7 @@ use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, Touch
 use super::state::{Cost, Customer, Order, Placed, Refund, Touch};
 use crate::domain::attribution::participants;
 use crate::domain::order::Refunded;
+use crate::engine::table::NONE;
 use crate::engine::{Effects, Outcome};
 use crate::events::{self, Cancellation, CustomerCost, CustomerCostKind, Purchase, Touchpoint};
 use crate::money::{Micros, Sum};
@@ -119,8 +120,9 @@ impl Customers {
     }
 
     pub(super) fn give_back(&mut self, order: u32, id: &str, fact: &RefundFact) {
-        let refund = Refund {
+        let mut refund = Refund {
             order,
+            next: NONE,
             id: id.into(),
             occurred_at: fact.occurred_at,
             amount: fact.amount,
@@ -131,9 +133,14 @@ impl Customers {
             |refund: &Refund| Refunded { amount: refund.amount.into(), cost_recovered: refund.cost_recovered.into() };
         let new = of(&refund);
         let old = match self.refunds.find(order, id) {
-            Some(slot) => of(&mem::replace(&mut self.refunds[slot], refund)),
+            Some(slot) => {
+                refund.next = self.refunds[slot].next;
+                of(&mem::replace(&mut self.refunds[slot], refund))
+            }
             None => {
-                self.refunds.insert(refund);
+                let aftermath = self.orders[order].aftermath_mut();
+                refund.next = aftermath.refunds;
+                aftermath.refunds = self.refunds.insert(refund);
                 Refunded::default()
             }
         };
@@ -144,6 +151,48 @@ impl Customers {
         });
     }
 
+    /// The fact of an order was deleted: it is carried now, as a restore finds.
+    pub(super) fn displace(&mut self, slot: u32) {
+        if let Some(placed) = &self.orders[slot].placed {
+            self.totals.placed_bytes -= size_of_val(&*placed.touches);
+        }
+        self.change(slot, |order| order.placed = None);
+    }
+
+    /// As [`Customers::displace`], of a refund.
+    pub(super) fn take_back(&mut self, order: u32, id: &str) {
+        let Some(slot) = self.refunds.find(order, id) else { return };
+        let before = self.refunds_of(&self.orders[order]).find(|&other| self.refunds[other].next == slot);
+        let refund = self.refunds.remove(slot);
+        match before {
+            Some(before) => self.refunds[before].next = refund.next,
+            None => self.orders[order].aftermath_mut().refunds = refund.next,
+        }
+        self.change(order, |order| {
+            let refunded = &mut order.aftermath_mut().refunded;
+            refunded.amount -= refund.amount.into();
+            refunded.cost_recovered -= refund.cost_recovered.into();
+        });
+    }
+
+    /// As [`Customers::displace`], of a cost.
+    pub(super) fn forget_cost(&mut self, customer: u32, id: &str) {
+        self.touch(customer);
+        if let Some(slot) = self.costs.find(customer, id) {
+            let cost = self.costs.remove(slot);
+            *self.customers[customer].costs_mut(cost.kind) -= cost.amount.into();
+        }
+    }
+
+    /// Ends a restore in which facts were deleted: orders of which nothing is left leave their places.
+    pub(super) fn drop_empty_orders(&mut self) {
+        for slot in 0..self.orders.places() {
+            if self.orders[slot].customer != NONE && self.orders[slot].is_empty() {
+                self.orders.remove(slot);
+            }
+        }
+    }
+
     pub(super) fn cancellation(&mut self, cancellation: &Cancellation<'_>, effects: &mut impl Effects) -> Outcome {
         let order = self.order(&cancellation.customer_id, &cancellation.order_id);
         let outcome = Outcome::of(cancellation.occurred_at, self.orders[order].cancelled_at());
@@ -151,7 +200,7 @@ impl Customers {
             let key = Key::Cancellation { customer: &cancellation.customer_id, order: &cancellation.order_id };
             let fact = CancellationFact { occurred_at: cancellation.occurred_at };
             self.buffers.fact(key, &fact, effects);
-            self.change(order, |order| order.aftermath_mut().cancelled_at = Some(fact.occurred_at));
+            self.change(order, |order| order.cancel(Some(fact.occurred_at)));
         }
         outcome
     }

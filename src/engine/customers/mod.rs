@@ -5,14 +5,17 @@
 //! same goes for campaigns.
 //!
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
+//! - [`carrying`]: what is too old to be kept singly; [`known`]: what it is known by.
 //! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
 //!   [`export`]: all of it, told again.
 
+mod carrying;
 mod contribution;
 mod counting;
 mod export;
 mod facts;
 mod intake;
+mod known;
 mod record;
 mod state;
 mod timeline;
@@ -24,10 +27,12 @@ use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
+use self::carrying::{Horizon, Sweep};
 use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
-use self::facts::{CancellationFact, Key};
+use self::facts::{CancellationFact, CarriedFact, Key};
+use self::known::Known;
 use self::record::Figures;
-use self::state::{Acquisition, Cost, Customer, Order, Placed, Refund};
+use self::state::{Acquisition, CARRIED, Cost, Customer, Order, Placed, Refund, Touch};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
@@ -61,6 +66,14 @@ pub struct Customers {
     unrolled: bool,
     /// The next customer that the roll under way looks at.
     cursor: u32,
+    /// The greatest that was given.
+    as_of: Option<Millis>,
+    horizon: Horizon,
+    sweep: Sweep,
+    /// Customers of whom something was carried that is not written yet, each with a block of what it is known by.
+    unwritten: Vec<(u32, u16)>,
+    /// Facts were deleted in this restore.
+    deleted: bool,
     totals: Totals,
     buffers: Buffers,
 }
@@ -71,6 +84,7 @@ struct Totals {
     contributing: [u64; 3],
     refunded_in_excess: u64,
     placed_bytes: usize,
+    carried_bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -85,24 +99,34 @@ impl Buffers {
         facts::write(fact, &mut self.value);
         effects.fact(&self.key, Some(&self.value));
     }
+
+    fn delete(&mut self, key: Key<'_>, effects: &mut impl Effects) {
+        key.write(&mut self.key);
+        effects.fact(&self.key, None);
+    }
 }
 
 impl Customers {
-    /// Whether the customer bought before this stream knows of it.
+    /// Whether the customer bought before this stream knows of it, by the orders that are kept singly.
     fn known_before(&self, customer: &Customer) -> bool {
         let Some(first) = self.first_placed(customer).map(|placed| placed.occurred_at) else { return false };
         self.since(customer).0 < first || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
     }
 
+    /// The first of the orders that are kept singly.
     fn first_placed(&self, customer: &Customer) -> Option<&Placed> {
         self.order_at(self.first_order(customer)).and_then(Order::counting)
     }
 
     /// Who acquired the customer, as things are now.
     fn acquisition(&self, customer: &Customer) -> Acquisition {
+        if let Some(first) = customer.carried.as_ref().and_then(|carried| carried.first) {
+            let acquired = Acquisition { campaign: first.campaign, order: CARRIED };
+            return if first.known_before { Acquisition::NOBODY } else { acquired };
+        }
         match self.first_placed(customer).filter(|_| !self.known_before(customer)) {
             Some(placed) => {
-                let touch = acquiring_touch(&self.settings, placed);
+                let touch = self.acquiring(placed);
                 let order = self.first_order(customer);
                 Acquisition { campaign: touch.map_or(NONE, |touch| touch.campaign), order }
             }
@@ -131,21 +155,28 @@ impl Customers {
         self.customers[slot].contributed = to;
     }
 
+    /// The touchpoint that acquires the customer by this order.
+    fn acquiring<'a>(&self, placed: &'a Placed) -> Option<&'a Touch> {
+        acquiring_touch(&self.settings, placed)
+    }
+
     fn figures<'a>(&'a self, customer: &'a Customer, as_of: Millis) -> Figures<'a> {
-        let first = self.first_placed(customer);
-        let known_before = self.known_before(customer);
-        let touch = first.filter(|_| !known_before).and_then(|placed| acquiring_touch(&self.settings, placed));
+        let carried = customer.carried.as_deref();
+        let first = carried.and_then(|carried| carried.first).or_else(|| self.first_of(customer));
+        let last_at = customer.timeline.last().map(|(at, _)| at);
         Figures {
             settings: &self.settings,
             as_of,
             customer,
             purchases_in_year: customer.timeline.count_between(as_of.plus(-YEAR), as_of),
-            first,
-            since: self.since(customer).0,
-            known_before,
-            campaign: touch.and_then(|touch| self.campaigns.text(touch.campaign)),
-            channel: touch.and_then(|touch| self.channels.text(touch.channel)),
-            sku: first.and_then(|placed| self.skus.text(placed.sku)),
+            orders: customer.timeline.len() + carried.map_or(0, |carried| carried.orders),
+            first_at: first.map(|first| first.at),
+            last_at: last_at.or(carried.filter(|carried| carried.orders > 0).map(|carried| carried.last_at)),
+            since: first.map_or(Millis::MAX, |first| first.since),
+            known_before: first.is_some_and(|first| first.known_before),
+            campaign: first.and_then(|first| self.campaigns.text(first.campaign)),
+            channel: first.and_then(|first| self.channels.text(first.channel)),
+            sku: first.and_then(|first| self.skus.text(first.sku)),
         }
     }
 }
@@ -169,12 +200,20 @@ impl Stage for Customers {
             restoring: false,
             unrolled: false,
             cursor: 0,
+            as_of: None,
+            horizon: Horizon::default(),
+            sweep: Sweep::default(),
+            unwritten: Vec::new(),
+            deleted: false,
             totals: Totals::default(),
             buffers: Buffers::default(),
         }
     }
 
     fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        if self.horizon.orders > Millis::MIN {
+            self.make_way(event, effects)?;
+        }
         Ok(match event {
             Event::Purchase(purchase) => self.purchase(purchase, effects),
             Event::Refund(refund) => self.refund(refund, effects),
@@ -192,30 +231,50 @@ impl Stage for Customers {
     }
 
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError> {
-        // No fact of a customer is ever deleted.
-        let value = value.ok_or(FormatError::Malformed { what: "deletion of a customer's fact" })?;
         self.restoring = true;
+        self.deleted |= value.is_none();
         match Key::read(key)? {
             Key::Order { customer, order } => {
-                let fact = facts::read(value)?;
+                let fact = value.map(facts::read).transpose()?;
                 let slot = self.order(customer, order);
-                self.place(slot, &fact);
+                match fact {
+                    Some(fact) => self.place(slot, &fact),
+                    None => self.displace(slot),
+                }
             }
             Key::Refund { customer, order, refund } => {
-                let fact = facts::read(value)?;
+                let fact = value.map(facts::read).transpose()?;
                 let slot = self.order(customer, order);
-                self.give_back(slot, refund, &fact);
+                match fact {
+                    Some(fact) => self.give_back(slot, refund, &fact),
+                    None => self.take_back(slot, refund),
+                }
             }
             Key::Cancellation { customer, order } => {
-                let fact: CancellationFact = facts::read(value)?;
+                let fact: Option<CancellationFact> = value.map(facts::read).transpose()?;
                 let slot = self.order(customer, order);
-                self.change(slot, |order| order.aftermath_mut().cancelled_at = Some(fact.occurred_at));
+                self.change(slot, |order| order.cancel(fact.map(|fact| fact.occurred_at)));
             }
             Key::Cost { customer, cost } => {
-                let fact = facts::read(value)?;
+                let fact = value.map(facts::read).transpose()?;
                 let slot = self.customer(customer);
-                self.spend_on(slot, cost, &fact);
+                match fact {
+                    Some(fact) => self.spend_on(slot, cost, &fact),
+                    None => self.forget_cost(slot, cost),
+                }
             }
+            // These are never deleted.
+            Key::Carried { customer } => {
+                let fact = CarriedFact::read(value.unwrap_or_default())?;
+                let slot = self.customer(customer);
+                self.fold_carried(slot, &fact);
+            }
+            Key::Known { customer, block } => {
+                let known = Known::read(block, value.unwrap_or_default())?;
+                let slot = self.customer(customer);
+                self.fold_known(slot, block, known);
+            }
+            Key::Horizon => self.horizon = facts::read(value.unwrap_or_default())?,
         }
         Ok(())
     }
@@ -228,21 +287,29 @@ impl Stage for Customers {
             customer.contributed = acquisition;
             customer.touched = false;
             self.count_contributing(slot);
+            self.count_carried(slot);
             self.note_upcoming(slot, as_of.unwrap_or(Millis::MIN));
         }
+        if mem::take(&mut self.deleted) {
+            self.drop_empty_orders();
+        }
+        self.as_of = self.as_of.max(as_of);
+        self.sweep = Sweep::default();
         self.restoring = false;
         self.unrolled = true;
         self.cursor = 0;
     }
 
     fn flush(&mut self, as_of: Millis, effects: &mut impl Effects) {
+        self.move_horizon(as_of, effects);
         let mut json = mem::take(&mut self.buffers.value);
         let mut touched = mem::take(&mut self.touched);
         for (slot, before) in touched.drain(..) {
             self.settle(slot);
             self.reclassify(slot);
             let customer = &self.customers[slot];
-            let after = Acquired::of(&self.settings, customer, self.order_at(customer.contributed.order));
+            let acquired_at = self.acquired_at(customer, customer.contributed);
+            let after = Acquired::of(&self.settings, customer, acquired_at);
             if before != after {
                 before.into_iter().for_each(|before| self.ledger.acquired(before, Sign::Minus));
                 after.into_iter().for_each(|after| self.ledger.acquired(after, Sign::Plus));
@@ -276,7 +343,8 @@ impl Stage for Customers {
             }
         }
         self.flush(as_of, effects);
-        let complete = end == self.customers.len();
+        // Who bought a year ago is known before what is older is carried.
+        let complete = end == self.customers.len() && self.sweep(budget, effects);
         self.unrolled &= !complete;
         self.cursor = if complete { 0 } else { end };
         complete
@@ -294,7 +362,9 @@ impl Stage for Customers {
     }
 
     fn sizes(&self) -> Sizes {
-        let timelines = self.totals.placed_bytes + self.orders.len() as usize * size_of::<timeline::Entry>();
+        let timelines = self.totals.placed_bytes
+            + self.totals.carried_bytes
+            + self.orders.len() as usize * size_of::<timeline::Entry>();
         let tables =
             self.customers.bytes() + self.orders.bytes() + self.refunds.bytes() + self.costs.bytes() + timelines;
         let names = self.campaigns.bytes() + self.channels.bytes() + self.skus.bytes();

@@ -4,7 +4,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::YEAR;
-use super::state::{Customer, Placed};
+use super::state::Customer;
 use crate::domain::order::covered;
 use crate::domain::ratio::{quotient, ratio};
 use crate::engine::decimal::Money;
@@ -18,7 +18,10 @@ pub struct Figures<'a> {
     pub as_of: Millis,
     pub customer: &'a Customer,
     pub purchases_in_year: u64,
-    pub first: Option<&'a Placed>,
+    /// Orders that count, and when the first and the last of them were.
+    pub orders: u64,
+    pub first_at: Option<Millis>,
+    pub last_at: Option<Millis>,
     /// The earliest `customer_since`, or [`Millis::MAX`].
     pub since: Millis,
     pub known_before: bool,
@@ -124,16 +127,15 @@ impl Figures<'_> {
         let covered = covered(settings, sums);
         let profit = |profit: Sum| covered.then_some(Money(profit));
         let net = net(settings, customer);
-        let orders = customer.timeline.len();
-        let last = customer.timeline.last();
+        let orders = self.orders;
         Record {
             customer_id: &customer.id,
             currency: settings.currency.as_str(),
             as_of: Moment(as_of),
             orders,
             items: customer.items,
-            first_order_at: self.first.map(|first| Moment(first.occurred_at)),
-            last_order_at: last.map(|(at, _)| Moment(at)),
+            first_order_at: self.first_at.map(Moment),
+            last_order_at: self.last_at.map(Moment),
             revenue: Money(sums.revenue),
             gross_profit: profit(sums.gross_profit),
             operating_profit: profit(sums.operating_profit),
@@ -142,7 +144,7 @@ impl Figures<'_> {
             retention_cost: Money(customer.retention_cost),
             average_order_value: quotient(sums.revenue.0, orders.into()).map(|value| Money(Sum(value))),
             purchases_per_year: self.purchases_in_year,
-            observed_days: self.first.map(|first| (as_of.0 - first.occurred_at.0).clamp(0, YEAR) / Millis::DAY),
+            observed_days: self.first_at.map(|first| (as_of.0 - first.0).clamp(0, YEAR) / Millis::DAY),
             lifespan_years: settings.lifespan_years.0 as f64 / SCALE as f64,
             ltv: Ltv {
                 historic: Money(sums.revenue),
@@ -151,11 +153,11 @@ impl Figures<'_> {
                 net: net.map(Money),
                 predicted: None,
             },
-            acquired_by: self.first.map(|first| AcquiredBy {
+            acquired_by: self.first_at.map(|first| AcquiredBy {
                 campaign_id: self.campaign,
                 channel: self.channel,
                 sku: self.sku,
-                cohort: settings.zone.month(first.occurred_at.min(self.since)),
+                cohort: settings.zone.month(first.min(self.since)),
             }),
             known_before: self.known_before,
             contributing: net.map(|net| net > Sum::ZERO),
@@ -168,7 +170,7 @@ impl Figures<'_> {
     /// The whole part of revenue / orders is at most one order's revenue, so no product overflows: 9 x 10^18 micro-units
     /// x 10^9 purchases x 10^8 (100 years, in millionths) is under 10^36.
     fn formula(&self) -> Option<Sum> {
-        let orders = i128::from(self.customer.timeline.len());
+        let orders = i128::from(self.orders);
         let revenue = self.customer.sums.revenue.0;
         let (whole, rest) = (revenue.checked_div_euclid(orders)?, revenue.rem_euclid(orders));
         let factor = i128::from(self.purchases_in_year) * i128::from(self.settings.lifespan_years.0);

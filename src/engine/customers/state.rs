@@ -1,6 +1,7 @@
 //! What is kept of a customer, an order, a refund and a customer cost. Sizes matter: there are millions of them.
 
 use crate::domain::order::{OrderSums, Refunded, figures};
+use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::timeline::Timeline;
 use crate::engine::table::{Identity, NONE};
 use crate::events::{CostOfGoods, CustomerCostKind};
@@ -26,6 +27,8 @@ pub struct Customer {
     pub first_at: Millis,
     /// That order counts no more, or was moved: all that is known is that each other comes after where it was.
     pub first_is_gone: bool,
+    /// What is not kept singly of its orders and costs; none while all is.
+    pub carried: Option<Box<Carried>>,
     /// By what the ledger's differences went out last.
     pub contributed: Acquisition,
     pub touched: bool,
@@ -37,9 +40,12 @@ pub struct Customer {
 pub struct Acquisition {
     /// Campaign, or [`NONE`].
     pub campaign: u32,
-    /// The acquisition order, or [`NONE`] for a customer without orders or known before.
+    /// The acquisition order, or [`NONE`] for a customer without orders or known before, or [`CARRIED`].
     pub order: u32,
 }
+
+/// The number of an acquisition order that is not kept singly any more.
+pub const CARRIED: u32 = NONE - 1;
 
 impl Acquisition {
     pub const NOBODY: Acquisition = Acquisition { campaign: NONE, order: NONE };
@@ -68,6 +74,7 @@ impl Customer {
             first_order: NONE,
             first_at: Millis::MAX,
             first_is_gone: false,
+            carried: None,
             contributed: Acquisition::NOBODY,
             touched: false,
             contributing: Contributing::NotCounted,
@@ -129,10 +136,22 @@ pub struct Touch {
     pub channel: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Aftermath {
     pub refunded: Refunded,
-    pub cancelled_at: Option<Millis>,
+    /// [`NOT_CANCELLED`], or when.
+    cancelled_at: Millis,
+    /// The first of its refunds, or [`NONE`]; each knows the next.
+    pub refunds: u32,
+}
+
+/// No moment.
+const NOT_CANCELLED: Millis = Millis(i64::MAX);
+
+impl Default for Aftermath {
+    fn default() -> Self {
+        Aftermath { refunded: Refunded::default(), cancelled_at: NOT_CANCELLED, refunds: NONE }
+    }
 }
 
 impl Order {
@@ -142,7 +161,18 @@ impl Order {
     }
 
     pub fn cancelled_at(&self) -> Option<Millis> {
-        self.aftermath.as_ref().and_then(|aftermath| aftermath.cancelled_at)
+        let at = self.aftermath.as_ref()?.cancelled_at;
+        (at != NOT_CANCELLED).then_some(at)
+    }
+
+    pub fn cancel(&mut self, at: Option<Millis>) {
+        self.aftermath_mut().cancelled_at = at.unwrap_or(NOT_CANCELLED);
+    }
+
+    /// Whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        let refunds = self.aftermath.as_ref().map_or(NONE, |aftermath| aftermath.refunds);
+        self.placed.is_none() && self.cancelled_at().is_none() && refunds == NONE
     }
 
     pub fn refunded(&self) -> Refunded {
@@ -159,6 +189,13 @@ impl Order {
     }
 }
 
+/// No order: of nobody.
+impl Default for Order {
+    fn default() -> Self {
+        Order { customer: NONE, id: Box::default(), placed: None, aftermath: None }
+    }
+}
+
 impl Identity for Order {
     fn owner(&self) -> u32 {
         self.customer
@@ -172,11 +209,28 @@ impl Identity for Order {
 #[derive(Debug)]
 pub struct Refund {
     pub order: u32,
+    /// The next refund of the order, or [`NONE`].
+    pub next: u32,
     pub id: Box<str>,
     pub occurred_at: Millis,
     pub amount: Micros,
     pub cost_recovered: Micros,
     pub digest: u64,
+}
+
+/// No refund: of no order.
+impl Default for Refund {
+    fn default() -> Self {
+        Refund {
+            order: NONE,
+            next: NONE,
+            id: Box::default(),
+            occurred_at: Millis::default(),
+            amount: Micros::ZERO,
+            cost_recovered: Micros::ZERO,
+            digest: 0,
+        }
+    }
 }
 
 impl Identity for Refund {
@@ -197,6 +251,20 @@ pub struct Cost {
     pub amount: Micros,
     pub kind: CustomerCostKind,
     pub digest: u64,
+}
+
+/// No cost: of nobody.
+impl Default for Cost {
+    fn default() -> Self {
+        Cost {
+            customer: NONE,
+            id: Box::default(),
+            occurred_at: Millis::default(),
+            amount: Micros::ZERO,
+            kind: CustomerCostKind::Retention,
+            digest: 0,
+        }
+    }
 }
 
 impl Identity for Cost {

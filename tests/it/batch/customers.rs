@@ -29,8 +29,7 @@ pub fn record(customer: &Customer, config: &Config, calendar: &Calendar, as_of: 
     let net = operating_profit.map(|profit| profit - customer.acquisition_cost - customer.retention_cost);
 
     let acquired_by = first.map(|first| {
-        let since = orders.iter().filter_map(|order| order.purchase.customer_since).min();
-        let began = since.filter(|_| customer.known_before).map_or(first.at, |since| since.min(first.at));
+        let began = customer.since.filter(|_| customer.known_before).map_or(first.at, |since| since.min(first.at));
         json!({
             "campaign_id": customer.acquired_by.0,
             "channel": customer.acquired_by.1,

@@ -15,6 +15,7 @@ mod examples;
 mod json;
 mod orders;
 mod read;
+mod retention;
 mod undefined;
 mod verdict;
 mod windows;
@@ -25,7 +26,8 @@ use serde_json::Value;
 
 use calendar::Calendar;
 use events::Event;
-use orders::Customer;
+use orders::{Customer, Settled};
+pub use retention::{Keeper, Retention};
 
 /// What the figures depend on beside the events. Fractions and money are in millionths, moments and spans in milliseconds.
 #[derive(Clone, Debug)]
@@ -99,6 +101,8 @@ pub struct Batch {
     events: Vec<Event>,
     /// The place in the input of each rejected event, and its reason code.
     pub rejected: Vec<(usize, &'static str)>,
+    /// By customer: what stands since the first order was given up.
+    settled: BTreeMap<String, Settled>,
 }
 
 /// The record of every customer and of every campaign, by id.
@@ -118,7 +122,13 @@ impl Batch {
                 Err(reason) => rejected.push((place, reason)),
             }
         }
-        Batch { config: config.clone(), calendar: Calendar::of(&config.zone), events, rejected }
+        Batch {
+            config: config.clone(),
+            calendar: Calendar::of(&config.zone),
+            events,
+            rejected,
+            settled: BTreeMap::new(),
+        }
     }
 
     /// Of different events that are alike in identity, time and amount only the first: what the contract leaves open.
@@ -138,7 +148,7 @@ impl Batch {
 
     pub fn records(&self, as_of: i64) -> Records {
         let winners = events::winners(&self.events);
-        let customers: Vec<Customer> = orders::by_customer(&winners, &self.config);
+        let customers: Vec<Customer> = orders::by_customer(&winners, &self.config, &self.settled);
         Records {
             customers: customers
                 .iter()

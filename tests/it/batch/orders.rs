@@ -64,6 +64,8 @@ pub struct Customer<'a> {
     pub retention_cost: i128,
     /// Somebody else acquired the customer, before this history.
     pub known_before: bool,
+    /// The earliest `customer_since`.
+    pub since: Option<i64>,
     /// Campaign and channel that acquired the customer.
     pub acquired_by: (Option<String>, Option<String>),
 }
@@ -74,8 +76,19 @@ impl Customer<'_> {
     }
 }
 
+/// What followed from the orders of a customer when the first of them was given up; it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Settled {
+    pub known_before: bool,
+    pub since: Option<i64>,
+}
+
 /// Every customer of any event.
-pub fn by_customer<'a>(events: &[&'a Event], config: &Config) -> Vec<Customer<'a>> {
+pub fn by_customer<'a>(
+    events: &[&'a Event],
+    config: &Config,
+    settled: &BTreeMap<String, Settled>,
+) -> Vec<Customer<'a>> {
     let mut cancelled = BTreeSet::new();
     let mut refunds: BTreeMap<(&str, &str), (i128, i128)> = BTreeMap::new();
     let mut costs: BTreeMap<&str, (i128, i128)> = BTreeMap::new();
@@ -117,13 +130,17 @@ pub fn by_customer<'a>(events: &[&'a Event], config: &Config) -> Vec<Customer<'a
             })
             .collect();
         orders.sort_by(|a, b| (a.purchase.at, &a.purchase.order).cmp(&(b.purchase.at, &b.purchase.order)));
-        let known_before = known_before(&orders, config);
+        let now = Settled {
+            known_before: known_before(&orders, config),
+            since: orders.iter().filter_map(|order| order.purchase.customer_since).min(),
+        };
+        let Settled { known_before, since } = settled.get(id).copied().unwrap_or(now);
         let acquired_by = match orders.first() {
             Some(first) if !known_before => attribution::acquirer(first.purchase, config),
             _ => (None, None),
         };
         let (acquisition_cost, retention_cost) = costs[id];
-        Customer { id: id.to_owned(), orders, acquisition_cost, retention_cost, known_before, acquired_by }
+        Customer { id: id.to_owned(), orders, acquisition_cost, retention_cost, known_before, since, acquired_by }
     };
     purchases.into_iter().map(customer).collect()
 }
