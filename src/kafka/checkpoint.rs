@@ -26,6 +26,8 @@ const MAGIC: &[u8; 8] = b"payback1";
 const END: u32 = u32::MAX;
 /// No header, key or value is longer.
 const MAX_PART: u32 = 16 << 20;
+/// Hardly any is longer than this.
+const USUAL_PART: usize = 64 << 10;
 /// Facts between two looks at the time.
 const ROUND: usize = 4_096;
 
@@ -203,7 +205,11 @@ pub struct Loading<R = BufReader<File>> {
 }
 
 impl<R: Read> Loading<R> {
-    fn begin(file: R, changelog: &str, partition: u32, meaning: &Meaning) -> Result<Loading<R>, Unfit> {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// It is damaged, or not of this partition and these settings.
+    pub fn begin(file: R, changelog: &str, partition: u32, meaning: &Meaning) -> Result<Loading<R>, Unfit> {
         let header = Header {
             changelog: String::new(),
             partition: 0,
@@ -218,8 +224,8 @@ impl<R: Read> Loading<R> {
             return Err(Unfit::Damaged);
         }
         let length = loading.length()?.ok_or(Unfit::Damaged)?;
-        let mut header = vec![0; length];
-        loading.take(&mut header)?;
+        let mut header = Vec::new();
+        loading.take_part(length, &mut header)?;
         loading.header = postcard::from_bytes(&header).map_err(|_| Unfit::Damaged)?;
         let header = &loading.header;
         if (header.changelog.as_str(), header.partition) != (changelog, partition) {
@@ -270,13 +276,11 @@ impl<R: Read> Loading<R> {
     fn next_fact(&mut self) -> Result<bool, Unfit> {
         let Some(length) = self.length()? else { return Ok(false) };
         let mut key = std::mem::take(&mut self.key);
-        key.resize(length, 0);
-        self.take(&mut key)?;
+        self.take_part(length, &mut key)?;
         self.key = key;
         let length = self.length()?.ok_or(Unfit::Damaged)?;
         let mut value = std::mem::take(&mut self.value);
-        value.resize(length, 0);
-        self.take(&mut value)?;
+        self.take_part(length, &mut value)?;
         self.value = value;
         Ok(true)
     }
@@ -290,6 +294,18 @@ impl<R: Read> Loading<R> {
             length if length <= MAX_PART => Ok(Some(length as usize)),
             _ => Err(Unfit::Damaged),
         }
+    }
+
+    /// Reads a part of this length. Of a long one, no more room is made than there are bytes: the length may be damaged.
+    fn take_part(&mut self, length: usize, part: &mut Vec<u8>) -> Result<(), Unfit> {
+        if length <= USUAL_PART {
+            part.resize(length, 0);
+            return self.take(part);
+        }
+        part.clear();
+        let read = self.file.by_ref().take(length as u64).read_to_end(part)?;
+        self.sum.update(part);
+        if read == length { Ok(()) } else { Err(Unfit::Damaged) }
     }
 
     fn take(&mut self, bytes: &mut [u8]) -> Result<(), Unfit> {

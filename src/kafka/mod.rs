@@ -6,7 +6,7 @@
 //! - [`checkpoint`] spares a planned restart most of that.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
 
-mod checkpoint;
+pub mod checkpoint;
 mod clients;
 mod crash;
 mod dead_letter;
@@ -17,7 +17,7 @@ mod inputs;
 mod instance;
 mod names;
 mod outbox;
-mod partition;
+pub mod partition;
 mod pipeline;
 pub mod progress;
 mod read_back;

@@ -219,7 +219,7 @@ fn given_up<S: Stage>(stage: &mut S, mut now: Recorded) -> BTreeSet<(Vec<u8>, Ve
     all
 }
 
-fn meaning() -> Meaning {
+pub fn meaning() -> Meaning {
     Meaning::of(&Settings::default(), 4, 4)
 }
 

@@ -9,6 +9,7 @@
 //! counted ([`bounds`]). Inputs of which it is known what they must come to are in [`extremes`].
 
 mod bounds;
+mod checkpoints;
 mod corpus;
 mod events;
 mod extremes;

@@ -66,7 +66,12 @@ enum Step {
 impl Mutated {
     /// The bytes, from these seeds and words.
     pub fn bytes(&self, seeds: &[Vec<u8>], words: &[Vec<u8>]) -> Vec<u8> {
-        let mut bytes = pick(seeds, self.seed).to_vec();
+        self.of(self.seed, seeds, words)
+    }
+
+    /// The same, always of this seed.
+    pub fn of(&self, seed: u16, seeds: &[Vec<u8>], words: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = pick(seeds, seed).to_vec();
         for step in &self.steps {
             step.apply(&mut bytes, seeds, words);
             bytes.truncate(MOST_BYTES);
