@@ -45,7 +45,7 @@ struct Header {
     /// The offset after the last record of the changelog that is in the state.
     end: i64,
     progress: Progress,
-    /// As [`Meaning::write`] writes it.
+    /// As the changelog holds them.
     settings: Vec<u8>,
 }
 
@@ -93,15 +93,18 @@ impl Checkpoints {
     }
 
     /// Writes all partitions whose place in the changelog is known. A failure is logged: it costs the next start some time.
-    pub fn write<S: Stage>(&self, changelog: &str, partitions: &Partitions<S>, meaning: &Meaning, until: Instant) {
+    pub fn write<S: Stage>(&self, changelog: &str, partitions: &Partitions<S>, until: Instant) {
         thread::scope(|scope| {
             for (number, partition) in partitions.iter() {
                 let Some(end) = partition.changelog_position.filter(|_| partition.has_state()) else { continue };
                 scope.spawn(move || {
-                    let mut settings = Vec::new();
-                    meaning.write(&mut settings);
-                    let progress = partition.progress.clone();
-                    let header = Header { changelog: changelog.to_owned(), partition: number, end, progress, settings };
+                    let header = Header {
+                        changelog: changelog.to_owned(),
+                        partition: number,
+                        end,
+                        progress: partition.progress.clone(),
+                        settings: partition.settings_fact.clone(),
+                    };
                     match self.write_one(&header, &partition.stage, until) {
                         Ok(facts) => tracing::info!(changelog, partition = number, facts, "checkpoint written"),
                         Err(error) => tracing::warn!(changelog, partition = number, %error, "no checkpoint is written"),
@@ -198,6 +201,8 @@ pub struct Loading<R = BufReader<File>> {
     file: R,
     sum: Xxh3,
     header: Header,
+    /// As [`Partition::narrowed`].
+    narrowed: Option<Meaning>,
     key: Vec<u8>,
     value: Vec<u8>,
     /// Facts read so far.
@@ -217,7 +222,8 @@ impl<R: Read> Loading<R> {
             progress: Progress::default(),
             settings: Vec::new(),
         };
-        let mut loading = Loading { file, sum: Xxh3::new(), header, key: Vec::new(), value: Vec::new(), facts: 0 };
+        let mut loading =
+            Loading { file, sum: Xxh3::new(), header, narrowed: None, key: Vec::new(), value: Vec::new(), facts: 0 };
         let mut magic = [0; MAGIC.len()];
         loading.take(&mut magic)?;
         if &magic != MAGIC {
@@ -231,9 +237,7 @@ impl<R: Read> Loading<R> {
         if (header.changelog.as_str(), header.partition) != (changelog, partition) {
             return Err(Unfit::Foreign(format!("{} partition {}", header.changelog, header.partition)));
         }
-        if meaning.check(&header.settings).is_err() {
-            return Err(Unfit::Settings);
-        }
+        loading.narrowed = meaning.check(&header.settings).map_err(|_| Unfit::Settings)?;
         Ok(loading)
     }
 
@@ -267,7 +271,8 @@ impl<R: Read> Loading<R> {
         let mut progress = Vec::new();
         header.progress.write(&mut progress);
         partition.progress = header.progress.clone();
-        partition.has_settings = true;
+        partition.settings_fact.clone_from(&header.settings);
+        partition.narrowed.clone_from(&self.narrowed);
         partition.changelog_position = Some(header.end);
         Ok(Proof { end: header.end, progress })
     }
@@ -365,19 +370,18 @@ mod tests {
         partition.stage.flush(Millis(9), &mut Nowhere);
         partition.progress =
             Progress { as_of: Millis(9), rolled_to: Millis(8), internal_offset: Some(7), source_offsets: Vec::new() };
+        meaning().write(&mut partition.settings_fact);
         partition.changelog_position = Some(400);
         partition
     }
 
     fn written(partition: &Partition<Customers>) -> Vec<u8> {
-        let mut settings = Vec::new();
-        meaning().write(&mut settings);
         let header = Header {
             changelog: "changelog".to_owned(),
             partition: 0,
             end: partition.changelog_position.unwrap(),
             progress: partition.progress.clone(),
-            settings,
+            settings: partition.settings_fact.clone(),
         };
         let mut file = Vec::new();
         let later = Instant::now() + Duration::from_secs(60);
@@ -405,7 +409,7 @@ mod tests {
             assert_eq!(again.stage.record(customer, Millis(9)), partition.stage.record(customer, Millis(9)));
         }
         assert_eq!(again.progress, partition.progress);
-        assert!(again.has_settings && again.has_state());
+        assert!(again.has_settings() && again.has_state());
         assert_eq!((again.changelog_position, proof.end), (Some(400), 400));
         assert_eq!(Progress::read(&proof.progress), Ok::<_, FormatError>(partition.progress));
     }
@@ -420,6 +424,27 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_up_under_other_settings_stays_given_up() {
+        let mut partition = partition();
+        let mut less = Settings::default();
+        less.retention.days -= 1;
+        let less = Meaning::of(&less, 1, 1);
+        let mut fact = Vec::new();
+        less.write(&mut fact);
+
+        let file = written(&partition);
+        let mut loading = Loading::begin(&file[..], "changelog", 0, &less).unwrap();
+        let mut again: Partition<Customers> = Partition::new(settings());
+        assert!(loading.step(&mut again, Instant::now()).unwrap().is_some());
+        assert!(!again.has_settings(), "the changelog is to be told that less is kept");
+
+        partition.settings_fact.clone_from(&fact);
+        let (again, _) = read(&written(&partition)).unwrap();
+        assert!(again.has_settings());
+        assert_eq!(again.settings_fact, fact, "less was kept once, though more is now");
+    }
+
+    #[test]
     fn a_checkpoint_takes_its_place_whole() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path(), "app").unwrap();
@@ -427,7 +452,7 @@ mod tests {
         partitions.retain_and_add(&[0], &settings());
         *partitions.get_mut(0).unwrap() = partition();
         let in_a_minute = Instant::now() + Duration::from_secs(60);
-        checkpoints.write("changelog", &partitions, &meaning(), in_a_minute);
+        checkpoints.write("changelog", &partitions, in_a_minute);
         let path = checkpoints.path("changelog", 0);
         assert!(read(&fs::read(&path).unwrap()).is_ok());
         assert!(checkpoints.open("changelog", 0, &meaning()).is_some());

@@ -12,8 +12,8 @@ use crate::time::Millis;
 pub struct Partition<S> {
     pub stage: S,
     pub progress: Progress,
-    /// Whether the changelog holds the settings that the facts were written under.
-    pub has_settings: bool,
+    /// The settings that the facts were written under, as the changelog holds them; empty where it does not yet.
+    pub settings_fact: Vec<u8>,
     /// What they are from now on, where less is kept than when they were written.
     pub narrowed: Option<Meaning>,
     /// The next record of the changelog that a restore reads; `None`: from the beginning.
@@ -30,7 +30,7 @@ impl<S: Stage> Partition<S> {
         Partition {
             stage: S::new(settings),
             progress: Progress::default(),
-            has_settings: false,
+            settings_fact: Vec::new(),
             narrowed: None,
             changelog_position: None,
             touched: false,
@@ -41,6 +41,11 @@ impl<S: Stage> Partition<S> {
     /// Whether the changelog held anything about this partition.
     pub fn has_state(&self) -> bool {
         self.progress.internal_offset.is_some()
+    }
+
+    /// Whether the changelog holds the settings as they are.
+    pub fn has_settings(&self) -> bool {
+        !self.settings_fact.is_empty() && self.narrowed.is_none()
     }
 
     /// Folds one record of the changelog in.
@@ -61,7 +66,7 @@ impl<S: Stage> Partition<S> {
                 let (topic, partition, offset) = at();
                 let checked = meaning.check(value);
                 self.narrowed = checked.map_err(WorkerError::meaning(&topic, partition, offset))?;
-                self.has_settings = self.narrowed.is_none();
+                value.clone_into(&mut self.settings_fact);
             }
             _ if key.first().is_some_and(u8::is_ascii_lowercase) => self.stage.restore(key, value).map_err(format)?,
             // A newer version's: what it means is not known here, so that going on could be wrong.

@@ -286,10 +286,10 @@ impl<S: Stage> Pipeline<S> {
                 partition.progress.write(&mut self.buffer);
                 outbox.fact(PROGRESS_KEY, Some(&self.buffer));
             }
-            if !partition.has_settings {
-                partition.narrowed.as_ref().unwrap_or(&self.meaning).write(&mut self.buffer);
-                outbox.fact(SETTINGS_KEY, Some(&self.buffer));
-                partition.has_settings = true;
+            if !partition.has_settings() {
+                let narrowed = partition.narrowed.take();
+                narrowed.as_ref().unwrap_or(&self.meaning).write(&mut partition.settings_fact);
+                outbox.fact(SETTINGS_KEY, Some(&partition.settings_fact));
             }
             outbox.finish()?;
         }

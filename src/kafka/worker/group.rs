@@ -111,10 +111,10 @@ impl<S: Stage> Worker<S> {
         let checkpoints = self.checkpoints.take().filter(|_| S::TELLS_FACTS);
         let Some(checkpoints) = checkpoints.filter(|_| is_whole && self.park()) else { return };
         let partitions = std::mem::take(&mut self.pipeline.partitions);
-        let (changelog, meaning) = (self.pipeline.outputs.changelog.clone(), self.pipeline.meaning.clone());
+        let changelog = self.pipeline.outputs.changelog.clone();
         // Dropping the consumer leaves the group.
         drop(self);
-        checkpoints.write(&changelog, &partitions, &meaning, until);
+        checkpoints.write(&changelog, &partitions, until);
     }
 }
 
