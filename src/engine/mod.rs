@@ -126,6 +126,9 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// A fact that can't be read.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError>;
 
+    /// Makes room for a state of these sizes that is about to be restored.
+    fn expect(&mut self, sizes: Sizes);
+
     /// Ends a restore: what the facts contribute elsewhere was sent when they were written. `as_of` is the moment of the
     /// last flush that was committed; `None` where there was none.
     fn restored(&mut self, as_of: Option<Millis>);

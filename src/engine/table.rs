@@ -6,6 +6,7 @@
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// No slot: the number of nothing.
@@ -22,10 +23,7 @@ pub trait Identity {
 /// A growing set of values, each found by its number or by its identity.
 #[derive(Debug)]
 pub struct Table<T> {
-    chunks: Vec<Vec<T>>,
-    /// Places, those of removed values too.
-    places: u32,
-    free: Vec<u32>,
+    slab: Slab<T>,
     index: HashTable<u32>,
     hasher: DefaultHashBuilder,
     id_bytes: usize,
@@ -33,54 +31,26 @@ pub struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Table {
-            chunks: Vec::new(),
-            places: 0,
-            free: Vec::new(),
-            index: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
-            id_bytes: 0,
-        }
+        let slab = Slab { chunks: Vec::new(), places: 0, free: Vec::new() };
+        Table { slab, index: HashTable::new(), hasher: DefaultHashBuilder::default(), id_bytes: 0 }
     }
 }
 
-impl<T: Identity> Table<T> {
-    /// Values that are there.
-    pub fn len(&self) -> u32 {
-        self.places - self.free.len() as u32
-    }
+/// The values by their number.
+#[derive(Debug)]
+struct Slab<T> {
+    chunks: Vec<Vec<T>>,
+    /// Places, those of removed values too.
+    places: u32,
+    free: Vec<u32>,
+}
 
-    /// Every number that was ever given is below. A place whose value was removed holds a default.
-    pub fn places(&self) -> u32 {
-        self.places
-    }
-
-    /// The number of the value of this identity.
-    pub fn find(&self, owner: u32, id: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one((owner, id));
-        self.index.find(hash, |&slot| self[slot].owner() == owner && self[slot].id() == id).copied()
-    }
-
-    /// Adds a value whose identity is not there yet, and says its number.
-    pub fn insert(&mut self, value: T) -> u32 {
-        self.id_bytes += value.id().len();
-        let hash = self.hasher.hash_one((value.owner(), value.id()));
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self[slot] = value;
-                slot
-            }
-            None => self.append(value),
-        };
-        let (chunks, hasher) = (&self.chunks, &self.hasher);
-        self.index.insert_unique(hash, slot, |&slot| {
-            let value = &chunks[slot as usize / CHUNK][slot as usize % CHUNK];
-            hasher.hash_one((value.owner(), value.id()))
-        });
-        slot
-    }
-
-    fn append(&mut self, value: T) -> u32 {
+impl<T> Slab<T> {
+    fn put(&mut self, value: T) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            self[slot] = value;
+            return slot;
+        }
         match self.chunks.last_mut() {
             Some(chunk) if chunk.len() < CHUNK => chunk.push(value),
             Some(_) => {
@@ -94,6 +64,69 @@ impl<T: Identity> Table<T> {
         self.places += 1;
         self.places - 1
     }
+}
+
+impl<T> Index<u32> for Slab<T> {
+    type Output = T;
+    fn index(&self, slot: u32) -> &T {
+        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+impl<T> IndexMut<u32> for Slab<T> {
+    fn index_mut(&mut self, slot: u32) -> &mut T {
+        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+    }
+}
+
+impl<T: Identity> Table<T> {
+    /// Values that are there.
+    pub fn len(&self) -> u32 {
+        self.slab.places - self.slab.free.len() as u32
+    }
+
+    /// Every number that was ever given is below. A place whose value was removed holds a default.
+    pub fn places(&self) -> u32 {
+        self.slab.places
+    }
+
+    /// The number of the value of this identity.
+    pub fn find(&self, owner: u32, id: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one((owner, id));
+        self.index.find(hash, |&slot| self[slot].owner() == owner && self[slot].id() == id).copied()
+    }
+
+    /// Adds a value whose identity is not there yet, and says its number.
+    pub fn insert(&mut self, value: T) -> u32 {
+        let hash = self.hasher.hash_one((value.owner(), value.id()));
+        self.id_bytes += value.id().len();
+        let slot = self.slab.put(value);
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        self.index.insert_unique(hash, slot, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id())));
+        slot
+    }
+
+    /// The number of the value of this identity, which is made if it is not there yet.
+    pub fn find_or_insert(&mut self, owner: u32, id: &str, make: impl FnOnce() -> T) -> u32 {
+        let (slab, hasher) = (&mut self.slab, &self.hasher);
+        let hash = hasher.hash_one((owner, id));
+        let is_it = |&slot: &u32| slab[slot].owner() == owner && slab[slot].id() == id;
+        match self.index.entry(hash, is_it, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id()))) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let slot = slab.put(make());
+                entry.insert(slot);
+                self.id_bytes += id.len();
+                slot
+            }
+        }
+    }
+
+    /// Makes room for so many more values: the index grows once, and not again and again.
+    pub fn reserve(&mut self, values: usize) {
+        let (slab, hasher) = (&self.slab, &self.hasher);
+        self.index.reserve(values, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id())));
+    }
 
     /// Takes a value out that is there; its number will be another's.
     pub fn remove(&mut self, slot: u32) -> T
@@ -105,33 +138,34 @@ impl<T: Identity> Table<T> {
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
             self.id_bytes -= value.id().len();
-            self.free.push(slot);
+            self.slab.free.push(slot);
         }
         value
     }
 
     /// The values with their numbers, in the order of insertion, of a table from which nothing was removed.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..).zip(self.chunks.iter().flatten())
+        (0..).zip(self.slab.chunks.iter().flatten())
     }
 
     /// Bytes held, with the ids but without what else the values own.
     pub fn bytes(&self) -> usize {
-        let values: usize = self.chunks.iter().map(Vec::capacity).sum();
-        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes + self.free.capacity() * size_of::<u32>()
+        let values: usize = self.slab.chunks.iter().map(Vec::capacity).sum();
+        let free = self.slab.free.capacity() * size_of::<u32>();
+        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes + free
     }
 }
 
 impl<T> Index<u32> for Table<T> {
     type Output = T;
     fn index(&self, slot: u32) -> &T {
-        &self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+        &self.slab[slot]
     }
 }
 
 impl<T> IndexMut<u32> for Table<T> {
     fn index_mut(&mut self, slot: u32) -> &mut T {
-        &mut self.chunks[slot as usize / CHUNK][slot as usize % CHUNK]
+        &mut self.slab[slot]
     }
 }
 
@@ -155,10 +189,7 @@ impl Identity for Name {
 impl Names {
     /// The number of a text, new or known.
     pub fn number(&mut self, text: &str) -> u32 {
-        match self.0.find(0, text) {
-            Some(number) => number,
-            None => self.0.insert(Name(text.into())),
-        }
+        self.0.find_or_insert(0, text, || Name(text.into()))
     }
 
     /// The number of a text that may be missing: [`NONE`] then.

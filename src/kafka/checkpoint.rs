@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::partition::{Partition, Partitions};
 use super::progress::{Meaning, Progress};
-use crate::engine::Stage;
+use crate::engine::{Sizes, Stage};
 
 /// With the version of the format.
 const MAGIC: &[u8; 8] = b"payback1";
@@ -28,6 +28,8 @@ const END: u32 = u32::MAX;
 const MAX_PART: u32 = 16 << 20;
 /// Hardly any is longer than this.
 const USUAL_PART: usize = 64 << 10;
+/// No fact is shorter, in bytes of the file.
+const MIN_FACT: u64 = 16;
 /// Facts between two looks at the time.
 const ROUND: usize = 4_096;
 
@@ -38,7 +40,7 @@ pub struct Checkpoints {
 }
 
 /// What a file is of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     changelog: String,
     partition: u32,
@@ -47,6 +49,24 @@ struct Header {
     progress: Progress,
     /// As the changelog holds them.
     settings: Vec<u8>,
+    /// How many there are of what there is most of.
+    customers: u64,
+    orders: u64,
+}
+
+impl Header {
+    fn of<S: Stage>(changelog: &str, number: u32, end: i64, partition: &Partition<S>) -> Header {
+        let Sizes { customers, orders, .. } = partition.stage.sizes();
+        Header {
+            changelog: changelog.to_owned(),
+            partition: number,
+            end,
+            progress: partition.progress.clone(),
+            settings: partition.settings_fact.clone(),
+            customers,
+            orders,
+        }
+    }
 }
 
 /// By what a state that was loaded is known to be of this changelog: a record of this value before this offset.
@@ -98,13 +118,7 @@ impl Checkpoints {
             for (number, partition) in partitions.iter() {
                 let Some(end) = partition.changelog_position.filter(|_| partition.has_state()) else { continue };
                 scope.spawn(move || {
-                    let header = Header {
-                        changelog: changelog.to_owned(),
-                        partition: number,
-                        end,
-                        progress: partition.progress.clone(),
-                        settings: partition.settings_fact.clone(),
-                    };
+                    let header = Header::of(changelog, number, end, partition);
                     match self.write_one(&header, &partition.stage, until) {
                         Ok(facts) => tracing::info!(changelog, partition = number, facts, "checkpoint written"),
                         Err(error) => tracing::warn!(changelog, partition = number, %error, "no checkpoint is written"),
@@ -139,7 +153,8 @@ impl Checkpoints {
                 return None;
             }
         };
-        match Loading::begin(BufReader::with_capacity(1 << 20, file), changelog, partition, meaning) {
+        let size = file.metadata().map_or(0, |file| file.len());
+        match Loading::begin(BufReader::with_capacity(1 << 20, file), size, changelog, partition, meaning) {
             Ok(loading) => Some(loading),
             Err(unfit) => {
                 say_unfit(changelog, partition, &unfit);
@@ -201,6 +216,8 @@ pub struct Loading<R = BufReader<File>> {
     file: R,
     sum: Xxh3,
     header: Header,
+    /// What there is room to be made for.
+    expected: Sizes,
     /// As [`Partition::narrowed`].
     narrowed: Option<Meaning>,
     key: Vec<u8>,
@@ -210,20 +227,21 @@ pub struct Loading<R = BufReader<File>> {
 }
 
 impl<R: Read> Loading<R> {
-    /// Reads the header.
+    /// Reads the header of a file of so many bytes.
     ///
     /// # Errors
     /// It is damaged, or not of this partition and these settings.
-    pub fn begin(file: R, changelog: &str, partition: u32, meaning: &Meaning) -> Result<Loading<R>, Unfit> {
-        let header = Header {
-            changelog: String::new(),
-            partition: 0,
-            end: 0,
-            progress: Progress::default(),
-            settings: Vec::new(),
+    pub fn begin(file: R, size: u64, changelog: &str, partition: u32, meaning: &Meaning) -> Result<Loading<R>, Unfit> {
+        let mut loading = Loading {
+            file,
+            sum: Xxh3::new(),
+            header: Header::default(),
+            expected: Sizes::default(),
+            narrowed: None,
+            key: Vec::new(),
+            value: Vec::new(),
+            facts: 0,
         };
-        let mut loading =
-            Loading { file, sum: Xxh3::new(), header, narrowed: None, key: Vec::new(), value: Vec::new(), facts: 0 };
         let mut magic = [0; MAGIC.len()];
         loading.take(&mut magic)?;
         if &magic != MAGIC {
@@ -237,6 +255,10 @@ impl<R: Read> Loading<R> {
         if (header.changelog.as_str(), header.partition) != (changelog, partition) {
             return Err(Unfit::Foreign(format!("{} partition {}", header.changelog, header.partition)));
         }
+        // A damaged header may expect anything, but each takes some bytes.
+        let most = size / MIN_FACT;
+        loading.expected.customers = header.customers.min(most);
+        loading.expected.orders = header.orders.min(most);
         loading.narrowed = meaning.check(&header.settings).map_err(|_| Unfit::Settings)?;
         Ok(loading)
     }
@@ -246,6 +268,9 @@ impl<R: Read> Loading<R> {
     /// # Errors
     /// The partition must be thrown away.
     pub fn step<S: Stage>(&mut self, partition: &mut Partition<S>, until: Instant) -> Result<Option<Proof>, Unfit> {
+        if self.facts == 0 {
+            partition.stage.expect(self.expected);
+        }
         loop {
             for _ in 0..ROUND {
                 if !self.next_fact()? {
@@ -376,13 +401,7 @@ mod tests {
     }
 
     fn written(partition: &Partition<Customers>) -> Vec<u8> {
-        let header = Header {
-            changelog: "changelog".to_owned(),
-            partition: 0,
-            end: partition.changelog_position.unwrap(),
-            progress: partition.progress.clone(),
-            settings: partition.settings_fact.clone(),
-        };
+        let header = Header::of("changelog", 0, partition.changelog_position.unwrap(), partition);
         let mut file = Vec::new();
         let later = Instant::now() + Duration::from_secs(60);
         assert_eq!(write(&mut file, &header, &partition.stage, later).unwrap(), 5);
@@ -390,7 +409,7 @@ mod tests {
     }
 
     fn read(file: &[u8]) -> Result<(Partition<Customers>, Proof), Unfit> {
-        let mut loading = Loading::begin(file, "changelog", 0, &meaning())?;
+        let mut loading = Loading::begin(file, file.len() as u64, "changelog", 0, &meaning())?;
         let mut partition = Partition::new(settings());
         loop {
             // Time is always up: a step makes some way all the same.
@@ -417,10 +436,10 @@ mod tests {
     #[test]
     fn what_it_is_of_is_looked_at_first() {
         let file = written(&partition());
-        assert!(matches!(Loading::begin(&file[..], "changelog", 1, &meaning()), Err(Unfit::Foreign(_))));
-        assert!(matches!(Loading::begin(&file[..], "other", 0, &meaning()), Err(Unfit::Foreign(_))));
+        assert!(matches!(Loading::begin(&file[..], 9, "changelog", 1, &meaning()), Err(Unfit::Foreign(_))));
+        assert!(matches!(Loading::begin(&file[..], 9, "other", 0, &meaning()), Err(Unfit::Foreign(_))));
         let other = Meaning::of(&settings(), 2, 1);
-        assert!(matches!(Loading::begin(&file[..], "changelog", 0, &other), Err(Unfit::Settings)));
+        assert!(matches!(Loading::begin(&file[..], 9, "changelog", 0, &other), Err(Unfit::Settings)));
     }
 
     #[test]
@@ -433,7 +452,7 @@ mod tests {
         less.write(&mut fact);
 
         let file = written(&partition);
-        let mut loading = Loading::begin(&file[..], "changelog", 0, &less).unwrap();
+        let mut loading = Loading::begin(&file[..], 9, "changelog", 0, &less).unwrap();
         let mut again: Partition<Customers> = Partition::new(settings());
         assert!(loading.step(&mut again, Instant::now()).unwrap().is_some());
         assert!(!again.has_settings(), "the changelog is to be told that less is kept");

@@ -49,7 +49,7 @@ fn checkpoint() -> Vec<u8> {
 }
 
 fn read(file: &[u8]) -> Result<(), Unfit> {
-    let mut loading = Loading::begin(file, CHANGELOG, 0, &meaning())?;
+    let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &meaning())?;
     let mut partition: Partition<Customers> = Partition::new(settings(0));
     while loading.step(&mut partition, Instant::now())?.is_none() {}
     partition.restored();

@@ -28,10 +28,7 @@ pub enum Unwritten {
 impl Campaigns {
     /// The number of a campaign, new or known.
     pub(super) fn number(&mut self, id: &str) -> u32 {
-        match self.campaigns.find(0, id) {
-            Some(number) => number,
-            None => self.campaigns.insert(Campaign::new(id)),
-        }
+        self.campaigns.find_or_insert(0, id, || Campaign::new(id))
     }
 
     pub(super) fn series(&mut self, campaign: u32, kind: SpendKind, breakdown: Option<&str>) -> u32 {

@@ -194,6 +194,8 @@ impl Stage for Campaigns {
         Ok(())
     }
 
+    fn expect(&mut self, _: Sizes) {}
+
     fn restored(&mut self, as_of: Option<Millis>) {
         if let Some(as_of) = as_of {
             self.advance(as_of);

@@ -16,18 +16,13 @@ use crate::time::Millis;
 
 impl Customers {
     pub(super) fn customer(&mut self, id: &str) -> u32 {
-        match self.customers.find(0, id) {
-            Some(slot) => slot,
-            None => self.customers.insert(Customer::new(id)),
-        }
+        self.customers.find_or_insert(0, id, || Customer::new(id))
     }
 
     pub(super) fn order(&mut self, customer_id: &str, order_id: &str) -> u32 {
         let customer = self.customer(customer_id);
-        match self.orders.find(customer, order_id) {
-            Some(slot) => slot,
-            None => self.orders.insert(Order { customer, id: order_id.into(), placed: None, aftermath: None }),
-        }
+        let order = || Order { customer, id: order_id.into(), placed: None, aftermath: None };
+        self.orders.find_or_insert(customer, order_id, order)
     }
 
     pub(super) fn purchase(&mut self, purchase: &Purchase<'_>, effects: &mut impl Effects) -> Outcome {

@@ -279,6 +279,11 @@ impl Stage for Customers {
         Ok(())
     }
 
+    fn expect(&mut self, sizes: Sizes) {
+        self.customers.reserve(sizes.customers as usize);
+        self.orders.reserve(sizes.orders as usize);
+    }
+
     fn restored(&mut self, as_of: Option<Millis>) {
         for (slot, _) in mem::take(&mut self.touched) {
             self.settle(slot);
