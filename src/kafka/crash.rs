@@ -18,6 +18,8 @@ pub enum Point {
     AfterCommitSent,
     /// Some facts were read.
     DuringRestore,
+    /// State is restored, and the committed offsets were not asked for yet.
+    AfterRestore,
     /// An hour roll is due, and nothing of it was written yet.
     BeforeRoll,
     /// A part of an hour roll was committed.
@@ -51,6 +53,7 @@ mod armed {
                 Point::AfterSendOffsets => "after-send-offsets",
                 Point::AfterCommitSent => "after-commit-sent",
                 Point::DuringRestore => "during-restore",
+                Point::AfterRestore => "after-restore",
                 Point::BeforeRoll => "before-roll",
                 Point::DuringRoll => "during-roll",
             }

@@ -79,6 +79,8 @@ pub struct State {
     began: Option<Instant>,
     last_commit: Option<Instant>,
     fencings: Vec<Instant>,
+    /// Committed offsets that contradicted the state when it was looked at last.
+    doubted: Option<TopicPartitionList>,
     /// Whether status says that Kafka is away.
     said_away: bool,
     /// Positions before an abort, for a worker that is made not to go back.

@@ -7,6 +7,7 @@ use rdkafka::consumer::Consumer;
 
 use super::{COMMIT_WITHIN, Phase, Worker};
 use crate::engine::Stage;
+use crate::kafka::crash;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::inputs::Inputs;
 use crate::kafka::restore::{Restore, Surroundings};
@@ -55,6 +56,7 @@ impl<S: Stage> Worker<S> {
             tracing::info!(worker = %self.status, facts, of_checkpoints = loaded, seconds, "state restored");
             self.report.restored(membership.owned.len(), elapsed);
             self.state.phase = Phase::Resuming { since: Instant::now(), fenced: false };
+            crash::at(crash::Point::AfterRestore);
         } else {
             self.report_restore();
         }
@@ -105,7 +107,10 @@ impl<S: Stage> Worker<S> {
         };
         match self.state.unrewound.take() {
             Some(positions) => self.pipeline.inputs.set_all(&positions),
-            None => set_positions(&mut self.pipeline.inputs, &self.pipeline.partitions, &known)?,
+            None => match set_positions(&mut self.pipeline.inputs, &self.pipeline.partitions, &known) {
+                Ok(()) => self.state.doubted = None,
+                Err(error) => return self.doubt(error, committed),
+            },
         }
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
         self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
@@ -118,6 +123,18 @@ impl<S: Stage> Worker<S> {
         }
         // The first transaction claims the partitions: it names this worker as their writer, for whoever comes next.
         self.commit(COMMIT_WITHIN)
+    }
+
+    /// State and committed offsets contradict each other. They do for a moment when the group has given the partitions to
+    /// another, which has gone on since the state was restored, and this worker doesn't know yet. So both are looked at
+    /// again, while the group has its say: if nobody has committed anything meanwhile, the contradiction is there to stay.
+    fn doubt(&mut self, error: WorkerError, committed: TopicPartitionList) -> Result<(), Trouble> {
+        if self.state.doubted.take().is_some_and(|before| before == committed) {
+            return Err(error.into());
+        }
+        tracing::debug!(%error, worker = %self.status, "state and offsets are looked at again");
+        self.state.doubted = Some(committed);
+        self.begin_restore()
     }
 }
 

@@ -111,6 +111,36 @@ fn one_whose_transaction_took_too_long_reads_its_input_again() {
     every_update(&processor, &steady);
 }
 
+/// Its state is of before, and the offsets that it is about to ask for are its successor's: no reason to give up.
+#[test]
+fn one_that_was_evicted_before_it_asks_for_offsets_does_not_take_them_for_a_contradiction() {
+    let processor = Processor::new("evicted-restored", Partitions { purchases: 3, spend: 3, internal: 2 });
+    let load = disturbed(shop(400));
+    let (first, second) = load.split_at(load.len() / 2);
+
+    let mut writer = processor.start("writer");
+    Feed::start(&processor, first, u32::MAX).finish();
+    processor.wait_until_done(&mut [&mut writer]);
+    writer.leave();
+    let mut restored = processor.start_with("restored", &[("PAYBACK_TEST_FREEZE_AT", "after-restore")]);
+    wait_until("it freezes when it has restored", LIMIT, || restored.is_frozen());
+
+    let mut successor = processor.start("successor");
+    Feed::start(&processor, second, u32::MAX).finish();
+    processor.wait_until_done(&mut [&mut successor]);
+    let assigned = |instance: &Instance| instance.log().matches("partitions assigned").count();
+    let before = assigned(&restored);
+    restored.thaw();
+    wait_until("both of its workers have partitions again", LIMIT, || {
+        restored.must_run();
+        assigned(&restored) >= before + 2
+    });
+    restored.wait_until_ready();
+    successor.must_run();
+
+    final_figures(&processor, &load);
+}
+
 /// An idle owner has written nothing, so nobody knows to fence it: only the offsets in its transaction tell that its time
 /// is over.
 #[test]
