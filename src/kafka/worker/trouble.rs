@@ -121,16 +121,27 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    /// Says which records are gone; none may be skipped silently.
+    /// Says which records are gone; none may be skipped silently. Those that another has read are not: the group has
+    /// given the partitions to it, which this worker is about to learn.
     fn explain_offset_out_of_range(&mut self, error: KafkaError) -> Result<(), Trouble> {
-        let unexplained =
-            |cause| WorkerError::Kafka { what: "an input can't be read from its offset".to_owned(), cause };
-        let positions = self.pipeline.inputs.offsets(None).map_err(unexplained)?;
-        let low = self.watcher.low_watermarks(&positions).map_err(unexplained)?;
-        let high = self.watcher.high_watermarks(&positions).map_err(unexplained)?;
+        let what = "an input can't be read from its offset";
+        let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka(what))?;
+        // In this order: only what was committed is deleted here.
+        let looked = self.watcher.low_watermarks(&positions).and_then(|low| {
+            let high = self.watcher.high_watermarks(&positions)?;
+            Ok((low, high, watch::committed(&self.consumer, &positions)?))
+        });
+        let (low, high, committed) = match looked {
+            Ok(looked) => looked,
+            Err(cause) if watch::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
+            Err(cause) => return Err(Failure::Abortable { what, cause }.into()),
+        };
         for element in positions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let Some(next) = offset_in(&positions, topic, partition) else { continue };
+            if offset_in(&committed, topic, partition).is_some_and(|committed| committed > next) {
+                return Err(Failure::Evicted { what, cause: error }.into());
+            }
             let (group, name) = (self.group_id.clone(), topic.to_owned());
             if let Some(low) = offset_in(&low, topic, partition).filter(|low| next < *low) {
                 let lost = low - next;
@@ -140,6 +151,7 @@ impl<S: Stage> Worker<S> {
                 return Err(WorkerError::Truncated { topic: name, partition, end, read: next, group }.into());
             }
         }
-        Err(unexplained(error).into())
+        // By now it can be read: another broker leads the partition.
+        Err(Failure::Abortable { what, cause: error }.into())
     }
 }
