@@ -13,6 +13,8 @@ use super::clients::{Clients, Link, Reachability};
 
 /// How long one question to the broker may take; whoever asks asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+/// How long to wait before asking again.
+pub const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Sees what is not committed yet. Never joins the group that it looks at.
 pub struct Watcher {
@@ -79,9 +81,29 @@ pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
     for element in partitions.elements() {
         asked.add_partition_offset(element.topic(), element.partition(), which)?;
     }
-    let found = consumer.offsets_for_times(asked, ANSWER_WITHIN)?;
-    found.elements().iter().try_for_each(|element| element.error())?;
-    Ok(found)
+    let found = consumer.offsets_for_times(asked, ANSWER_WITHIN).and_then(|found| {
+        found.elements().iter().try_for_each(|element| element.error())?;
+        Ok(found)
+    });
+    if found.is_err() {
+        learn_leaders_anew(consumer, partitions);
+    }
+    found
+}
+
+/// librdkafka remembers for a quarter of an hour that a partition had no leader when it asked last, and gives that for an
+/// answer all the while: partitions have none for a moment when a broker dies.
+fn learn_leaders_anew<C: rdkafka::consumer::ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    partitions: &TopicPartitionList,
+) {
+    let elements = partitions.elements();
+    let topics: BTreeSet<&str> = elements.iter().map(|element| element.topic()).collect();
+    for topic in topics {
+        if let Err(error) = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN) {
+            tracing::debug!(%error, topic, "its leaders are not known yet");
+        }
+    }
 }
 
 /// The offsets that `consumer`'s group has committed; it waits for transactions that are about to commit some.

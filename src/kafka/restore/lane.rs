@@ -1,6 +1,7 @@
 //! One reader of the changelog, and the partitions that it brings back.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -16,7 +17,7 @@ use crate::kafka::crash;
 use crate::kafka::error::WorkerError;
 use crate::kafka::partition::Partition;
 use crate::kafka::progress::{Meaning, PROGRESS_KEY};
-use crate::kafka::watch::{Watcher, offset_in, watermarks};
+use crate::kafka::watch::{ASK_AGAIN_AFTER, Watcher, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -126,6 +127,7 @@ impl Lane {
         if !self.measured {
             if let Err(error) = self.measure(share, around.watcher) {
                 tracing::debug!(%error, changelog = self.changelog, "the changelog's ends are not known yet");
+                thread::sleep(ASK_AGAIN_AFTER);
                 return Ok(false);
             }
             self.measured = true;

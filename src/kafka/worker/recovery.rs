@@ -1,5 +1,6 @@
 //! From an assignment to work: state is restored, offsets are asked for, inputs go on exactly there.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -88,6 +89,7 @@ impl<S: Stage> Worker<S> {
             }
             Err(error) => {
                 tracing::debug!(%error, worker = %self.status, "committed offsets are not known yet");
+                thread::sleep(watch::ASK_AGAIN_AFTER);
                 // A transaction that is about to commit offsets keeps them back, however long it stays open.
                 if !*fenced && since.elapsed() > Duration::from_millis(500) && !self.reachability.is_away() {
                     let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);
