@@ -20,6 +20,8 @@ use crate::process::{Leash, Process, wait_until};
 /// The version that Docker runs; that of the jars is in `tests/kafka/pom.xml`.
 const IMAGE: &str = "apache/kafka:4.1.1";
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How many brokers hold each record.
+pub const REPLICATION: i32 = 1;
 
 /// `host:port` of the broker.
 pub fn brokers() -> &'static str {
@@ -263,7 +265,7 @@ fn properties(host: &str, port: u16, controller: u16, data: &str) -> Vec<(&'stat
 }
 
 /// The folder of Kafka's jars, filled by Maven if it isn't there.
-fn jars() -> PathBuf {
+pub fn jars() -> PathBuf {
     let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka/pom.xml");
     let version = fs::read_to_string(&pom).expect("the pom is there");
     let (_, version) = version.split_once("<artifactId>kafka_2.13</artifactId>").expect("the pom names Kafka");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::broker::brokers;
+use crate::broker::{REPLICATION, brokers};
 use crate::process::{Process, wait_until};
 use crate::topics::{create, is_read, unique};
 
@@ -27,7 +27,8 @@ pub struct Processor {
     pub ltv_updates: String,
     pub roas_updates: String,
     pub dead_letters: String,
-    folder: TempDir,
+    /// Of the configuration and the logs.
+    pub folder: TempDir,
     config: PathBuf,
     counts: Arc<Mutex<Counts>>,
 }
@@ -64,7 +65,7 @@ impl Processor {
             [kafka]
             brokers = "{brokers}"
             application_id = "{application_id}"
-            replication_factor = 1
+            replication_factor = {REPLICATION}
 
             [kafka.properties]
             "session.timeout.ms" = "{session}"
@@ -272,8 +273,14 @@ impl Instance {
     /// Asks it to leave, which takes it at most 5 s.
     #[track_caller]
     pub fn leave(&mut self) {
+        self.leave_within(Duration::from_secs(5));
+    }
+
+    /// Asks it to leave where that may take longer.
+    #[track_caller]
+    pub fn leave_within(&mut self, limit: Duration) {
         self.process.signal(Signal::TERM);
-        let status = self.process.wait(Duration::from_secs(5));
+        let status = self.process.wait(limit);
         assert!(status.success(), "instance {} leaves with {status}", self.name);
     }
 }

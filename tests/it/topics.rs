@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::broker::brokers;
+use crate::broker::{REPLICATION, brokers};
 use crate::process::wait_until;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -27,9 +28,15 @@ pub fn unique(name: &str) -> String {
 }
 
 pub fn create(topic: &str, partitions: i32) {
+    create_with(topic, partitions, &[]);
+}
+
+/// With settings of its own.
+pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(REPLICATION));
+    let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
     let created = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
     for topic in created {
@@ -50,7 +57,23 @@ fn client() -> ClientConfig {
 }
 
 /// Writes to topics, placing keys as Kafka's Java client does.
-pub struct Loader(BaseProducer);
+pub struct Loader(BaseProducer<Deliveries>);
+
+/// Keeps why a record was not delivered, of the first.
+#[derive(Default)]
+struct Deliveries(Mutex<Option<KafkaError>>);
+
+impl ClientContext for Deliveries {}
+
+impl ProducerContext for Deliveries {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
+        if let Err((error, _)) = result {
+            self.0.lock().expect("nobody panics with it").get_or_insert_with(|| error.clone());
+        }
+    }
+}
 
 impl Loader {
     pub fn new() -> Loader {
@@ -59,7 +82,7 @@ impl Loader {
             .set("linger.ms", "5")
             .set("enable.idempotence", "true")
             .set("message.max.bytes", "4194304")
-            .create();
+            .create_with_context(Deliveries::default());
         Loader(producer.expect("a producer"))
     }
 
@@ -85,6 +108,8 @@ impl Loader {
     /// Waits until the broker has all that was sent.
     pub fn flush(&self) {
         self.0.flush(LIMIT).expect("the broker takes records");
+        let failed = self.0.context().0.lock().expect("nobody panics with it").take();
+        assert_eq!(failed, None, "a record was not delivered");
     }
 }
 

@@ -78,6 +78,11 @@ fn dead_letters(processor: &Processor, batch: &Batch) {
 /// Checks every record that was ever put out of a load that only adds: it is the batch's over the first so many of its
 /// events, as of its own moment, and nothing ever goes back.
 pub fn every_update(processor: &Processor, load: &Steady) {
+    updates_of_each(processor, load, usize::MAX);
+}
+
+/// As [`every_update`], but of each key at most about so many records, evenly and with the last.
+pub fn updates_of_each(processor: &Processor, load: &Steady, most: usize) {
     let (of_customers, of_campaigns) = (updates(&processor.ltv_updates), updates(&processor.roas_updates));
     let mut checked = 0;
     for partition in load.campaigns() {
@@ -86,7 +91,7 @@ pub fn every_update(processor: &Processor, load: &Steady) {
         for customer in customers {
             let orders = orders.iter().filter(|(of, _)| of == customer).map(|(_, text)| text);
             let orders: Vec<&String> = orders.collect();
-            for update in &of_customers[customer] {
+            for update in evenly(&of_customers[customer], most) {
                 let count = update["orders"].as_u64().expect("a number of orders") as usize;
                 let batch = Batch::read(&orders[..count], &Config::default()).records(as_of(update));
                 same(customer, update, batch.customers.get(customer));
@@ -94,7 +99,7 @@ pub fn every_update(processor: &Processor, load: &Steady) {
             }
         }
         let id = campaign(partition);
-        for update in &of_campaigns[&format!("campaign/{id}")] {
+        for update in evenly(&of_campaigns[&format!("campaign/{id}")], most) {
             let lifetime = &update["windows"]["lifetime"];
             let count = lifetime["orders"].as_f64().expect("a number of orders") as usize;
             let spent: u64 = lifetime["spend"].as_str().and_then(|text| text.parse().ok()).expect("whole amounts");
@@ -108,6 +113,11 @@ pub fn every_update(processor: &Processor, load: &Steady) {
         }
     }
     assert!(checked >= 30, "only {checked} updates were there to check");
+}
+
+/// About so many of these, with the last.
+fn evenly(updates: &[Value], most: usize) -> impl Iterator<Item = &Value> {
+    updates.iter().rev().step_by(updates.len().div_ceil(most).max(1))
 }
 
 /// All records of a topic by key, in order; their moments never go back, nor do their orders.

@@ -23,15 +23,25 @@ pub fn now() -> Millis {
 
 /// What a shop of about so many customers sends in two months: late orders, duplicates, amendments, refunds, restated spend.
 pub fn shop(customers: u32) -> Vec<Delivery> {
-    let mut shop = Shop::new(Plan { days: 60, customers, ..Plan::new(now().plus(-Millis::MINUTE)) });
+    shop_of(customers, 1)
+}
+
+/// The same with another seed.
+pub fn shop_of(customers: u32, seed: u64) -> Vec<Delivery> {
+    let mut shop = Shop::new(Plan { seed, days: 60, customers, ..Plan::new(now().plus(-Millis::MINUTE)) });
     let messages = std::iter::from_fn(|| shop.next_historic());
     messages.map(|message| Delivery { source: message.source, key: Some(message.key), value: message.value }).collect()
 }
 
 /// The same events out of order, some of them twice, some with a wrong key or none, some on the other topic, and among
 /// them records that can't be used.
-pub fn disturbed(mut load: Vec<Delivery>) -> Vec<Delivery> {
-    let mut dice = Xoshiro256PlusPlus::seed_from_u64(1);
+pub fn disturbed(load: Vec<Delivery>) -> Vec<Delivery> {
+    disturbed_by(load, 1)
+}
+
+/// The same with another seed.
+pub fn disturbed_by(mut load: Vec<Delivery>, seed: u64) -> Vec<Delivery> {
+    let mut dice = Xoshiro256PlusPlus::seed_from_u64(seed);
     let mut again = Vec::new();
     for delivery in &mut load {
         match dice.random_range(0..100) {
@@ -91,7 +101,9 @@ impl Steady {
     /// A campaign for each partition of the customers' topic.
     pub fn new(partitions: u32, orders: usize) -> Steady {
         let start = now().plus(-2 * Millis::DAY);
-        let at = |number: usize| start.plus(number as i64 * 60_000).to_string();
+        // None is in the future, however many there are.
+        let apart = Millis::MINUTE.min(2 * Millis::DAY / orders.max(1) as i64);
+        let at = |number: usize| start.plus(number as i64 * apart).to_string();
         let campaigns = || 0..partitions;
         let orders_of = |partition: u32| {
             let customers = (0..).map(|number| format!("steady-{number}"));
