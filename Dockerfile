@@ -17,8 +17,8 @@ COPY --from=build /usr/local/bin/payback /usr/local/bin/payback
 COPY config/payback.toml /etc/payback/payback.toml
 # No name, no home, no rights.
 USER 10001:10001
-# The config's default is the machine itself, which inside a container is nobody else.
-ENV PAYBACK_HTTP__LISTEN=0.0.0.0:8080
+# The API listens inside the container alone, which is enough for the health check. To be reached from outside it needs
+# PAYBACK_HTTP__LISTEN=0.0.0.0:8080, and PAYBACK_HTTP__TOKEN_FILE (or _TOKEN) or PAYBACK_HTTP__ALLOW_ANONYMOUS=true.
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s \
     CMD ["curl", "--fail", "--silent", "--show-error", "--output", "/dev/null", "http://127.0.0.1:8080/healthz"]

@@ -77,7 +77,7 @@ impl Service {
     pub fn run(self, broker: Broker) -> Result<(), RunError> {
         let router = http::router(&self.config, Arc::clone(&self.status), Arc::clone(&self.metrics));
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        let served = self.runtime.spawn(http::serve(self.listener, router, async {
+        let served = self.runtime.spawn(http::serve(self.listener, router, http::Limits::default(), async {
             let _ = ended.await;
         }));
         self.runtime.block_on(async { stop_at_signal(Arc::clone(&self.stop)) })?;

@@ -8,6 +8,7 @@ use rdkafka::error::KafkaError;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use super::secret::HIDDEN;
 use super::{Problem, ensure, topics, values};
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -165,8 +166,6 @@ impl fmt::Debug for Properties {
             .finish()
     }
 }
-
-const HIDDEN: &str = "(hidden)";
 
 fn is_named(name: &str, refused: &str) -> bool {
     name == refused || (refused.ends_with('.') && name.starts_with(refused))

@@ -5,8 +5,10 @@
 
 mod environment;
 mod figures;
+mod http;
 mod kafka;
 mod limits;
+mod secret;
 mod service;
 mod topics;
 mod values;
@@ -17,11 +19,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Retention, Verdict};
+pub use self::http::HttpConfig;
 pub use self::kafka::{KafkaConfig, Properties};
 pub use self::limits::LimitsConfig;
-pub use self::service::{
-    CheckpointsConfig, CommitConfig, HttpConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig,
-};
+pub use self::secret::Secret;
+pub use self::service::{CheckpointsConfig, CommitConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
 use crate::settings::Settings;
@@ -93,10 +95,13 @@ impl Config {
             }
             None => String::new(),
         };
-        Config::read(&text, environment::variables()?)
+        let mut config = Config::read(&text, environment::variables()?)?;
+        config.http.read_token_file()?;
+        Ok(config)
     }
 
-    /// Reads TOML and lays environment variables over it; those that do not begin with `PAYBACK_` are ignored.
+    /// Reads TOML and lays environment variables over it; those that do not begin with `PAYBACK_` are ignored. Files that
+    /// it names are not read.
     ///
     /// # Errors
     /// The first thing that is wrong, by its key.
@@ -126,6 +131,7 @@ impl Config {
         self.workers.check()?;
         self.commit.check()?;
         self.limits.check()?;
+        self.http.check()?;
         self.metrics.check()?;
         self.log.check()?;
         self.settings = figures::settings(&self)?;

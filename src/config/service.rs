@@ -1,10 +1,9 @@
-//! How the process runs: `[workers]`, `[commit]`, `[checkpoints]`, `[http]`, `[metrics]`, `[log]`.
+//! How the process runs: `[workers]`, `[commit]`, `[checkpoints]`, `[metrics]`, `[log]`.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use super::{Problem, ensure, values};
@@ -68,27 +67,6 @@ impl CommitConfig {
 pub struct CheckpointsConfig {
     /// Where an instance that is stopped leaves its state for its next start. Unset: nowhere.
     pub folder: Option<PathBuf>,
-}
-
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct HttpConfig {
-    /// Address and port; port 0 takes any that is free.
-    #[serde(deserialize_with = "address")]
-    pub listen: SocketAddr,
-}
-
-impl Default for HttpConfig {
-    fn default() -> Self {
-        HttpConfig { listen: SocketAddr::from(([127, 0, 0, 1], 8080)) }
-    }
-}
-
-fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    text.parse().map_err(|_| {
-        serde::de::Error::custom(format!("expected an address and a port, such as 127.0.0.1:8080, found {text:?}"))
-    })
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

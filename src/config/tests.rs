@@ -31,8 +31,12 @@ fn the_file_that_is_shipped_shows_every_key() {
 #[test]
 fn the_examples_in_the_file_that_is_shipped_are_good() {
     let is_example = |line: &str| line.starts_with("# ") && line.contains(" = ");
-    let uncommented: Vec<_> =
-        FILE.lines().map(|line| if is_example(line) { line.trim_start_matches("# ") } else { line }).collect();
+    // A token stands in the one or in the other.
+    let is_other_way = |line: &str| line.starts_with("# token_file = ");
+    let uncommented: Vec<_> = FILE
+        .lines()
+        .map(|line| if is_example(line) && !is_other_way(line) { line.trim_start_matches("# ") } else { line })
+        .collect();
     let config = read(&uncommented.join("\n")).unwrap();
     assert_eq!(config.kafka.replication_factor, Some(3));
     assert_eq!(config.kafka.properties.get("sasl.mechanism"), Some("SCRAM-SHA-512"));
@@ -58,7 +62,7 @@ fn expected_instead_of(toml: &str) -> Vec<String> {
 
 #[test]
 fn there_are_as_many_keys_as_documented() {
-    assert_eq!(all_keys().len(), 42);
+    assert_eq!(all_keys().len(), 45);
 }
 
 #[test]
@@ -143,6 +147,24 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[limits]\ninput_queue_bytes = 100", "limits.input_queue_bytes: expected 1048576 to"),
         ("[limits]\noutput_queue_bytes = \"1 GiB\"", "limits.output_queue_bytes: invalid value"),
         ("[http]\nlisten = \"localhost\"", "http.listen: expected an address and a port"),
+        (
+            "[http]\nlisten = \"0.0.0.0:8080\"",
+            "http.listen: 0.0.0.0:8080 can be reached from other machines: set http.token",
+        ),
+        ("[http]\nlisten = \"[::]:8080\"", "http.listen: [::]:8080 can be reached"),
+        ("[http]\nlisten = \"192.168.1.2:80\"\nallow_anonymous = false", "http.listen: 192.168.1.2:80 can be reached"),
+        ("[http]\ntoken = \"short\"", "http.token: expected a token of 16 to 1024"),
+        ("[http]\ntoken = \"with spaces it is no token\"", "http.token: expected a token of 16 to 1024"),
+        ("[http]\ntoken = 1234567890123456", "http.token: expected a text"),
+        (
+            "[http]\ntoken = \"0123456789abcdef\"\ntoken_file = \"a\"",
+            "http.token_file: http.token is set as well: only one",
+        ),
+        (
+            "[http]\ntoken = \"0123456789abcdef\"\nallow_anonymous = true",
+            "http.allow_anonymous: a token is set as well",
+        ),
+        ("[http]\nallow_anonymous = \"perhaps\"", "http.allow_anonymous: invalid value"),
         ("[metrics]\nmax_campaigns = 100001", "metrics.max_campaigns: expected 0 to 100000"),
         ("[log]\nlevel = \"payback=loud\"", "log.level: "),
         ("[log]\nlevel = \"\"", "log.level: expected a level"),
@@ -200,6 +222,7 @@ fn the_environment_goes_before_the_file() {
         ("PAYBACK_COSTS__DEFAULT_MARGIN", "0.35"),
         ("PAYBACK_ATTRIBUTION__IGNORE_CHANNELS", ""),
         ("PAYBACK_HTTP__LISTEN", "[::1]:0"),
+        ("PAYBACK_HTTP__TOKEN", "0123456789abcdef"),
         ("PAYBACK_SERVICE_HOST", "set by Kubernetes"),
         ("PATH", "/bin"),
     ];
@@ -214,6 +237,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.settings.default_margin, Some(Micros(350_000)));
     assert!(config.settings.attribution.ignore_channels.is_empty());
     assert!(config.http.listen.is_ipv6());
+    assert_eq!(config.http.token(), Some(&Secret::new("0123456789abcdef")));
 }
 
 #[test]
@@ -270,10 +294,11 @@ fn what_is_printed_can_be_read_again_and_shows_no_secret() {
     let secrets = ["sasl.password", "ssl.key.password", "sasl.oauthbearer.config", "ssl.key.pem"];
     let mut toml = "[kafka.properties]\nsasl.username = \"shop\"\n".to_owned();
     secrets.iter().for_each(|name| toml += &format!("{name} = \"hunter2\"\n"));
+    toml += "[http]\ntoken = \"hunter2-hunter2-hunter2\"\n";
     let config = read(&toml).unwrap();
     let printed = config.effective();
     assert!(printed.contains("\"sasl.username\" = \"shop\""), "{printed}");
-    assert_eq!(printed.matches("(hidden)").count(), secrets.len(), "{printed}");
+    assert_eq!(printed.matches("(hidden)").count(), secrets.len() + 1, "{printed}");
     assert!(!printed.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
     assert_eq!(read(&Config::default().effective()).unwrap(), Config::default());
 }
@@ -284,9 +309,50 @@ fn no_error_shows_a_secret() {
         "[kafka.properties]\n\"sasl.password\" = \"hunter2",
         "[kafka.properties]\n\"sasl.passwords\" = \"hunter2\"",
         "[kafka.properties]\n\"sasl.password\" = [\"hunter2\"]",
+        "[http]\ntoken = \"hunter2\"",
+        "[http]\ntoken = [\"hunter2\"]",
+        "[http]\ntoken = { hunter2 = 1 }",
+        "[http]\ntoken = \"hunter2",
     ];
     for toml in table {
         let error = format!("{:?}", read(toml).unwrap_err());
         assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn beyond_loopback_the_api_needs_a_token_or_a_word_that_anybody_may_ask() {
+    let good = [
+        "listen = \"127.0.0.1:80\"",
+        "listen = \"127.8.9.1:80\"",
+        "listen = \"[::1]:80\"",
+        "listen = \"[::ffff:127.0.0.1]:80\"",
+        "listen = \"0.0.0.0:80\"\ntoken = \"0123456789abcdef\"",
+        "listen = \"0.0.0.0:80\"\ntoken_file = \"/run/secrets/token\"",
+        "listen = \"0.0.0.0:80\"\nallow_anonymous = true",
+    ];
+    for http in good {
+        read(&format!("[http]\n{http}")).expect(http);
+    }
+}
+
+#[test]
+fn the_token_may_stand_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let (token, config) = (folder.path().join("token"), folder.path().join("payback.toml"));
+    std::fs::write(&config, format!("[http]\ntoken_file = {token:?}")).unwrap();
+    let load = || Config::load(Some(&config));
+
+    let error = load().unwrap_err().to_string();
+    assert!(error.starts_with("http.token_file: ") && error.contains("No such file"), "{error}");
+    for bad in ["", "hunter2", "hunter2 hunter2 hunter2", &"x".repeat(100_000)] {
+        std::fs::write(&token, bad).unwrap();
+        let error = load().unwrap_err().to_string();
+        assert!(error.starts_with("http.token_file: ") && error.contains("expected a token of 16"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let config = load().unwrap();
+    assert_eq!(config.http.token(), Some(&Secret::new("0123456789abcdef")));
+    assert!(!config.effective().contains("0123456789abcdef"));
 }

@@ -40,6 +40,11 @@ impl ApiError {
         ApiError::new(StatusCode::BAD_REQUEST, reason, detail)
     }
 
+    pub fn unauthorized() -> ApiError {
+        let detail = "show the token that http.token configures, as `Authorization: Bearer ...`";
+        ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
     pub fn not_found(reason: &'static str, detail: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::NOT_FOUND, reason, detail)
     }
@@ -74,6 +79,9 @@ impl IntoResponse for ApiError {
         *response.status_mut() = self.status;
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }

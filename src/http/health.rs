@@ -1,11 +1,15 @@
 //! `/healthz`: restart me when this fails. `/readyz`: do not ask me for figures until this is good. `/metrics`.
+//!
+//! The first two answer strangers too, with the status and yes or no alone.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tokio::task;
 
+use super::access::Caller;
 use super::error::ApiError;
 use super::{Api, json};
 use crate::status::{NotReady, STALLED_AFTER};
@@ -13,7 +17,8 @@ use crate::status::{NotReady, STALLED_AFTER};
 #[derive(Serialize)]
 struct Healthy {
     healthy: bool,
-    workers: Vec<WorkerHealth>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<Vec<WorkerHealth>>,
 }
 
 #[derive(Serialize)]
@@ -23,7 +28,11 @@ struct WorkerHealth {
 }
 
 /// Fails when a worker has not gone round for 30 s.
-pub async fn healthz(State(api): State<Api>) -> Result<Response, ApiError> {
+pub async fn healthz(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Result<Response, ApiError> {
+    if caller == Caller::Stranger {
+        let healthy = api.status.stalled().is_empty();
+        return Ok(with_status(json(&Healthy { healthy, workers: None }), healthy));
+    }
     if let Some((worker, since)) = api.status.stalled().into_iter().max_by_key(|(_, since)| *since) {
         let limit = STALLED_AFTER.as_secs();
         let detail = format!("worker {worker} has not gone round for {} s; the limit is {limit} s", since.as_secs());
@@ -33,7 +42,15 @@ pub async fn healthz(State(api): State<Api>) -> Result<Response, ApiError> {
         worker: worker.to_string(),
         seconds_since_round: worker.since_last_round().as_secs_f64(),
     });
-    Ok(json(&Healthy { healthy: true, workers: workers.collect() }))
+    Ok(json(&Healthy { healthy: true, workers: Some(workers.collect()) }))
+}
+
+/// 503 unless all is well.
+fn with_status(mut response: Response, well: bool) -> Response {
+    if !well {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
 }
 
 #[derive(Serialize)]
@@ -52,13 +69,15 @@ struct WhyNot {
 }
 
 /// Fails, and says why, until all that this instance owns is restored.
-pub async fn readyz(State(api): State<Api>) -> Response {
+pub async fn readyz(State(api): State<Api>, Extension(caller): Extension<Caller>) -> Response {
     let missing = api.status.not_ready();
+    if caller == Caller::Stranger {
+        let ready = missing.is_empty();
+        return with_status(json(&Ready { ready, error: None }), ready);
+    }
     let Some(first) = missing.first() else { return json(&Ready { ready: true, error: None }) };
     let error = WhyNot { reason: first.reason, detail: format!("{}: {}", first.part, first.detail), missing };
-    let mut response = json(&Ready { ready: false, error: Some(error) });
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    response
+    with_status(json(&Ready { ready: false, error: Some(error) }), false)
 }
 
 /// Prometheus' text format.

@@ -2,6 +2,7 @@
 //!
 //! Answers are JSON (`/metrics` is Prometheus' text); so are all errors: `{"error": {"reason", "detail"}}`.
 
+mod access;
 mod campaigns;
 mod customers;
 mod error;
@@ -14,13 +15,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::header;
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
 
 use self::error::ApiError;
-pub use self::server::serve;
-use crate::config::Config;
+pub use self::server::{Limits, serve};
+use crate::config::{Config, Secret};
 use crate::metrics::Metrics;
 use crate::status::Status;
 
@@ -33,12 +35,19 @@ struct Api {
     windows: Arc<[String]>,
     /// `verdict.window`: the one that is shown when none is asked for.
     window: Arc<str>,
+    /// What requests must show; none: nobody is asked.
+    token: Option<Arc<Secret>>,
 }
 
 /// All endpoints.
 pub fn router(config: &Config, status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
-    let api =
-        Api { status, metrics, windows: config.windows.clone().into(), window: config.verdict.window.as_str().into() };
+    let api = Api {
+        status,
+        metrics,
+        windows: config.windows.clone().into(),
+        window: config.verdict.window.as_str().into(),
+        token: config.http.token().cloned().map(Arc::new),
+    };
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(health::healthz))
@@ -50,6 +59,8 @@ pub fn router(config: &Config, status: Arc<Status>, metrics: Arc<Metrics>) -> Ro
         .route("/v1/customers/{*id}", get(customers::one))
         .fallback(|| async { ApiError::not_found("no_such_path", "GET / lists the paths that there are") })
         .method_not_allowed_fallback(|| async { ApiError::method_not_allowed() })
+        // Around all of the above, also what does not exist.
+        .layer(middleware::from_fn_with_state(api.clone(), access::guard))
         .with_state(api)
 }
 

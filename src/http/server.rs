@@ -14,24 +14,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time;
+use tokio_io_timeout::TimeoutStream;
 
-/// Connections at a time; more wait.
-const MAX_CONNECTIONS: usize = 256;
-/// A request's line and headers, bytes.
-const MAX_HEAD_BYTES: usize = 16 * 1024;
-const MAX_HEADERS: usize = 64;
-/// For the head of a request to arrive; also how long an idle connection is kept.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// After this a connection is closed with its next answer, so that no reader holds one for ever.
-const MAX_CONNECTION_AGE: Duration = Duration::from_secs(300);
+/// What one client may take of the server. No body is ever read: there is only GET.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at a time; more wait.
+    pub connections: usize,
+    /// A request's line and headers, bytes.
+    pub head_bytes: usize,
+    pub headers: usize,
+    /// For the head of a request to arrive; also how long an idle connection is kept.
+    pub head_time: Duration,
+    /// For a client to take some more of an answer.
+    pub stall_time: Duration,
+    /// After this a connection is closed with its next answer, so that no reader holds one for ever.
+    pub connection_age: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 256,
+            head_bytes: 16 * 1024,
+            headers: 64,
+            head_time: Duration::from_secs(30),
+            stall_time: Duration::from_secs(30),
+            connection_age: Duration::from_secs(300),
+        }
+    }
+}
+
 /// For a started answer to be taken when its connection or the process is to end.
 const LAST_ANSWER: Duration = Duration::from_secs(2);
 /// After a connection could not be taken, as when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `stop` is done, then lets started answers be finished within 2 s.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
     let (stopping, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = pin!(stop);
@@ -48,7 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
                     let (router, stopped) = (router.clone(), stopped.clone());
                     connections.spawn(async move {
                         let _permit = permit;
-                        connection(stream, router, stopped).await;
+                        connection(stream, router, limits, stopped).await;
                     });
                 }
                 Err(error) if is_the_peers(&error) => {}
@@ -67,19 +88,21 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
     let _ = time::timeout(LAST_ANSWER, all).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn connection(stream: TcpStream, router: Router, limits: Limits, mut stopped: watch::Receiver<bool>) {
+    let mut stream = Box::pin(TimeoutStream::new(stream));
+    stream.as_mut().set_write_timeout_pinned(Some(limits.stall_time));
     let mut served = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .max_buf_size(MAX_HEAD_BYTES)
-            .max_headers(MAX_HEADERS)
+            .header_read_timeout(limits.head_time)
+            .max_buf_size(limits.head_bytes)
+            .max_headers(limits.headers)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
     );
     let ended = tokio::select! {
         ended = served.as_mut() => Some(ended),
         _ = stopped.wait_for(|stopped| *stopped) => None,
-        () = time::sleep(MAX_CONNECTION_AGE) => None,
+        () = time::sleep(limits.connection_age) => None,
     };
     let ended = match ended {
         Some(ended) => ended,

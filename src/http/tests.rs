@@ -1,5 +1,8 @@
 //! Real requests to a real server, over a status that the tests fill by hand.
 
+mod access;
+mod limits;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::Receiver;
@@ -28,19 +31,24 @@ struct Server {
 impl Server {
     /// An instance whose start is over and whose campaigns are read back, without any worker.
     fn start() -> Server {
+        Server::with("", Limits::default())
+    }
+
+    /// The same with a configuration, as TOML, and limits of its own.
+    fn with(config: &str, limits: Limits) -> Server {
+        let config = Config::read(config, []).unwrap();
         let status = Arc::new(Status::default());
         status.has_started();
         status.set_read_back(Progress::Current);
         status.set_partitions("customers", PARTITIONS);
         status.set_partitions("campaigns", PARTITIONS);
-        let config = Config::default();
         let metrics = Arc::new(Metrics::new(&config, &status).unwrap());
         let router = router(&config, Arc::clone(&status), metrics);
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = runtime.spawn(serve(listener, router, async {
+        let served = runtime.spawn(serve(listener, router, limits, async {
             let _ = stopped.await;
         }));
         Server { status, address, stop: Some(stop), runtime: Some(runtime), served: Some(served) }
@@ -364,25 +372,6 @@ fn errors_are_json_everywhere() {
     assert_eq!(reason(&response.body_mut().read_json().unwrap()), "method_not_allowed");
     let (status, index) = server.get("/");
     assert_eq!((status, &index["name"]), (200, &json!("payback")));
-}
-
-#[test]
-fn a_head_beyond_the_limit_is_refused() {
-    let server = Server::start();
-    let response = raw(&server, &format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", "y".repeat(20_000)));
-    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
-    let headers: String = (0..65).map(|number| format!("x{number}: y\r\n")).collect();
-    let response = raw(&server, &format!("GET /healthz HTTP/1.1\r\nhost: x\r\n{headers}\r\n"));
-    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
-}
-
-fn raw(server: &Server, request: &str) -> String {
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut response = [0; 12];
-    stream.read_exact(&mut response).unwrap();
-    String::from_utf8_lossy(&response).into_owned()
 }
 
 #[test]
