@@ -10,6 +10,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use super::GenerateError;
+use crate::kafka::contact;
 use crate::shop::{Message, Source};
 
 /// A producer for the two source topics.
@@ -40,16 +41,17 @@ impl Producer {
         // Keys go where the processor looks for them first.
         config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
         config.set("delivery.report.only.error", "true");
-        let unreachable = |error| GenerateError::Unreachable { brokers: brokers.to_owned(), error };
-        let client: BaseProducer<Deliveries> =
-            config.create_with_context(Deliveries::default()).map_err(unreachable)?;
         for topic in [purchases, ad_spend] {
-            let metadata = client.client().fetch_metadata(Some(topic), PATIENCE).map_err(unreachable)?;
+            let metadata = contact::metadata(&config, Some(topic), PATIENCE)
+                .map_err(|error| GenerateError::NoContact { brokers: brokers.to_owned(), error })?;
             if let Some(error) = metadata.topics().iter().find_map(|topic| topic.error()) {
                 let error = KafkaError::MetadataFetch(RDKafkaErrorCode::from(error));
                 return Err(GenerateError::Kafka { topic: topic.to_owned(), error });
             }
         }
+        let client = config
+            .create_with_context(Deliveries::default())
+            .map_err(|error| GenerateError::Unreachable { brokers: brokers.to_owned(), error })?;
         Ok(Producer {
             client,
             brokers: brokers.to_owned(),
@@ -123,7 +125,7 @@ impl Deliveries {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, "{message}");
+        contact::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::error::KafkaError;
 
 pub use self::kafka::Producer;
+use crate::kafka::contact::NoContact;
 use crate::shop::{Message, Plan, Shop};
 use crate::time::Millis;
 
@@ -38,6 +39,8 @@ pub enum GenerateError {
     Write(#[from] io::Error),
     #[error("topic {topic}: {error}")]
     Kafka { topic: String, error: KafkaError },
+    #[error("{brokers}: {error}")]
+    NoContact { brokers: String, error: NoContact },
     #[error("Kafka can't be reached at {brokers}: {error}")]
     Unreachable { brokers: String, error: KafkaError },
 }

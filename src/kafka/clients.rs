@@ -7,19 +7,21 @@ use std::time::Duration;
 
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 
+use super::contact::{self, Complaint};
+use super::reachability::Reachability;
 use crate::config::{Config, LimitsConfig};
 
 /// How long the broker keeps a transaction open that its writer left.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Makes clients for one cluster.
-#[derive(Clone, Debug)]
+/// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
+#[derive(Clone)]
 pub struct Clients {
     base: ClientConfig,
     limits: LimitsConfig,
@@ -130,31 +132,6 @@ fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
     }
 }
 
-/// Whether brokers can be reached; said once each time that it changes.
-#[derive(Debug, Default)]
-pub struct Reachability {
-    away: AtomicBool,
-}
-
-impl Reachability {
-    pub fn is_away(&self) -> bool {
-        self.away.load(Ordering::Relaxed)
-    }
-
-    pub fn gone(&self, reason: &str) {
-        if !self.away.swap(true, Ordering::Relaxed) {
-            tracing::warn!(reason, "Kafka can't be reached: trying again until it is back");
-        }
-    }
-
-    /// To be called after something succeeded that takes a broker.
-    pub fn back(&self) {
-        if self.away.load(Ordering::Relaxed) && self.away.swap(false, Ordering::Relaxed) {
-            tracing::info!("Kafka is back");
-        }
-    }
-}
-
 /// Takes the events of one client. Calls come on the thread that polls it.
 pub struct Link {
     /// Told when no broker can be reached; none of a client whose idle connections brokers close.
@@ -219,35 +196,22 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 impl ClientContext for Link {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        match level {
-            // Connections that fail are reported once, by `error`.
-            _ if matches!(facility, "FAIL" | "ERROR" | "REQTMOUT") => tracing::debug!(facility, "{message}"),
-            // Properties that are for the other kind of client: both get all of `kafka.properties`.
-            _ if facility == "CONFWARN" => tracing::debug!(facility, "{message}"),
-            RDKafkaLogLevel::Emerg
-            | RDKafkaLogLevel::Alert
-            | RDKafkaLogLevel::Critical
-            | RDKafkaLogLevel::Error
-            | RDKafkaLogLevel::Warning => tracing::warn!(facility, "{message}"),
-            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
-                tracing::debug!(facility, "{message}")
-            }
-        }
+        contact::log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::Authentication
-                | RDKafkaErrorCode::SSL,
-            ) if let Some(reachability) = &self.reachability
-                && self.waiting.load(Ordering::Relaxed) =>
-            {
-                reachability.gone(reason)
+        tracing::debug!(%error, reason, "client error");
+        let Some(reachability) = &self.reachability else { return };
+        if !self.waiting.load(Ordering::Relaxed) {
+            return;
+        }
+        match Complaint::of(&error, reason) {
+            Complaint::Refused(reason) => reachability.refused(&reason),
+            // One broker of several may go without a word.
+            Complaint::Away(reason) if error.rdkafka_error_code() != Some(Code::BrokerTransportFailure) => {
+                reachability.gone(&reason)
             }
-            _ => tracing::debug!(%error, reason, "client error"),
+            Complaint::Away(_) | Complaint::Passing => {}
         }
     }
 }

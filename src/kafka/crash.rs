@@ -4,6 +4,7 @@
 //! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time.
 //! - `PAYBACK_TEST_FREEZE_AT=before-roll` stops it there instead, as SIGSTOP does, until it is told to go on.
 //! - `PAYBACK_TEST_CLOCK=FILE` puts the clock ahead by the milliseconds that the file holds.
+//! - `PAYBACK_TEST_SWEEP_MS=200` has what was read deleted from the internal topics so often.
 //! - `PAYBACK_TEST_FAULT=restore-to-stable-offset` makes it work wrongly in one way.
 
 /// Points at which to crash or freeze.
@@ -91,6 +92,8 @@ mod armed {
     static CRASH: LazyLock<Option<Plan>> = LazyLock::new(|| Plan::of("PAYBACK_TEST_CRASH_AT"));
     static FREEZE: LazyLock<Option<Plan>> = LazyLock::new(|| Plan::of("PAYBACK_TEST_FREEZE_AT"));
     static CLOCK: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_CLOCK").ok());
+    static SWEEP: LazyLock<Option<Duration>> =
+        LazyLock::new(|| std::env::var("PAYBACK_TEST_SWEEP_MS").ok()?.parse().ok().map(Duration::from_millis));
     static FAULT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_FAULT").ok());
 
     fn comes_due(plan: &Option<Plan>, point: Point) -> bool {
@@ -113,6 +116,10 @@ mod armed {
     pub fn clock_ahead() -> i64 {
         let ahead = CLOCK.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
         ahead.and_then(|milliseconds| milliseconds.trim().parse().ok()).unwrap_or(0)
+    }
+
+    pub fn sweep_every() -> Option<Duration> {
+        *SWEEP
     }
 
     pub fn at(point: Point) {
@@ -140,7 +147,7 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{at, clock_ahead, has, soon_at};
+pub use armed::{at, clock_ahead, has, soon_at, sweep_every};
 
 #[cfg(not(debug_assertions))]
 mod disarmed {
@@ -160,6 +167,12 @@ mod disarmed {
         0
     }
 
+    /// How often to sweep, where that is not as always.
+    #[inline(always)]
+    pub fn sweep_every() -> Option<std::time::Duration> {
+        None
+    }
+
     /// Whether to work wrongly in this way.
     #[inline(always)]
     pub fn has(_: Fault) -> bool {
@@ -168,4 +181,4 @@ mod disarmed {
 }
 
 #[cfg(not(debug_assertions))]
-pub use disarmed::{at, clock_ahead, has, soon_at};
+pub use disarmed::{at, clock_ahead, has, soon_at, sweep_every};

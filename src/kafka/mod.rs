@@ -4,10 +4,12 @@
 //!   it, [`Transactions`](transaction::Transactions) what makes it exactly once.
 //! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
 //! - [`checkpoint`] spares a planned restart most of that.
+//! - [`contact`] tells a broker that refuses from one that is away.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
 
 pub mod checkpoint;
 mod clients;
+pub mod contact;
 mod crash;
 mod dead_letter;
 mod error;
@@ -20,6 +22,7 @@ mod outbox;
 pub mod partition;
 mod pipeline;
 pub mod progress;
+mod reachability;
 mod read_back;
 mod report;
 mod restore;

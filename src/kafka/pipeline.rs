@@ -211,8 +211,8 @@ impl<S: Stage> Pipeline<S> {
             topic = origin.topic,
             partition = origin.partition,
             offset = origin.offset,
+            // The detail may quote the record: it stands with the dead letter alone.
             reason = rejection.reason.code(),
-            detail = rejection.detail,
             "record rejected"
         );
         Ok(())

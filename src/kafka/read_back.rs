@@ -10,8 +10,9 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
 use super::error::WorkerError;
+use super::reachability::Reachability;
 use super::watch::{self, Watcher, offset_in};
 use crate::status::{Progress, Status};
 

@@ -8,13 +8,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::checkpoint::Checkpoints;
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
+use super::contact::NoContact;
 use super::error::WorkerError;
 use super::inputs::{Input, Inputs};
 use super::instance::Instance;
 use super::names::{self, StageKind};
 use super::outbox::Outputs;
 use super::pipeline::{Parts, Pipeline};
+use super::reachability::Reachability;
 use super::read_back::ReadBack;
 use super::report::Report;
 use super::sweep::{Broom, Sweeper, Swept};
@@ -117,11 +119,11 @@ fn prepare(
             Broker::Mock => topics::layout(config, clients),
         };
         match layout {
-            Err(TopicsError::Unreachable(error)) => {
+            Err(TopicsError::Contact(NoContact::Away(reason))) => {
                 let brokers = config.kafka.bootstrap_servers();
-                status.waits_for(format!("kafka: {brokers}: {error}"));
+                status.waits_for(format!("kafka: {brokers}: {reason}"));
                 if !std::mem::replace(&mut said, true) {
-                    tracing::warn!(brokers, %error, "Kafka does not answer: trying again until it does");
+                    tracing::warn!(brokers, reason, "Kafka does not answer: trying again until it does");
                 }
                 thread::sleep(Duration::from_millis(200));
             }

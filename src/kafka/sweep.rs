@@ -6,15 +6,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::Clients;
+use super::clients::{Clients, Link};
+use super::crash;
 use super::error::WorkerError;
 
 /// How often a worker has its records swept.
-pub const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Records of a partition that are needed no more: those before an offset that was committed.
@@ -38,7 +38,7 @@ impl Broom {
 
     /// Hands over what `committed` gives, when it is time.
     pub fn sweep(&mut self, committed: impl FnOnce() -> Vec<Swept>) {
-        if self.last.elapsed() >= SWEEP_EVERY {
+        if self.last.elapsed() >= crash::sweep_every().unwrap_or(SWEEP_EVERY) {
             self.last = Instant::now();
             // The sweeper ends with the process only.
             let _ = self.sweeper.send(committed());
@@ -65,8 +65,11 @@ impl Sweeper {
     pub fn run(&mut self) -> Result<(), WorkerError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| WorkerError::Io { what: "sweeping", error })?;
-        let admin: AdminClient<DefaultClientContext> =
-            self.clients.admin().create().map_err(WorkerError::kafka("a client for sweeping"))?;
+        let admin: AdminClient<Link> = self
+            .clients
+            .admin()
+            .create_with_context(Link::idle())
+            .map_err(WorkerError::kafka("a client for sweeping"))?;
         let mut complained = false;
         while !self.stop.load(Ordering::Relaxed) {
             let wishes = match self.wishes.recv_timeout(Duration::from_millis(200)) {
@@ -77,7 +80,9 @@ impl Sweeper {
             };
             let swept = list(&wishes).and_then(|list| {
                 let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
-                runtime.block_on(admin.delete_records(&list, &options))
+                let swept = runtime.block_on(admin.delete_records(&list, &options))?;
+                // Each partition has its own.
+                swept.elements().iter().try_for_each(|partition| partition.error())
             });
             match swept {
                 Err(error) if !std::mem::replace(&mut complained, true) => {

@@ -6,11 +6,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::clients::{Clients, MAX_MESSAGE_BYTES};
+use super::clients::{Clients, Link, MAX_MESSAGE_BYTES};
+use super::contact::{self, NoContact};
 use super::names::StageKind;
 use crate::config::Config;
 
@@ -46,15 +45,18 @@ pub struct Prepared {
 /// Why the topics can't be worked with.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
-    /// Trying again may help.
-    #[error("Kafka does not answer: {0}")]
-    Unreachable(KafkaError),
+    #[error(transparent)]
+    Contact(#[from] NoContact),
     #[error("{}", missing(topics))]
     Missing { topics: Vec<String> },
-    #[error("topic {topic} can't be created: {cause}")]
+    #[error("topic {topic} can't be created: {cause}{}", right_to_create(*cause))]
     Refused { topic: String, cause: RDKafkaErrorCode },
     #[error("topic {topic} has no leader for all of its partitions after {} s", CREATED_WITHIN.as_secs())]
     NoLeader { topic: String },
+    #[error("topic {topic} exists, but is not shown to this user, who needs the right to describe it")]
+    Hidden { topic: String },
+    #[error("topic {topic}: its configuration is not shown to this user, who needs the right DescribeConfigs")]
+    Undescribed { topic: String },
     #[error("{}", misfits(.0))]
     Misfits(Vec<Misfit>),
     #[error("the topics can't be looked at: {0}")]
@@ -87,7 +89,21 @@ fn misfits(misfits: &[Misfit]) -> String {
 fn missing(topics: &[String]) -> String {
     let names = topics.join(", ");
     let noun = if topics.len() == 1 { "source topic does not exist" } else { "source topics do not exist" };
-    format!("{noun}: {names}. Create what is missing, or set `topics.create_sources = true`")
+    format!(
+        "{noun}: {names}. Create what is missing, or set `topics.create_sources = true`; what exists must be shown to this \
+         user, who needs the right to read it"
+    )
+}
+
+/// What to do when the user lacks a right.
+fn right_to_create(cause: RDKafkaErrorCode) -> &'static str {
+    match cause {
+        RDKafkaErrorCode::TopicAuthorizationFailed | RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            ". Either it exists and this user lacks the right to use it, or it is missing: create it by `payback topics` as \
+             a user who may"
+        }
+        _ => "",
+    }
 }
 
 /// What a topic is for, which decides what it must be like.
@@ -164,7 +180,7 @@ pub fn names(config: &Config) -> Vec<String> {
 /// Creates the topics that are missing and checks those that are there. Blocks; not to be called from async code.
 ///
 /// # Errors
-/// [`TopicsError::Unreachable`] is worth another try; any other needs somebody to do something.
+/// [`NoContact::Away`] is worth another try; any other needs somebody to do something.
 pub fn prepare(config: &Config, clients: &Clients) -> Result<Prepared, TopicsError> {
     let roles = roles(config);
     let existing = look(clients)?;
@@ -193,8 +209,7 @@ pub fn layout(config: &Config, clients: &Clients) -> Result<Layout, TopicsError>
 
 /// Partitions of each topic of the cluster; none of one that has no leader everywhere yet.
 fn look(clients: &Clients) -> Result<BTreeMap<String, u32>, TopicsError> {
-    let client: BaseConsumer = clients.admin().create().map_err(|error| TopicsError::Client(error.to_string()))?;
-    let metadata = client.fetch_metadata(None, ANSWER_WITHIN).map_err(TopicsError::Unreachable)?;
+    let metadata = contact::metadata(&clients.admin(), None, ANSWER_WITHIN)?;
     let count = |topic: &rdkafka::metadata::MetadataTopic| {
         let led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
         if led && topic.error().is_none() { u32::try_from(topic.partitions().len()).unwrap_or(0) } else { 0 }
@@ -211,7 +226,12 @@ fn await_topics(clients: &Clients, roles: &[(String, Role)]) -> Result<BTreeMap<
         match waiting {
             None => return Ok(all),
             Some((topic, _)) if began.elapsed() > CREATED_WITHIN => {
-                return Err(TopicsError::NoLeader { topic: topic.clone() });
+                let topic = topic.clone();
+                return Err(if all.contains_key(&topic) {
+                    TopicsError::NoLeader { topic }
+                } else {
+                    TopicsError::Hidden { topic }
+                });
             }
             Some(_) => std::thread::sleep(Duration::from_millis(50)),
         }
@@ -293,7 +313,11 @@ fn check(
     let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
     let described = wait_for(admin.describe_configs(&resources, &options))?;
     for ((topic, role), described) in checked.into_iter().zip(described) {
-        let described = described.map_err(|code| TopicsError::Unreachable(KafkaError::AdminOp(code)))?;
+        let described = described.map_err(|code| away(KafkaError::AdminOp(code)))?;
+        // The client keeps to itself why there are none; a topic that is there has some.
+        if described.entries.is_empty() {
+            return Err(TopicsError::Undescribed { topic: topic.clone() });
+        }
         for entry in described.entries {
             let value = entry.value.unwrap_or_default();
             if let Some((must_be, why)) = role.demand(&entry.name, &value) {
@@ -304,8 +328,12 @@ fn check(
     if found.is_empty() { Ok(()) } else { Err(TopicsError::Misfits(found)) }
 }
 
-fn admin(clients: &Clients) -> Result<AdminClient<DefaultClientContext>, TopicsError> {
-    clients.admin().create().map_err(|error| TopicsError::Client(error.to_string()))
+fn admin(clients: &Clients) -> Result<AdminClient<Link>, TopicsError> {
+    clients.admin().create_with_context(Link::idle()).map_err(|error| TopicsError::Client(error.to_string()))
+}
+
+fn away(error: KafkaError) -> TopicsError {
+    NoContact::Away(error.to_string()).into()
 }
 
 fn wait_for<T>(answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, TopicsError> {
@@ -313,7 +341,7 @@ fn wait_for<T>(answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T,
         .enable_time()
         .build()
         .map_err(|error| TopicsError::Client(error.to_string()))?;
-    runtime.block_on(answer).map_err(TopicsError::Unreachable)
+    runtime.block_on(answer).map_err(away)
 }
 
 #[cfg(test)]

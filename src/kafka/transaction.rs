@@ -9,9 +9,10 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::clients::{Link, Reachability};
+use super::clients::Link;
 use super::crash;
 use super::fact_buffer::FactBuffer;
+use super::reachability::Reachability;
 use super::watch::is_hopeless;
 
 /// The transactional producer of one worker.
@@ -113,13 +114,17 @@ impl Transactions {
     /// # Errors
     /// The broker refuses the producer for good.
     pub fn introduce(&self, limit: Duration) -> Result<bool, KafkaError> {
-        match self.producer.init_transactions(limit) {
+        self.producer.context().set_waiting(true);
+        let introduced = self.producer.init_transactions(limit);
+        // Why there was no answer.
+        self.producer.poll(Duration::ZERO);
+        self.producer.context().set_waiting(false);
+        match introduced {
             Ok(()) => {
                 self.reachability.back();
                 Ok(true)
             }
             Err(error) if is_worth_retrying(&error) => {
-                self.producer.poll(Duration::ZERO);
                 self.reachability.gone(&error.to_string());
                 Ok(false)
             }

@@ -9,7 +9,8 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
+use super::reachability::Reachability;
 
 /// How long one question to the broker may take; whoever asks asks again.
 const ANSWER_WITHIN: Duration = Duration::from_secs(1);

@@ -7,13 +7,14 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::process::{Leash, Process, wait_until};
 
@@ -50,23 +51,67 @@ pub fn freeze(meanwhile: impl FnOnce()) {
 
 /// Lets every producer write so many bytes a second; none: as many as it likes. For a test in a process of its own.
 pub fn throttle_producers(bytes_per_second: Option<u64>) {
-    let node = BROKER.node.as_ref().expect("a broker that was started here");
-    let node = node.lock().expect("throttled by one test");
-    let change = match bytes_per_second {
-        Some(bytes) => ["--add-config".to_owned(), format!("producer_byte_rate={bytes}")],
-        None => ["--delete-config".to_owned(), "producer_byte_rate".to_owned()],
-    };
-    let status = (node.configs)()
-        .args(["--bootstrap-server", &BROKER.address, "--alter", "--entity-type", "clients", "--entity-default"])
-        .args(change)
-        .status();
-    assert!(status.expect("Kafka's tool runs").success(), "the broker takes a quota");
+    match bytes_per_second {
+        Some(bytes) => {
+            let rate = format!("producer_byte_rate={bytes}");
+            configure(&["--entity-type", "clients", "--entity-default", "--add-config", &rate]);
+        }
+        None => {
+            configure(&["--entity-type", "clients", "--entity-default", "--delete-config", "producer_byte_rate"]);
+        }
+    }
 }
 
+/// Has this process's Kafka ask its clients who they are, on listeners beside the plain one. For tests in a process of their
+/// own, before anything else that takes Kafka.
+pub fn guard_with(guards: impl FnOnce() -> Guards) {
+    GUARDS.get_or_init(guards);
+}
+
+/// `host:port` of a listener of [`Guards`].
+pub fn guarded(listener: &str) -> &'static str {
+    let found = BROKER.guarded.iter().find(|(name, _)| *name == listener);
+    &found.unwrap_or_else(|| panic!("no listener {listener}")).1
+}
+
+/// Kafka's own tool for dynamic settings, connected.
+pub fn configure(arguments: &[&str]) {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    let mut command = (node.lock().expect("configured by one test").configs)();
+    let status = command.args(["--bootstrap-server", &BROKER.address, "--alter"]).args(arguments).status();
+    assert!(status.expect("Kafka's tool runs").success(), "the broker takes {arguments:?}");
+}
+
+/// What the broker has logged.
+pub fn log() -> String {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    (node.lock().expect("read by one test").log)()
+}
+
+/// Whether a Kafka can be started here, by one way or the other.
+pub fn can_be_started() -> bool {
+    let runs = |program: &str| {
+        let status = Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    docker_runs() || (runs("java") && runs("mvn"))
+}
+
+/// How a broker asks its clients who they are.
+pub struct Guards {
+    /// Listeners beside the plain one: name and protocol.
+    pub listeners: Vec<(&'static str, &'static str)>,
+    pub properties: Vec<(String, String)>,
+    /// What the properties name.
+    pub files: TempDir,
+}
+
+static GUARDS: OnceLock<Guards> = OnceLock::new();
 static BROKER: LazyLock<Broker> = LazyLock::new(Broker::find);
 
 struct Broker {
     address: String,
+    guarded: Vec<(&'static str, String)>,
     /// What was started here. It is never dropped: it ends with the process.
     node: Option<Mutex<Node>>,
 }
@@ -81,6 +126,7 @@ struct Node {
     freeze: Box<Freeze>,
     /// Kafka's own tool for dynamic settings.
     configs: Box<dyn Fn() -> Command + Send>,
+    log: Box<dyn Fn() -> String + Send>,
     /// Leaves nothing behind.
     leash: Leash,
 }
@@ -88,7 +134,7 @@ struct Node {
 impl Broker {
     fn find() -> Broker {
         if let Ok(address) = std::env::var("PAYBACK_TEST_BROKERS") {
-            return Broker { address, node: None };
+            return Broker { address, guarded: Vec::new(), node: None };
         }
         let start: fn() -> Result<Broker, String> = if docker_runs() { start_docker } else { start_java };
         // Another process may take a port between its choice and the broker's start.
@@ -109,7 +155,8 @@ fn docker_runs() -> bool {
 }
 
 fn start_docker() -> Result<Broker, String> {
-    let [port, controller] = free_ports();
+    let ports = Ports::free();
+    let port = ports.plain;
     let name = format!("payback-test-{}-{port}", std::process::id());
     let docker = |arguments: &[&str]| {
         let mut command = Command::new("docker");
@@ -118,11 +165,18 @@ fn start_docker() -> Result<Broker, String> {
     };
     let mut run = docker(&["run", "--name", &name, "-p", &format!("127.0.0.1:{port}:{port}")]);
     run.args(["-e", "KAFKA_HEAP_OPTS=-Xmx512m"]);
-    for (key, value) in properties("0.0.0.0", port, controller, "/tmp/kafka") {
-        run.args(["-e", &format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_"))]);
+    if let Some(guards) = GUARDS.get() {
+        let files = guards.files.path().display();
+        run.arg("-v").arg(format!("{files}:{files}:ro")).args(["-e", &format!("KAFKA_LOG4J_LOGGERS={AUDIT}=DEBUG")]);
+    }
+    for (_, port) in &ports.guarded {
+        run.args(["-p", &format!("127.0.0.1:{port}:{port}")]);
+    }
+    for (key, value) in properties("0.0.0.0", &ports, "/tmp/kafka") {
+        run.args(["-e", &format!("KAFKA_{}={value}", variable(&key))]);
     }
     let leash = Leash::new(&format!("docker rm -f {name}"));
-    let (killed, restarted, frozen, configured) = (name.clone(), name.clone(), name.clone(), name.clone());
+    let [killed, restarted, frozen, configured, logged] = [(); 5].map(|()| name.clone());
     let node = Node {
         process: Process::start(run.arg(IMAGE)),
         kill: Box::new(move |process| {
@@ -135,9 +189,13 @@ fn start_docker() -> Result<Broker, String> {
             docker(&[command, &frozen]).status().expect("docker runs");
         }),
         configs: Box::new(move || docker(&["exec", &configured, "/opt/kafka/bin/kafka-configs.sh"])),
+        log: Box::new(move || {
+            let output = Command::new("docker").args(["logs", &logged]).output().expect("docker runs");
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+        }),
         leash,
     };
-    ready(node, port, || format!("see `docker logs {name}`"))
+    ready(node, &ports, || format!("see `docker logs {name}`"))
 }
 
 fn start_java() -> Result<Broker, String> {
@@ -145,14 +203,15 @@ fn start_java() -> Result<Broker, String> {
     let folder = scratch().join(format!("kafka-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let [port, controller] = free_ports();
+    let ports = Ports::free();
     let config = folder.join("server.properties");
-    let lines = properties("127.0.0.1", port, controller, &folder.join("data").to_string_lossy());
+    let lines = properties("127.0.0.1", &ports, &folder.join("data").to_string_lossy());
     let lines: String = lines.into_iter().map(|(key, value)| format!("{key}={value}\n")).collect();
     fs::write(&config, lines).map_err(|error| error.to_string())?;
 
     let log = folder.join("log");
-    let tail = || fs::read_to_string(&log).unwrap_or_default();
+    let (tail, whole) = (log.clone(), log.clone());
+    let tail = || fs::read_to_string(&tail).unwrap_or_default();
     let cluster = "cGF5YmFjay10ZXN0LTAwMA";
     let format = java(&classpath, &log)
         .args(["kafka.tools.StorageTool", "format", "--standalone", "--cluster-id", cluster, "--config"])
@@ -184,28 +243,31 @@ fn start_java() -> Result<Broker, String> {
         restart: Box::new(start),
         freeze: Box::new(|process, frozen| process.signal(if frozen { Signal::STOP } else { Signal::CONT })),
         configs: Box::new(configs),
+        log: Box::new(move || fs::read_to_string(&whole).unwrap_or_default()),
         // The process has a leash of its own; this one comes after it.
         leash: Leash::new(&format!("sleep 1; rm -rf '{}'", folder.display())),
     };
-    ready(node, port, tail)
+    ready(node, &ports, tail)
 }
 
 /// A Java that finds Kafka, up to the class to run.
 fn java(classpath: &Path, log: &Path) -> Command {
     let log = fs::File::options().create(true).append(true).open(log).expect("the log can be written");
     let mut command = Command::new("java");
-    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp"]);
+    command.args(["-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]);
+    command.arg(format!("-Dorg.slf4j.simpleLogger.log.{AUDIT}=debug")).arg("-cp");
     command.arg(classpath).stdout(log.try_clone().expect("a file has many handles")).stderr(log);
     command
 }
 
 /// Waits until the broker serves, or says why it doesn't.
-fn ready(mut node: Node, port: u16, log: impl Fn() -> String) -> Result<Broker, String> {
-    let address = format!("127.0.0.1:{port}");
+fn ready(mut node: Node, ports: &Ports, log: impl Fn() -> String) -> Result<Broker, String> {
+    let address = format!("127.0.0.1:{}", ports.plain);
+    let guarded = ports.guarded.iter().map(|(name, port)| (*name, format!("127.0.0.1:{port}"))).collect();
     let start = Instant::now();
     let failure = loop {
         if serves(&address) {
-            return Ok(Broker { address, node: Some(Mutex::new(node)) });
+            return Ok(Broker { address, guarded, node: Some(Mutex::new(node)) });
         }
         if let Some(status) = node.process.ended() {
             break format!("it ended: {status}");
@@ -229,14 +291,39 @@ fn serves(address: &str) -> bool {
     metadata.is_ok_and(|metadata| !metadata.brokers().is_empty())
 }
 
+/// The authorizer's logger: each right that was used, and each that was lacking.
+const AUDIT: &str = "kafka.authorizer.logger";
+
+/// As the image takes a property from its environment.
+fn variable(key: &str) -> String {
+    let written = |letter: char| match letter {
+        '.' => "_".to_owned(),
+        '_' => "__".to_owned(),
+        '-' => "___".to_owned(),
+        other => other.to_uppercase().to_string(),
+    };
+    key.chars().map(written).collect()
+}
+
 /// One node that starts fast and keeps nothing beyond the test.
-fn properties(host: &str, port: u16, controller: u16, data: &str) -> Vec<(&'static str, String)> {
+fn properties(host: &str, ports: &Ports, data: &str) -> Vec<(String, String)> {
+    let (port, controller) = (ports.plain, ports.controller);
+    let mut listeners = format!("PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}");
+    let mut advertised = format!("PLAINTEXT://127.0.0.1:{port}");
+    let mut protocols = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned();
+    let guards = GUARDS.get();
+    let kinds = guards.iter().flat_map(|guards| &guards.listeners);
+    for ((name, protocol), (_, port)) in kinds.zip(&ports.guarded) {
+        listeners += &format!(",{name}://{host}:{port}");
+        advertised += &format!(",{name}://127.0.0.1:{port}");
+        protocols += &format!(",{name}:{protocol}");
+    }
     let mut properties = vec![
         ("process.roles", "broker,controller".to_owned()),
         ("node.id", "1".to_owned()),
-        ("listeners", format!("PLAINTEXT://{host}:{port},CONTROLLER://127.0.0.1:{controller}")),
-        ("advertised.listeners", format!("PLAINTEXT://127.0.0.1:{port}")),
-        ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned()),
+        ("listeners", listeners),
+        ("advertised.listeners", advertised),
+        ("listener.security.protocol.map", protocols),
         ("controller.listener.names", "CONTROLLER".to_owned()),
         ("controller.quorum.bootstrap.servers", format!("127.0.0.1:{controller}")),
         ("log.dirs", data.to_owned()),
@@ -261,7 +348,29 @@ fn properties(host: &str, port: u16, controller: u16, data: &str) -> Vec<(&'stat
         ("log.segment.bytes", "268435456"),
     ];
     properties.extend(fixed.map(|(key, value)| (key, value.to_owned())));
+    let mut properties: Vec<_> = properties.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    properties.extend(guards.iter().flat_map(|guards| guards.properties.clone()));
     properties
+}
+
+/// Where a broker listens.
+struct Ports {
+    plain: u16,
+    controller: u16,
+    guarded: Vec<(&'static str, u16)>,
+}
+
+impl Ports {
+    /// Ports that the operating system holds free now.
+    fn free() -> Ports {
+        let guarded = GUARDS.get().map(|guards| guards.listeners.as_slice()).unwrap_or_default();
+        let number = 2 + guarded.len();
+        let listeners: Vec<_> =
+            (0..number).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port")).collect();
+        let port = |at: usize| listeners[at].local_addr().expect("a bound port").port();
+        let guarded = guarded.iter().enumerate().map(|(at, (name, _))| (*name, port(2 + at))).collect();
+        Ports { plain: port(0), controller: port(1), guarded }
+    }
 }
 
 /// The folder of Kafka's jars, filled by Maven if it isn't there.
@@ -295,10 +404,4 @@ pub fn jars() -> PathBuf {
 
 fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-}
-
-/// Two ports that the operating system holds free now.
-fn free_ports() -> [u16; 2] {
-    let listeners = [0; 2].map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("a bound port").port())
 }

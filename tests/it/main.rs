@@ -19,4 +19,5 @@ mod records;
 mod refusals;
 mod replay;
 mod retention;
+mod security;
 mod topics;

@@ -1,6 +1,7 @@
 //! A processor under test: its topics and settings, and instances of `payback run` that start and end at will.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
@@ -102,18 +103,24 @@ impl Processor {
 
     /// Starts an instance under a name of its own.
     pub fn start(&self, name: &str) -> Instance {
-        self.start_with(name, &[])
+        self.start_with::<&str>(name, &[])
+    }
+
+    /// A command of the program, with this processor's configuration.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
+        command.arg(name).arg("--config").arg(&self.config);
+        command
     }
 
     /// Starts an instance with variables in its environment.
-    pub fn start_with(&self, name: &str, variables: &[(&str, &str)]) -> Instance {
+    pub fn start_with<T: AsRef<OsStr>>(&self, name: &str, variables: &[(T, T)]) -> Instance {
         let log = self.folder.path().join(format!("{}.log", unique(name)));
         let file = File::create(&log).expect("the log can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
-        command.arg("run").arg("--config").arg(&self.config);
+        let mut command = self.command("run");
         command.env("PAYBACK_KAFKA__INSTANCE_ID", name).env("RUST_LOG", "info").env("NO_COLOR", "1");
         // A fault to be found is for every instance; see `exactly_once`.
-        command.envs(variables.iter().copied());
+        command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdout(file.try_clone().expect("a file has many handles")).stderr(file);
         Instance::new(name, Process::start(&mut command), log, self.counts.clone())
     }
@@ -218,6 +225,15 @@ impl Instance {
     /// The answer to a request of its API; `None` unless it is a success.
     pub fn get(&self, path: &str) -> Option<String> {
         get(&format!("{}{path}", address(&self.log)?))
+    }
+
+    /// Status and body of the answer to a request of its API; `None` where there is none.
+    pub fn ask(&self, path: &str) -> Option<(u16, String)> {
+        let agent =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(2)));
+        let agent: ureq::Agent = agent.build().into();
+        let mut response = agent.get(format!("{}{path}", address(&self.log)?)).call().ok()?;
+        Some((response.status().as_u16(), response.body_mut().read_to_string().ok()?))
     }
 
     /// What it has logged.

@@ -242,23 +242,28 @@ pub fn latest(topic: &str) -> BTreeMap<String, serde_json::Value> {
     latest
 }
 
+/// The first offset of each partition that can still be read.
+pub fn beginnings(topic: &str) -> BTreeMap<i32, i64> {
+    watermarks(topic, UNCOMMITTED).into_iter().map(|(partition, (first, _))| (partition, first)).collect()
+}
+
 /// The high watermark of each partition, whatever is committed of it.
 pub fn end_offsets(topic: &str) -> BTreeMap<i32, i64> {
-    watermarks(topic, UNCOMMITTED)
+    watermarks(topic, UNCOMMITTED).into_iter().map(|(partition, (_, end))| (partition, end)).collect()
 }
 
 /// The last stable offset of each partition: before the first record of a transaction that is still open.
 pub fn stable_offsets(topic: &str) -> BTreeMap<i32, i64> {
-    watermarks(topic, COMMITTED)
+    watermarks(topic, COMMITTED).into_iter().map(|(partition, (_, end))| (partition, end)).collect()
 }
 
-fn watermarks(topic: &str, isolation: &str) -> BTreeMap<i32, i64> {
+fn watermarks(topic: &str, isolation: &str) -> BTreeMap<i32, (i64, i64)> {
     let consumer: BaseConsumer = client().set("isolation.level", isolation).create().expect("a consumer");
     let metadata = answer(|| consumer.fetch_metadata(Some(topic), LIMIT));
     let partitions = metadata.topics()[0].partitions();
     assert!(!partitions.is_empty(), "{topic} does not exist");
-    let end = |partition: i32| answer(|| consumer.fetch_watermarks(topic, partition, LIMIT)).1;
-    partitions.iter().map(|partition| (partition.id(), end(partition.id()))).collect()
+    let marks = |partition: i32| answer(|| consumer.fetch_watermarks(topic, partition, LIMIT));
+    partitions.iter().map(|partition| (partition.id(), marks(partition.id()))).collect()
 }
 
 /// Asks again while the broker is not ready for the question: topics and coordinators move while a broker starts.

@@ -14,10 +14,11 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
 use super::checkpoint::Checkpoints;
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
 use super::crash;
 use super::error::{Trouble, WorkerError};
 use super::pipeline::Pipeline;
+use super::reachability::{Reach, Reachability};
 use super::report::Report;
 use super::restore::Restore;
 use super::sweep::{Broom, Swept};
@@ -81,8 +82,8 @@ pub struct State {
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
-    /// Whether status says that Kafka is away.
-    said_away: bool,
+    /// What status says of Kafka.
+    said: Reach,
     /// Positions before an abort, for a worker that is made not to go back.
     unrewound: Option<TopicPartitionList>,
 }
@@ -284,14 +285,15 @@ impl<S: Stage> Worker<S> {
     }
 
     fn say_phase(&mut self) {
-        let away = self.reachability.is_away();
+        self.reachability.look();
+        let reach = self.reachability.reach();
         let starting = self.status.phase() == status::Phase::Starting;
-        if starting || away != self.state.said_away {
-            self.state.said_away = away;
-            self.status.set_phase(match (away, &self.state.phase) {
-                (true, _) => status::Phase::Waiting("kafka: can't be reached".to_owned()),
-                (false, Phase::Idle) if starting => status::Phase::Starting,
-                (false, _) => status::Phase::Running,
+        if starting || reach != self.state.said {
+            self.state.said = reach;
+            self.status.set_phase(match (self.reachability.trouble(), &self.state.phase) {
+                (Some(trouble), _) => status::Phase::Waiting(trouble),
+                (None, Phase::Idle) if starting => status::Phase::Starting,
+                (None, _) => status::Phase::Running,
             });
         }
     }

@@ -1,0 +1,58 @@
+//! Settings by which others could read figures are refused, unless they are meant.
+
+use std::process::{Command, Output};
+
+fn payback(command: &str, variables: &[(&str, &str)]) -> Output {
+    let mut payback = Command::new(env!("CARGO_BIN_EXE_payback"));
+    payback.arg(command).envs(variables.iter().copied()).output().expect("the program runs")
+}
+
+#[test]
+fn an_address_beyond_this_machine_is_refused_by_its_key() {
+    for command in ["run", "check-config"] {
+        let refused = payback(command, &[("PAYBACK_HTTP__LISTEN", "0.0.0.0:0")]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(
+            said.starts_with("payback: http.listen (set by PAYBACK_HTTP__LISTEN): 0.0.0.0:0 can be reached"),
+            "{said}"
+        );
+        assert!(
+            said.contains("http.token_file") && said.contains("http.allow_anonymous"),
+            "it says what to do: {said}"
+        );
+        assert!(refused.stdout.is_empty());
+    }
+    let allowed = [("PAYBACK_HTTP__TOKEN", "0123456789abcdef"), ("PAYBACK_HTTP__ALLOW_ANONYMOUS", "true")];
+    for variable in allowed {
+        let checked = payback("check-config", &[("PAYBACK_HTTP__LISTEN", "0.0.0.0:0"), variable]);
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+    }
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let secrets = [
+        ("PAYBACK_HTTP__TOKEN", "zq7x-0123456789-abcdef"),
+        ("PAYBACK_KAFKA__PROPERTIES__SASL_PASSWORD", "zq7x-password"),
+        ("PAYBACK_KAFKA__PROPERTIES__SSL_KEY_PASSWORD", "zq7x-password"),
+    ];
+    let printed = payback("check-config", &secrets);
+    assert!(printed.status.success());
+    let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+    assert_eq!(printed.matches("(hidden)").count(), secrets.len(), "{printed}");
+    assert!(!printed.contains("zq7x"), "{printed}");
+
+    let mistakes = [
+        ("PAYBACK_HTTP__TOKEN", "zq7x"),
+        ("PAYBACK_HTTP__TOKN", "zq7x-0123456789"),
+        ("PAYBACK_KAFKA__PROPERTIES__SASL_PASSWORDS", "zq7x-password"),
+        ("PAYBACK_KAFKA__PROPERTIES__SASL_MECHANISM__PASSWORD", "zq7x-password"),
+    ];
+    for mistake in mistakes {
+        let refused = payback("check-config", &[mistake]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{mistake:?}: {said}");
+        assert!(!said.contains("zq7x"), "{said}");
+    }
+}
