@@ -5,6 +5,7 @@ pub mod demo;
 pub mod domain;
 pub mod engine;
 pub mod events;
+pub mod format;
 pub mod generate;
 pub mod home;
 pub mod http;

@@ -1,5 +1,6 @@
 //! What the figures depend on beside the events: the checked, typed form of the configuration that the pure core takes.
 
+use crate::format::Format;
 use crate::money::Micros;
 use crate::time::{Millis, Zone};
 
@@ -23,6 +24,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Partitions of the campaigns stage's internal topic: where a difference is sent.
     pub campaign_partitions: u32,
+    /// `format.write`: what is stored and sent is written so.
+    pub format: Format,
 }
 
 impl Default for Settings {
@@ -48,6 +51,7 @@ impl Default for Settings {
             .to_vec(),
             retention: Retention::default(),
             campaign_partitions: 1,
+            format: Format::default(),
         }
     }
 }

@@ -193,6 +193,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
         zone,
         retention: retention(&config.retention)?,
         campaign_partitions: 1,
+        format: config.format.write,
     };
     check_reach(&settings)?;
     Ok(settings)

@@ -23,7 +23,9 @@ pub use self::http::HttpConfig;
 pub use self::kafka::{KafkaConfig, Properties};
 pub use self::limits::LimitsConfig;
 pub use self::secret::Secret;
-pub use self::service::{CheckpointsConfig, CommitConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig};
+pub use self::service::{
+    CheckpointsConfig, CommitConfig, FormatConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig,
+};
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
 use crate::settings::Settings;
@@ -48,6 +50,7 @@ pub struct Config {
     pub commit: CommitConfig,
     pub checkpoints: CheckpointsConfig,
     pub limits: LimitsConfig,
+    pub format: FormatConfig,
     pub http: HttpConfig,
     pub metrics: MetricsConfig,
     pub log: LogConfig,
@@ -75,6 +78,7 @@ impl Default for Config {
             commit: CommitConfig::default(),
             checkpoints: CheckpointsConfig::default(),
             limits: LimitsConfig::default(),
+            format: FormatConfig::default(),
             http: HttpConfig::default(),
             metrics: MetricsConfig::default(),
             log: LogConfig::default(),

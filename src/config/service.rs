@@ -1,4 +1,4 @@
-//! How the process runs: `[workers]`, `[commit]`, `[checkpoints]`, `[metrics]`, `[log]`.
+//! How the process runs: `[workers]`, `[commit]`, `[checkpoints]`, `[format]`, `[metrics]`, `[log]`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 
 use super::{Problem, ensure, values};
+use crate::format::Format;
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -67,6 +68,14 @@ impl CommitConfig {
 pub struct CheckpointsConfig {
     /// Where an instance that is stopped leaves its state for its next start. Unset: nowhere.
     pub folder: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FormatConfig {
+    /// What is stored and sent is written in this format. It is raised once all instances are of a program that knows it.
+    #[serde(deserialize_with = "values::format")]
+    pub write: Format,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]

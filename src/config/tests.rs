@@ -62,7 +62,7 @@ fn expected_instead_of(toml: &str) -> Vec<String> {
 
 #[test]
 fn there_are_as_many_keys_as_documented() {
-    assert_eq!(all_keys().len(), 45);
+    assert_eq!(all_keys().len(), 46);
 }
 
 #[test]
@@ -355,4 +355,18 @@ fn the_token_may_stand_in_a_file() {
     let config = load().unwrap();
     assert_eq!(config.http.token(), Some(&Secret::new("0123456789abcdef")));
     assert!(!config.effective().contains("0123456789abcdef"));
+}
+
+#[test]
+fn only_a_format_that_this_program_knows_can_be_written() {
+    use crate::format::{READS, WRITES};
+    assert_eq!(read("").unwrap().settings.format.number(), WRITES);
+    for format in READS {
+        assert_eq!(read(&format!("[format]\nwrite = {format}")).unwrap().settings.format.number(), format);
+    }
+    let newer = READS.end() + 1;
+    let error = with(&[("PAYBACK_FORMAT__WRITE", &newer.to_string())]).unwrap_err().to_string();
+    let expected = "format.write (set by PAYBACK_FORMAT__WRITE): expected a format that this program knows, 1 to";
+    assert!(error.starts_with(expected), "{error}");
+    assert!(read("[format]\nwrite = 0").is_err());
 }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use serde::de::{Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::format::{Format, READS};
 use crate::money::{Micros, SCALE};
 
 /// A number with at most six decimals, exact. A binary float is taken as its shortest decimal text, so 0.95 is 0.95.
@@ -91,6 +92,15 @@ pub fn integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> R
 /// Reads an integer that may be unset.
 pub fn optional_integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     integer(deserializer).map(Some)
+}
+
+/// Reads the number of a format, or its text.
+pub fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
+    let number: i64 = integer(deserializer)?;
+    u8::try_from(number).ok().and_then(Format::new).ok_or_else(|| {
+        let (oldest, newest) = (READS.start(), READS.end());
+        D::Error::custom(format!("expected a format that this program knows, {oldest} to {newest}, found {number}"))
+    })
 }
 
 /// Reads true or false, or its text.

@@ -2,6 +2,7 @@
 
 use super::FormatError;
 pub use crate::domain::order::OrderSums;
+use crate::format::{self, Format};
 use crate::money::{Sum, adds_field_by_field};
 use crate::time::Millis;
 
@@ -34,7 +35,6 @@ pub struct Difference<'a> {
     pub sums: LedgerSums,
 }
 
-const VERSION: u8 = 1;
 const MALFORMED: FormatError = FormatError::Malformed { what: "ledger" };
 
 /// Gathers differences into the payload of one destination partition.
@@ -43,11 +43,16 @@ pub struct Payload(Vec<u8>);
 
 impl Default for Payload {
     fn default() -> Self {
-        Payload(vec![VERSION])
+        Payload::new(Format::default())
     }
 }
 
 impl Payload {
+    /// Of this format, with nothing in it.
+    pub fn new(format: Format) -> Payload {
+        Payload(vec![format.number()])
+    }
+
     pub fn push(&mut self, difference: &Difference<'_>) {
         let id = difference.campaign_id.as_bytes();
         write_number(id.len() as i128, &mut self.0);
@@ -70,10 +75,7 @@ impl Payload {
 /// # Errors
 /// A newer version, or bytes that are no payload.
 pub fn read_payload(payload: &[u8]) -> Result<Vec<Difference<'_>>, FormatError> {
-    let (&version, mut rest) = payload.split_first().ok_or(MALFORMED)?;
-    if version != VERSION {
-        return Err(FormatError::Version { found: version, known: VERSION });
-    }
+    let (_, mut rest) = format::split(payload, MALFORMED)?;
     let mut differences = Vec::new();
     while !rest.is_empty() {
         differences.push(read_difference(&mut rest).ok_or(MALFORMED)?);
@@ -273,7 +275,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read_payload(&[&[VERSION], bytes.as_slice()].concat());
+            let _ = read_payload(&[&[format::WRITES], bytes.as_slice()].concat());
             let _ = LedgerSums::read(&mut bytes.as_slice());
         }
     }

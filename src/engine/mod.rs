@@ -19,6 +19,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::events::{Event, Rejection};
+pub use crate::format::FormatError;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -69,15 +70,6 @@ impl Outcome {
             Outcome::Superseded => "superseded",
         }
     }
-}
-
-/// A fact or a payload of differences that can't be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FormatError {
-    #[error("format version {found} is not known to this program, which writes {known}: it was written by a newer one")]
-    Version { found: u8, known: u8 },
-    #[error("malformed {what}")]
-    Malformed { what: &'static str },
 }
 
 /// What a partition holds.

@@ -294,7 +294,10 @@ impl<R: Read> Loading<R> {
         }
         let header = &self.header;
         let mut progress = Vec::new();
-        header.progress.write(&mut progress);
+        // As it stands in the changelog: in the format that all was written in then.
+        let malformed = FormatError::Malformed { what: "settings" };
+        let (format, _) = format::split(&header.settings, malformed).map_err(|_| Unfit::Damaged)?;
+        header.progress.write(format, &mut progress);
         partition.progress = header.progress.clone();
         partition.settings_fact.clone_from(&header.settings);
         partition.narrowed.clone_from(&self.narrowed);

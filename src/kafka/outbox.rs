@@ -1,11 +1,16 @@
 //! Where a stage's effects go: each to its topic, in the open transaction.
 
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 
 use super::forward::differences_headers;
 use super::names::StageKind;
 use super::transaction::{Failure, Transactions};
 use crate::engine::Effects;
+use crate::format::{self, Format, FormatError};
+
+/// Header of an output record: the format that it is in.
+const FORMAT: &str = "payback.format";
 
 /// The topics that a stage's workers write to.
 #[derive(Clone, Debug)]
@@ -15,9 +20,30 @@ pub struct Outputs {
     pub dead_letters: String,
     pub customer_events: String,
     pub campaign_events: String,
+    /// What records that others read are written in.
+    pub format: Format,
+}
+
+/// Checks that an output record is of a format that this program knows; one without a header is of the first.
+///
+/// # Errors
+/// It is not.
+pub fn check_format(record: &BorrowedMessage<'_>) -> Result<(), FormatError> {
+    let malformed = FormatError::Malformed { what: "header payback.format" };
+    let Some(headers) = record.headers() else { return Ok(()) };
+    // Other programs than this one have no business here; what they add is not looked at.
+    let Some(header) = headers.try_get(0).filter(|header| header.key == FORMAT) else { return Ok(()) };
+    let text = header.value.and_then(|value| std::str::from_utf8(value).ok());
+    let number = text.and_then(|text| text.parse::<u8>().ok()).ok_or_else(|| malformed.clone())?;
+    format::split(&[number], malformed).map(drop)
 }
 
 impl Outputs {
+    fn headers(&self) -> OwnedHeaders {
+        let format = self.format.to_string();
+        OwnedHeaders::new_with_capacity(1).insert(Header { key: FORMAT, value: Some(&format) })
+    }
+
     pub fn internal_of(&self, stage: StageKind) -> &str {
         match stage {
             StageKind::Customers => &self.customer_events,
@@ -62,6 +88,7 @@ impl Effects for Outbox<'_> {
     fn update(&mut self, key: &str, value: Option<&[u8]>) {
         let mut record = BaseRecord::to(&self.outputs.updates).key(key.as_bytes());
         record.payload = value;
+        record.headers = Some(self.outputs.headers());
         self.send(record);
     }
 

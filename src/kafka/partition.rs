@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::error::WorkerError;
 use super::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
-use crate::engine::{FormatError, Stage};
+use crate::engine::Stage;
+use crate::format::{self, FormatError};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -56,21 +57,27 @@ impl<S: Stage> Partition<S> {
         meaning: &Meaning,
         at: impl Fn() -> (String, i32, i64),
     ) -> Result<(), WorkerError> {
-        let format = |cause| {
+        let unreadable = |cause| {
             let (topic, partition, offset) = at();
             WorkerError::Format { topic, partition, offset, cause }
         };
+        if let Some(value) = value {
+            // A newer program may also have kinds of facts whose keys are not known here.
+            format::split(value, FormatError::Malformed { what: "fact" }).map_err(unreadable)?;
+        }
         match (key, value) {
-            (PROGRESS_KEY, Some(value)) => self.progress = Progress::read(value).map_err(format)?,
+            (PROGRESS_KEY, Some(value)) => self.progress = Progress::read(value).map_err(unreadable)?,
             (SETTINGS_KEY, Some(value)) => {
                 let (topic, partition, offset) = at();
                 let checked = meaning.check(value);
                 self.narrowed = checked.map_err(WorkerError::meaning(&topic, partition, offset))?;
                 value.clone_into(&mut self.settings_fact);
             }
-            _ if key.first().is_some_and(u8::is_ascii_lowercase) => self.stage.restore(key, value).map_err(format)?,
-            // A newer version's: what it means is not known here, so that going on could be wrong.
-            _ => return Err(format(FormatError::Malformed { what: "fact: its key is not known" })),
+            _ if key.first().is_some_and(u8::is_ascii_lowercase) => {
+                self.stage.restore(key, value).map_err(unreadable)?
+            }
+            // What it means is not known here, so that going on could be wrong.
+            _ => return Err(unreadable(FormatError::Malformed { what: "fact: its key is not known" })),
         }
         Ok(())
     }

@@ -283,7 +283,7 @@ impl<S: Stage> Pipeline<S> {
                 partition.progress.source_offsets.clear();
                 let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
                 partition.progress.source_offsets.extend(sources);
-                partition.progress.write(&mut self.buffer);
+                partition.progress.write(self.settings.format, &mut self.buffer);
                 outbox.fact(PROGRESS_KEY, Some(&self.buffer));
             }
             if !partition.has_settings() {

@@ -3,14 +3,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::FormatError;
+use crate::format::{self, Format, FormatError};
 use crate::settings::{Model, Settings};
 use crate::time::Millis;
 
 pub const PROGRESS_KEY: &[u8] = b"P";
 pub const SETTINGS_KEY: &[u8] = b"S";
-
-const VERSION: u8 = 1;
 
 /// How far a partition has come, as of its last commit.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,9 +25,9 @@ pub struct Progress {
 
 impl Progress {
     /// Writes this as a fact's value into `buffer`, replacing what it holds.
-    pub fn write(&self, buffer: &mut Vec<u8>) {
+    pub fn write(&self, format: Format, buffer: &mut Vec<u8>) {
         buffer.clear();
-        buffer.push(VERSION);
+        buffer.push(format.number());
         if let Ok(encoded) = postcard::to_allocvec(self) {
             buffer.extend_from_slice(&encoded);
         }
@@ -40,17 +38,16 @@ impl Progress {
     /// # Errors
     /// A newer version, or bytes that are no progress.
     pub fn read(value: &[u8]) -> Result<Progress, FormatError> {
-        let (&version, rest) = value.split_first().ok_or(FormatError::Malformed { what: "progress" })?;
-        if version != VERSION {
-            return Err(FormatError::Version { found: version, known: VERSION });
-        }
-        postcard::from_bytes(rest).map_err(|_| FormatError::Malformed { what: "progress" })
+        let (_, content) = format::split(value, FormatError::Malformed { what: "progress" })?;
+        postcard::from_bytes(content).map_err(|_| FormatError::Malformed { what: "progress" })
     }
 }
 
 /// The settings under which a partition's facts were written, one a line: `key = value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meaning {
+    /// What it is written in.
+    format: Format,
     text: String,
     reaches: [Reach; 2],
 }
@@ -108,6 +105,7 @@ impl Meaning {
             ("partitions of the campaign-events topic", campaign_partitions.to_string()),
         ];
         Meaning {
+            format: settings.format,
             text: lines.map(|(key, value)| format!("{key} = {value}\n")).concat(),
             reaches: [
                 Reach { key: HOURS_KEPT, kept: settings.retention.hours(), needed: settings.hours_needed() },
@@ -118,7 +116,7 @@ impl Meaning {
 
     pub fn write(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
-        buffer.push(VERSION);
+        buffer.push(self.format.number());
         buffer.extend_from_slice(self.text.as_bytes());
     }
 
@@ -127,10 +125,7 @@ impl Meaning {
     /// # Errors
     /// The value can't be read, or what differs first.
     pub fn check(&self, value: &[u8]) -> Result<Option<Meaning>, MeaningError> {
-        let (&version, text) = value.split_first().ok_or(FormatError::Malformed { what: "settings" })?;
-        if version != VERSION {
-            return Err(FormatError::Version { found: version, known: VERSION }.into());
-        }
+        let (_, text) = format::split(value, FormatError::Malformed { what: "settings" })?;
         let stored = std::str::from_utf8(text).map_err(|_| FormatError::Malformed { what: "settings" })?;
         if stored == self.text {
             return Ok(None);
@@ -222,7 +217,7 @@ mod tests {
             source_offsets: vec![("purchases".to_owned(), 1 << 40)],
         };
         let mut buffer = b"what was here before".to_vec();
-        progress.write(&mut buffer);
+        progress.write(Format::default(), &mut buffer);
         assert_eq!(Progress::read(&buffer), Ok(progress));
         assert_eq!(Progress::read(&[2, 0]), Err(FormatError::Version { found: 2, known: 1 }));
         assert!(Progress::read(&[]).is_err());

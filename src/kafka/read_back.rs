@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::clients::{Clients, Link};
 use super::error::WorkerError;
+use super::outbox::check_format;
 use super::reachability::Reachability;
 use super::watch::{self, Watcher, offset_in};
 use crate::status::{Progress, Status};
@@ -63,7 +64,7 @@ impl ReadBack {
         while !self.stop.load(Ordering::Relaxed) {
             match self.consumer.poll(Duration::from_millis(50)) {
                 Some(Ok(record)) => {
-                    self.take(&record);
+                    self.take(&record)?;
                     done += 1;
                     if is_current || !done.is_multiple_of(1024) {
                         continue;
@@ -96,13 +97,20 @@ impl ReadBack {
         Ok(())
     }
 
-    fn take(&self, record: &impl Message) {
+    fn take(&self, record: &BorrowedMessage<'_>) -> Result<(), WorkerError> {
+        check_format(record).map_err(|cause| WorkerError::Format {
+            topic: self.topic.clone(),
+            partition: record.partition(),
+            offset: record.offset(),
+            cause,
+        })?;
         let Some(key) = record.key().and_then(|key| std::str::from_utf8(key).ok()) else {
             tracing::warn!(topic = self.topic, offset = record.offset(), "a record has a key that is not ours");
-            return;
+            return Ok(());
         };
         // Other scopes than campaigns are nothing that is shown here.
         let _ = self.status.campaigns.take(key, record.payload());
+        Ok(())
     }
 
     fn list(&self, offset: Offset) -> KafkaResult<TopicPartitionList> {

@@ -299,6 +299,7 @@ impl Service<'_> {
                 dead_letters: topics.dead_letters.clone(),
                 customer_events: kafka.internal_topic(StageKind::Customers.name()),
                 campaign_events: kafka.internal_topic(StageKind::Campaigns.name()),
+                format: self.config.format.write,
             },
             transactions,
             transactional_id,

@@ -10,6 +10,7 @@ use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::engine::{FormatError, Stage};
 use payback::events::{Decoder, Home};
+use payback::format::Format;
 use payback::kafka::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -156,7 +157,7 @@ fn facts_of_workers_hold() {
         bounded(of_progress.len().max(of_settings.len()), 32, 3 << 20, || {
             if let Ok(read) = Progress::read(&of_progress) {
                 let mut written = Vec::new();
-                read.write(&mut written);
+                read.write(Format::default(), &mut written);
                 assert_eq!(Progress::read(&written), Ok(read));
             }
             let _ = meaning.check(&of_settings).map_err(|error| error.to_string());
@@ -197,7 +198,7 @@ fn stored_today() -> Vec<StoredFact> {
     let progress =
         Progress { as_of: Millis(NOW), rolled_to: Millis(NOW - 5), internal_offset: Some(7), source_offsets };
     let mut value = Vec::new();
-    progress.write(&mut value);
+    progress.write(Format::default(), &mut value);
     all.push(stored("progress", PROGRESS_KEY, &value));
     meaning().write(&mut value);
     all.push(stored("settings", SETTINGS_KEY, &value));

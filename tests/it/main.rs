@@ -6,6 +6,7 @@ mod budgets;
 mod cdnow;
 mod demo;
 mod exactly_once;
+mod formats;
 mod generate;
 mod harness;
 mod history;

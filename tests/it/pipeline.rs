@@ -7,6 +7,7 @@ use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::engine::{Effects, Outcome, Stage};
 use payback::events::{Decoder, Home, Reason};
+use payback::format::Format;
 use payback::home::home;
 use payback::money::Micros;
 use payback::settings::{Attribution, Currency, Model, Profit, Retention, Settings, VerdictRules, Window};
@@ -246,5 +247,6 @@ fn settings(config: &Config, campaign_partitions: u32) -> Settings {
         windows,
         retention: Retention::default().of_everything(),
         campaign_partitions,
+        format: Format::default(),
     }
 }

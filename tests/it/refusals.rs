@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use payback::format::{READS, WRITES};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
@@ -89,6 +90,57 @@ fn state_whose_committed_offsets_are_gone_is_not_replayed_over_itself() {
     assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
     let log = refusal(&processor, &[]);
     assert!(log.contains("has no committed offset, but its state"), "{log}");
+}
+
+#[test]
+fn what_a_newer_program_wrote_stops_this_one_which_says_so_once() {
+    let newer = READS.end() + 1;
+    let header = |name: &'static str, value: u8| {
+        OwnedHeaders::new().insert(Header { key: name, value: Some(&value.to_string()) })
+    };
+    let fact = |key: &'static [u8]| (Some(key), vec![newer, 1, 2, 3], OwnedHeaders::new());
+    let cases = [
+        ("customers-changelog", fact(b"o\0\x01c\0\x01o")),
+        // Of a kind that is not known here.
+        ("campaigns-changelog", fact(b"!")),
+        ("customers-changelog", fact(b"P")),
+        ("campaign-events", (None, vec![newer, 1, 2, 3], header("payback.differences", 1))),
+        ("roas-updates", (Some(&b"campaign/c"[..]), b"{}".to_vec(), header("payback.format", newer))),
+    ];
+    for (topic, (key, value, headers)) in cases {
+        let processor = Processor::new("newer", Partitions::alike(1));
+        process_some(&processor);
+        let topic = format!("{}-{topic}", processor.application_id);
+        let loader = Loader::new();
+        let mut record = BaseRecord::to(&topic).partition(0).payload(value.as_slice()).headers(headers);
+        record.key = key;
+        loader.send_record(record);
+        loader.send(&processor.purchases, "c-99", &order("c-99", "o-1"));
+        loader.flush();
+        let log = refusal(&processor, &[]);
+        let known = READS.end();
+        let expected =
+            format!("it is of format {newer}, and this program knows formats up to {known}: a newer program wrote it");
+        assert!(log.contains(&format!("{topic} partition 0, offset ")) && log.contains(&expected), "{topic}: {log}");
+        assert_eq!(log.matches(&expected).count(), 1, "it is said once: {log}");
+    }
+}
+
+#[test]
+fn output_records_say_which_format_they_are_of() {
+    let processor = Processor::new("format", Partitions::alike(1));
+    let loader = Loader::new();
+    let spend =
+        r#"{"type":"ad_spend","campaign_id":"c","spend_id":"s","occurred_at":"2026-01-02T03:04:05Z","amount":1}"#;
+    loader.send(&processor.spend, "c", spend);
+    loader.flush();
+    process_some(&processor);
+    for topic in [&processor.ltv_updates, &processor.roas_updates] {
+        let records = read(topic);
+        assert!(!records.is_empty(), "{topic}");
+        let format = WRITES.to_string();
+        assert!(records.iter().all(|record| record.header("payback.format") == Some(format.as_bytes())), "{records:?}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The campaigns stage's facts as bytes: key = kind, then the identity with the texts' lengths; value = format version,
+//! The campaigns stage's facts as bytes: key = kind, then the identity with the texts' lengths; value = format,
 //! then the content.
 
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,10 @@ use super::totals::SpendSums;
 use crate::engine::ledger::LedgerSums;
 use crate::engine::{Effects, FormatError};
 use crate::events::SpendKind;
+use crate::format::{self, Format};
 use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis};
 
-const VERSION: u8 = 1;
 const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a campaign" };
 
 /// A fact's identity: the first byte of its key says which kind follows.
@@ -111,16 +111,22 @@ pub struct CarriedFact<'a> {
 /// Writes facts, with buffers that are used again and again.
 #[derive(Debug, Default)]
 pub struct Writer {
+    format: Format,
     key: Vec<u8>,
     value: Vec<u8>,
 }
 
 impl Writer {
+    /// Of facts of this format.
+    pub fn new(format: Format) -> Writer {
+        Writer { format, ..Writer::default() }
+    }
+
     pub fn put(&mut self, key: &Key<'_>, content: &impl Serialize, effects: &mut impl Effects) {
         self.key.clear();
         key.write(&mut self.key);
         self.value.clear();
-        append(&mut self.value, VERSION, content);
+        append(&mut self.value, self.format.number(), content);
         effects.fact(&self.key, Some(&self.value));
     }
 
@@ -128,7 +134,7 @@ impl Writer {
         self.key.clear();
         key.write(&mut self.key);
         self.value.clear();
-        self.value.push(VERSION);
+        self.value.push(self.format.number());
         sums.write(&mut self.value);
         effects.fact(&self.key, Some(&self.value));
     }
@@ -137,7 +143,7 @@ impl Writer {
         self.key.clear();
         key.write(&mut self.key);
         self.value.clear();
-        self.value.push(VERSION);
+        self.value.push(self.format.number());
         ledger.write(&mut self.value);
         extend(&mut self.value, spend);
         effects.fact(&self.key, Some(&self.value));
@@ -210,11 +216,7 @@ fn counted(count: u64) -> Result<(), FormatError> {
 }
 
 fn content(value: &[u8]) -> Result<&[u8], FormatError> {
-    match value.split_first() {
-        Some((&VERSION, content)) => Ok(content),
-        Some((&found, _)) => Err(FormatError::Version { found, known: VERSION }),
-        None => Err(MALFORMED),
-    }
+    format::split(value, MALFORMED).map(|(_, content)| content)
 }
 
 fn append(bytes: &mut Vec<u8>, first: u8, content: &impl Serialize) {
@@ -286,7 +288,7 @@ mod tests {
             for kind in *b"hdrascbz" {
                 let _ = Key::read(&[&[kind], key.as_slice()].concat());
             }
-            let versioned = [&[VERSION], value.as_slice()].concat();
+            let versioned = [&[format::WRITES], value.as_slice()].concat();
             let _ = (read::<ReportFact<'_>>(&versioned), read::<AmountFact<'_>>(&versioned), read_sums(&versioned));
             let _ = (read_carried(&versioned), read_settled(&versioned), read_before(&versioned));
         }

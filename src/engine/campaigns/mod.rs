@@ -97,6 +97,7 @@ impl Stage for Campaigns {
     const NAME: &'static str = "campaigns";
 
     fn new(settings: Arc<Settings>) -> Self {
+        let facts = Writer::new(settings.format);
         Campaigns {
             settings,
             campaigns: Table::default(),
@@ -107,7 +108,7 @@ impl Stage for Campaigns {
             unwritten: Vec::new(),
             roll: Roll::default(),
             horizons: Horizons::default(),
-            facts: Writer::default(),
+            facts,
             existing: 0,
             bytes: 0,
         }

@@ -348,12 +348,12 @@ impl Customers {
             self.count_carried(slot);
             let customer = &self.customers[slot];
             let Some(carried) = &customer.carried else { continue };
-            carried.known.write(block, &mut self.buffers.value);
+            carried.known.write(self.settings.format, block, &mut self.buffers.value);
             Key::Known { customer: &customer.id, block }.write(&mut self.buffers.key);
             effects.fact(&self.buffers.key, Some(&self.buffers.value));
             if std::mem::replace(&mut last, slot) != slot {
                 let fact = self.carried_fact(customer, carried);
-                facts::write(&fact, &mut value);
+                facts::write(self.settings.format, &fact, &mut value);
                 Key::Carried { customer: &customer.id }.write(&mut self.buffers.key);
                 effects.fact(&self.buffers.key, Some(&value));
             }

@@ -183,11 +183,11 @@ impl Ledger {
                 continue;
             };
             let partition = home(campaign_id, settings.campaign_partitions);
-            let payload = payloads.entry(partition).or_default();
+            let payload = payloads.entry(partition).or_insert_with(|| Payload::new(settings.format));
             payload.push(&Difference { campaign_id, hour, sums });
             if payload.as_bytes().len() >= PAYLOAD_BYTES {
                 effects.differences(partition, payload.as_bytes());
-                *payload = Payload::default();
+                *payload = Payload::new(settings.format);
             }
         }
         for (partition, payload) in payloads.iter().filter(|(_, payload)| !payload.is_empty()) {

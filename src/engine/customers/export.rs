@@ -5,10 +5,12 @@ use super::carrying::Horizon;
 use super::facts::{self, CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
 use super::state::{Order, Placed};
 use crate::engine::table::NONE;
+use crate::format::Format;
 use crate::time::Millis;
 
 /// Writes facts, with buffers that are used again and again.
 struct Telling<F> {
+    format: Format,
     key: Vec<u8>,
     value: Vec<u8>,
     take: F,
@@ -17,7 +19,7 @@ struct Telling<F> {
 impl<F: FnMut(&[u8], &[u8])> Telling<F> {
     fn tell(&mut self, key: Key<'_>, fact: &impl serde::Serialize) {
         key.write(&mut self.key);
-        facts::write(fact, &mut self.value);
+        facts::write(self.format, fact, &mut self.value);
         (self.take)(&self.key, &self.value);
     }
 }
@@ -25,7 +27,7 @@ impl<F: FnMut(&[u8], &[u8])> Telling<F> {
 impl Customers {
     /// A customer's orders come together, so that whoever restores them finds the customer at hand.
     pub(super) fn tell_facts(&self, take: impl FnMut(&[u8], &[u8])) {
-        let mut telling = Telling { key: Vec::new(), value: Vec::new(), take };
+        let mut telling = Telling { format: self.settings.format, key: Vec::new(), value: Vec::new(), take };
         for (_, customer) in self.customers.iter() {
             for (_, slot) in customer.timeline.iter() {
                 self.tell_order(&self.orders[slot], &mut telling);
@@ -58,7 +60,7 @@ impl Customers {
             let id = &customer.id;
             for block in carried.known.numbers() {
                 Key::Known { customer: id, block }.write(&mut telling.key);
-                carried.known.write(block, &mut telling.value);
+                carried.known.write(telling.format, block, &mut telling.value);
                 (telling.take)(&telling.key, &telling.value);
             }
             telling.tell(Key::Carried { customer: id }, &self.carried_fact(customer, carried));

@@ -1,4 +1,4 @@
-//! The customers stage's facts as bytes: key = kind, then the ids with their lengths; value = format version, then the
+//! The customers stage's facts as bytes: key = kind, then the ids with their lengths; value = format, then the
 //! content. An order's fact holds what its figures depend on, not the event as it came.
 
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::engine::FormatError;
 use crate::engine::ledger::{LedgerSums, OrderSums};
 use crate::events::{CostOfGoods, CustomerCostKind};
+use crate::format::{self, Format};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
 
-pub const VERSION: u8 = 1;
 const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a customer" };
 
 /// A fact's identity: the first byte of its key says which kind follows.
@@ -179,9 +179,9 @@ impl CarriedFact<'_> {
     }
 }
 
-pub fn write(fact: &impl Serialize, value: &mut Vec<u8>) {
+pub fn write(format: Format, fact: &impl Serialize, value: &mut Vec<u8>) {
     value.clear();
-    value.push(VERSION);
+    value.push(format.number());
     if let Ok(written) = postcard::to_extend(fact, std::mem::take(value)) {
         *value = written;
     }
@@ -191,13 +191,9 @@ pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
     postcard::from_bytes(content(value)?).map_err(|_| MALFORMED)
 }
 
-/// What follows the version.
+/// What follows the format.
 pub fn content(value: &[u8]) -> Result<&[u8], FormatError> {
-    match value.split_first() {
-        Some((&VERSION, content)) => Ok(content),
-        Some((&found, _)) => Err(FormatError::Version { found, known: VERSION }),
-        None => Err(MALFORMED),
-    }
+    format::split(value, MALFORMED).map(|(_, content)| content)
 }
 
 #[cfg(test)]
@@ -228,7 +224,7 @@ mod tests {
         fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Key::read(&key);
             let _ = read::<OrderFact<'_>>(&value);
-            let versioned = [&[VERSION], value.as_slice()].concat();
+            let versioned = [&[format::WRITES], value.as_slice()].concat();
             let _ = CarriedFact::read(&versioned);
             let _ = (read::<OrderFact<'_>>(&versioned).is_ok(), read::<CostFact>(&versioned).is_ok());
         }

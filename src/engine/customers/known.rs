@@ -2,6 +2,7 @@
 //! that a fact can have. Two of one customer are taken for one another once in 2^64 pairs, and then the later is refused.
 
 use crate::engine::FormatError;
+use crate::format::Format;
 
 /// Fingerprints of a block.
 const BLOCK: usize = 4_096;
@@ -49,9 +50,9 @@ impl Known {
     }
 
     /// Writes a block as a fact's value, replacing what `value` holds.
-    pub fn write(&self, number: u16, value: &mut Vec<u8>) {
+    pub fn write(&self, format: Format, number: u16, value: &mut Vec<u8>) {
         value.clear();
-        value.push(super::facts::VERSION);
+        value.push(format.number());
         let block = self.blocks().get(usize::from(number)).map_or(&[][..], Vec::as_slice);
         block.iter().for_each(|fingerprint| value.extend_from_slice(&fingerprint.to_le_bytes()));
     }
@@ -117,14 +118,14 @@ mod tests {
         let mut again = Known::default();
         for number in [2, 0, 1] {
             let mut value = Vec::new();
-            known.write(number, &mut value);
+            known.write(Format::default(), number, &mut value);
             again.set(number, Known::read(number, &value).unwrap());
             assert!(Known::read(number, &value[..value.len() - 1]).is_err());
         }
         assert!((0..10_000).all(|number| again.contains(fingerprint(number))));
         assert!(!again.contains(fingerprint(10_000)));
         assert!(known.bytes() < 150_000);
-        let unsorted = [&[super::super::facts::VERSION][..], &[0; 16]].concat();
+        let unsorted = [&[crate::format::WRITES][..], &[0; 16]].concat();
         assert!(Known::read(0, &unsorted).is_err());
     }
 }

@@ -37,6 +37,7 @@ use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
 use crate::events::{Event, Rejection};
+use crate::format::Format;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -89,6 +90,7 @@ struct Totals {
 
 #[derive(Debug, Default)]
 struct Buffers {
+    format: Format,
     key: Vec<u8>,
     value: Vec<u8>,
 }
@@ -96,7 +98,7 @@ struct Buffers {
 impl Buffers {
     fn fact(&mut self, key: Key<'_>, fact: &impl serde::Serialize, effects: &mut impl Effects) {
         key.write(&mut self.key);
-        facts::write(fact, &mut self.value);
+        facts::write(self.format, fact, &mut self.value);
         effects.fact(&self.key, Some(&self.value));
     }
 
@@ -185,6 +187,7 @@ impl Stage for Customers {
     const NAME: &'static str = "customers";
 
     fn new(settings: Arc<Settings>) -> Self {
+        let buffers = Buffers { format: settings.format, ..Buffers::default() };
         Customers {
             settings,
             customers: Table::default(),
@@ -206,7 +209,7 @@ impl Stage for Customers {
             unwritten: Vec::new(),
             deleted: false,
             totals: Totals::default(),
-            buffers: Buffers::default(),
+            buffers,
         }
     }
 

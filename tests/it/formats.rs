@@ -1,0 +1,288 @@
+//! What was written in each format so far is read for ever, and restores to the same figures. A folder of
+//! `tests/data/formats` is a format: the events of a small shop, what was stored and sent of them, and the records that
+//! were written. Its files never change once a program that writes the format was released.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use payback::engine::campaigns::Campaigns;
+use payback::engine::customers::Customers;
+use payback::engine::{Effects, Stage};
+use payback::events::{Decoder, Home};
+use payback::format::{Format, READS, WRITES};
+use payback::kafka::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
+use payback::settings::Settings;
+use payback::status;
+use payback::time::Millis;
+use serde_json::Value;
+
+use crate::batch::{self, Batch};
+use crate::records::{ByKey, difference};
+
+/// 2026-11-21T10:00:05Z.
+const AS_OF: Millis = Millis(1_795_255_205_000);
+/// The two campaigns have their homes apart, so that a payload holds one difference and its bytes are known.
+const PARTITIONS: u32 = 5;
+
+fn folder(format: u8) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats").join(format.to_string())
+}
+
+fn lines(file: &Path) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What is on Kafka of a shop.
+#[derive(Default)]
+struct Written {
+    /// Facts and payloads of differences: whose, key and value.
+    stored: Vec<(String, Vec<u8>, Vec<u8>)>,
+    /// The last record of each key.
+    customers: BTreeMap<String, Vec<u8>>,
+    campaigns: BTreeMap<String, Vec<u8>>,
+}
+
+impl Written {
+    fn read(format: u8) -> Written {
+        let stored = lines(&folder(format).join("stored.txt")).into_iter().map(|line| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let &[of, key, value] = words.as_slice() else { panic!("stored.txt: {line}") };
+            (of.to_owned(), unhex(key), unhex(value))
+        });
+        let records = |file: &str| {
+            let lines = lines(&folder(format).join(file)).into_iter();
+            lines.map(|line| {
+                let (key, record) = line.split_once('\t').expect("a key and a record");
+                (key.to_owned(), record.as_bytes().to_vec())
+            })
+        };
+        Written {
+            stored: stored.collect(),
+            customers: records("ltv-updates.tsv").collect(),
+            campaigns: records("roas-updates.tsv").collect(),
+        }
+    }
+
+    fn of(&self, whose: &str) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.stored.iter().filter(move |(of, ..)| of == whose).map(|(_, key, value)| (key.as_slice(), value.as_slice()))
+    }
+
+    /// By the name of the file that holds it.
+    fn files(&self) -> [(&'static str, String); 3] {
+        let stored: BTreeSet<String> =
+            self.stored.iter().map(|(of, key, value)| format!("{of} {} {}\n", hex(key), hex(value))).collect();
+        let records = |records: &BTreeMap<String, Vec<u8>>| -> String {
+            records.iter().map(|(key, record)| format!("{key}\t{}\n", String::from_utf8_lossy(record))).collect()
+        };
+        [
+            ("stored.txt", stored.into_iter().collect()),
+            ("ltv-updates.tsv", records(&self.customers)),
+            ("roas-updates.tsv", records(&self.campaigns)),
+        ]
+    }
+}
+
+/// Takes the last version of each fact and of each record, and all differences.
+#[derive(Default)]
+struct Outbox {
+    facts: BTreeMap<Vec<u8>, Vec<u8>>,
+    updates: BTreeMap<String, Vec<u8>>,
+    differences: Vec<Vec<u8>>,
+}
+
+impl Effects for Outbox {
+    fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.facts.insert(key.to_vec(), value.to_vec()),
+            None => self.facts.remove(key),
+        };
+    }
+
+    fn update(&mut self, key: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.updates.insert(key.to_owned(), value.to_vec()),
+            None => self.updates.remove(key),
+        };
+    }
+
+    fn differences(&mut self, _: u32, payload: &[u8]) {
+        self.differences.push(payload.to_vec());
+    }
+}
+
+fn settings(format: u8) -> Arc<Settings> {
+    let format = Format::new(format).expect("a format that is known");
+    Arc::new(Settings { format, campaign_partitions: PARTITIONS, ..Settings::default() })
+}
+
+fn progress() -> Progress {
+    Progress {
+        as_of: AS_OF,
+        rolled_to: Millis(AS_OF.0 - 5),
+        internal_offset: Some(7),
+        source_offsets: vec![("purchases".to_owned(), 1 << 40)],
+    }
+}
+
+fn meaning(settings: &Settings) -> Meaning {
+    Meaning::of(settings, PARTITIONS, PARTITIONS)
+}
+
+/// What this program writes of a format's shop, in that format.
+fn written_today(format: u8) -> Written {
+    let settings = settings(format);
+    let decoder = Decoder::new(&settings);
+    let (mut customers, mut campaigns) = (Customers::new(Arc::clone(&settings)), Campaigns::new(Arc::clone(&settings)));
+    let (mut of_customers, mut of_campaigns) = (Outbox::default(), Outbox::default());
+    for line in lines(&folder(format).join("events.jsonl")) {
+        let event = decoder.decode(line.as_bytes(), AS_OF).unwrap_or_else(|rejection| panic!("{line}: {rejection:?}"));
+        let taken = match event.home() {
+            Home::Customer(_) => customers.apply(&event, &mut of_customers),
+            Home::Campaign(_) => campaigns.apply(&event, &mut of_campaigns),
+        };
+        taken.unwrap_or_else(|rejection| panic!("{line}: {rejection:?}"));
+        customers.flush(AS_OF, &mut of_customers);
+        campaigns.flush(AS_OF, &mut of_campaigns);
+    }
+    for payload in &of_customers.differences {
+        campaigns.absorb(payload).expect("a payload of the customers stage");
+    }
+    campaigns.flush(AS_OF, &mut of_campaigns);
+
+    let facts = |of: &'static str, outbox: &Outbox| -> Vec<(String, Vec<u8>, Vec<u8>)> {
+        outbox.facts.iter().map(|(key, value)| (of.to_owned(), key.clone(), value.clone())).collect()
+    };
+    let mut stored = facts("customers", &of_customers);
+    stored.extend(facts("campaigns", &of_campaigns));
+    stored.extend(of_customers.differences.into_iter().map(|payload| ("differences".to_owned(), Vec::new(), payload)));
+    let mut value = Vec::new();
+    progress().write(settings.format, &mut value);
+    stored.push(("progress".to_owned(), PROGRESS_KEY.to_vec(), value.clone()));
+    meaning(&settings).write(&mut value);
+    stored.push(("settings".to_owned(), SETTINGS_KEY.to_vec(), value));
+    Written { stored, customers: of_customers.updates, campaigns: of_campaigns.updates }
+}
+
+#[test]
+fn a_format_is_written_as_it_ever_was() {
+    let mut differing = Vec::new();
+    for format in READS {
+        for (name, text) in written_today(format).files() {
+            let file = folder(format).join(name);
+            if fs::read_to_string(&file).is_ok_and(|golden| golden == text) {
+                continue;
+            }
+            let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("format-{format}-{name}"));
+            fs::write(&today, text).expect("the folder can be written");
+            differing.push(format!("{} is now {}", file.display(), today.display()));
+        }
+    }
+    let differing = differing.join("\n");
+    assert!(differing.is_empty(), "a new format takes a new number and a folder of its own:\n{differing}");
+}
+
+#[test]
+fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
+    for format in READS {
+        let golden = Written::read(format);
+        let settings = settings(WRITES);
+        let customers: Customers = restored(&settings, golden.of("customers"));
+        the_records_are(&golden.customers, &customers, |key| key.to_owned());
+        let campaigns: Campaigns = restored(&settings, golden.of("campaigns"));
+        the_records_are(&golden.campaigns, &campaigns, id_of);
+
+        // Another way to the same: what was spent, and the differences that were sent.
+        let is_of_spend = |key: &[u8]| key.first().is_some_and(|kind| b"ra".contains(kind));
+        let of_spend = golden.of("campaigns").filter(|(key, _)| is_of_spend(key));
+        let mut campaigns: Campaigns = restored(&settings, of_spend);
+        for (_, payload) in golden.of("differences") {
+            assert_eq!(campaigns.absorb(payload), Ok(()));
+        }
+        campaigns.flush(AS_OF, &mut Outbox::default());
+        the_records_are(&golden.campaigns, &campaigns, id_of);
+
+        let (_, value) = golden.of("progress").next().expect("progress");
+        assert_eq!(Progress::read(value), Ok(progress()));
+        let (_, value) = golden.of("settings").next().expect("settings");
+        assert_eq!(meaning(&settings).check(value), Ok(None));
+    }
+}
+
+#[test]
+fn the_records_of_each_format_are_read_back() {
+    for format in READS {
+        let golden = Written::read(format);
+        let campaigns = status::Campaigns::default();
+        for (key, record) in &golden.campaigns {
+            assert!(campaigns.take(key, Some(record)), "{key}");
+        }
+        assert_eq!(campaigns.len(), golden.campaigns.len());
+    }
+}
+
+#[test]
+fn the_figures_of_each_format_are_those_of_the_batch() {
+    for format in READS {
+        let golden = Written::read(format);
+        let batch = Batch::read(&lines(&folder(format).join("events.jsonl")), &batch::Config::default());
+        assert_eq!(batch.rejected, []);
+        let records = batch.records(AS_OF.0);
+        let by_id = |records: &BTreeMap<String, Vec<u8>>, id: fn(&str) -> String| -> ByKey {
+            records.iter().map(|(key, record)| (id(key), json(record))).collect()
+        };
+        let customers = by_id(&golden.customers, str::to_owned);
+        let campaigns = by_id(&golden.campaigns, id_of);
+        assert_eq!(difference(&records.customers, &customers), None);
+        assert_eq!(difference(&records.campaigns, &campaigns), None);
+    }
+}
+
+fn restored<'a, S: Stage>(settings: &Arc<Settings>, facts: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> S {
+    let mut stage = S::new(Arc::clone(settings));
+    for (key, value) in facts {
+        assert_eq!(stage.restore(key, Some(value)), Ok(()), "{} {}", hex(key), hex(value));
+    }
+    stage.restored(Some(AS_OF));
+    stage
+}
+
+/// Every field of then is there, with its value; there may be more by now.
+fn the_records_are<S: Stage>(golden: &BTreeMap<String, Vec<u8>>, stage: &S, id: fn(&str) -> String) {
+    assert_eq!(stage.ids().filter(|id| stage.record(id, AS_OF).is_some()).count(), golden.len());
+    for (key, record) in golden {
+        let now = stage.record(&id(key), AS_OF).unwrap_or_else(|| panic!("{key} is gone"));
+        holds(key, &json(record), &json(&now));
+    }
+}
+
+fn holds(path: &str, then: &Value, now: &Value) {
+    match (then, now) {
+        (Value::Object(then), Value::Object(now)) => {
+            for (name, value) in then {
+                holds(&format!("{path}.{name}"), value, now.get(name).unwrap_or(&Value::Null));
+            }
+        }
+        _ => assert_eq!(then, now, "{path}"),
+    }
+}
+
+fn id_of(key: &str) -> String {
+    key.strip_prefix("campaign/").expect("a campaign").to_owned()
+}
+
+fn json(record: &[u8]) -> Value {
+    serde_json::from_slice(record).expect("a record is JSON")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "-".to_owned() } else { bytes.iter().map(|byte| format!("{byte:02x}")).collect() }
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let digits = |pair| digits(pair).expect("hexadecimal digits");
+    if text == "-" { Vec::new() } else { text.as_bytes().chunks(2).map(digits).collect() }
+}
