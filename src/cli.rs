@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use payback::events::Reason;
 use payback::shop::Plan;
 use payback::time::Millis;
 
@@ -27,6 +28,9 @@ pub enum Command {
     Generate(Generate),
     /// Create the topics, or say what is wrong with those that exist
     Topics(ConfigFile),
+    /// Show the events that could not be used, or send them again
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Check the configuration and print it as it takes effect, secrets hidden
     CheckConfig(ConfigFile),
 }
@@ -36,6 +40,53 @@ pub struct ConfigFile {
     /// Configuration (TOML); PAYBACK_SECTION__KEY in the environment overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum DeadLetters {
+    /// Show where each came from and what is wrong with it
+    List(ListLetters),
+    /// Send each once to the topic that it came from, as it was
+    Retry(RetryLetters),
+}
+
+#[derive(Debug, Args)]
+pub struct ListLetters {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Only of these reasons (invalid_json,...)
+    #[arg(long = "reason", value_name = "REASON", value_delimiter = ',', value_parser = reason)]
+    pub reasons: Vec<Reason>,
+    /// Only from these topics
+    #[arg(long = "source", value_name = "TOPIC", value_delimiter = ',')]
+    pub sources: Vec<String>,
+    /// Only those rejected from this moment on (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Millis>,
+    /// Only those rejected before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Millis>,
+    /// A JSON object a line in place of a table
+    #[arg(long)]
+    pub json: bool,
+    /// Show keys and values too: they may be personal
+    #[arg(long)]
+    pub content: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryLetters {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Only of these reasons (no_exchange_rate,...)
+    #[arg(long = "reason", value_name = "REASON", value_delimiter = ',', value_parser = reason)]
+    pub reasons: Vec<Reason>,
+    /// Only say what would be sent
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also what an earlier retry has sent
+    #[arg(long)]
+    pub again: bool,
 }
 
 #[derive(Debug, Args)]
@@ -111,6 +162,11 @@ fn moment(text: &str) -> Result<Millis, String> {
         text.parse().map_err(|_| "expected a moment with an offset, such as 2026-11-21T10:00:00Z".to_owned())?;
     let moment = Millis(timestamp.as_millisecond());
     (Millis::MIN..=Millis::MAX).contains(&moment).then_some(moment).ok_or_else(|| "out of range".to_owned())
+}
+
+fn reason(code: &str) -> Result<Reason, String> {
+    let codes = || Reason::ALL.map(Reason::code).join(", ");
+    Reason::of_code(code).ok_or_else(|| format!("expected one of {}", codes()))
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -1,6 +1,7 @@
 //! payback: real-time LTV and ROAS from Kafka, exactly once.
 
 pub mod config;
+pub mod dead_letters;
 pub mod demo;
 pub mod domain;
 pub mod engine;

@@ -2,6 +2,8 @@
 
 use std::env;
 use std::io::{self, IsTerminal};
+use std::panic;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
 
@@ -14,6 +16,10 @@ use crate::config::{ConfigError, LogConfig, LogFormat};
 pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
     let filter = filter(config, env::var("RUST_LOG").ok())?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    if config.format == LogFormat::Json {
+        JSON.store(true, Ordering::Relaxed);
+        panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    }
     let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none();
     // It fails only where logging has begun already.
     let _ = match config.format {
@@ -22,6 +28,13 @@ pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
     };
     Ok(())
 }
+
+/// Whether log lines are JSON, and so must be whatever else is said on standard error.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+static JSON: AtomicBool = AtomicBool::new(false);
 
 fn filter(config: &LogConfig, rust_log: Option<String>) -> Result<EnvFilter, ConfigError> {
     let (name, directives) = match rust_log.filter(|directives| !directives.trim().is_empty()) {

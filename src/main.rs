@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use payback::config::{Config, ConfigError, LogConfig};
+use payback::dead_letters;
 use payback::demo;
 use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
@@ -25,7 +26,11 @@ fn main() -> ExitCode {
     match call(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("payback: {error:#}");
+            if logging::is_json() {
+                tracing::error!(error = format!("{error:#}"), "payback failed");
+            } else {
+                eprintln!("payback: {error:#}");
+            }
             if error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
         }
     }
@@ -38,6 +43,8 @@ fn call(command: Command) -> anyhow::Result<()> {
         Command::Replay(options) => replay(options),
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
+        Command::DeadLetters(cli::DeadLetters::List(options)) => list_letters(options),
+        Command::DeadLetters(cli::DeadLetters::Retry(options)) => retry_letters(options),
         Command::CheckConfig(file) => check_config(&file),
     }
 }
@@ -93,6 +100,26 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     {
         println!("{topic}: fits, {partitions} partitions");
     }
+    Ok(())
+}
+
+fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
+    let config = load(&options.config)?;
+    logging::init(&config.log)?;
+    let cli::ListLetters { reasons, sources, since, until, json, content, .. } = options;
+    let request = dead_letters::List { reasons, sources, since, until, json, content };
+    let mut output = io::BufWriter::new(io::stdout().lock());
+    let shown = dead_letters::list(&config, &request, &mut output)?;
+    eprintln!("{shown}");
+    Ok(())
+}
+
+fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
+    let config = load(&options.config)?;
+    logging::init(&config.log)?;
+    let cli::RetryLetters { reasons, dry_run, again, .. } = options;
+    let retried = dead_letters::retry(&config, &dead_letters::Retry { reasons, dry_run, again })?;
+    println!("{} {retried}", if dry_run { "would send" } else { "sent" });
     Ok(())
 }
 

@@ -69,6 +69,11 @@ impl Reason {
         Reason::TooLate,
     ];
 
+    /// The reason of a code.
+    pub fn of_code(code: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
     pub fn code(self) -> &'static str {
         match self {
             Reason::Empty => "empty",

@@ -12,7 +12,7 @@ use tokio::task;
 use super::access::Caller;
 use super::error::ApiError;
 use super::{Api, json};
-use crate::status::{NotReady, STALLED_AFTER};
+use crate::status::{NotReady, Partition, Phase, Progress, STALLED_AFTER, Worker};
 
 #[derive(Serialize)]
 struct Healthy {
@@ -56,8 +56,48 @@ fn with_status(mut response: Response, well: bool) -> Response {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
+    workers: Vec<WorkerState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<WhyNot>,
+}
+
+#[derive(Serialize)]
+struct WorkerState {
+    worker: String,
+    /// `starting`, `waiting` or `running`.
+    phase: &'static str,
+    partitions: Vec<PartitionState>,
+}
+
+/// A partition that a worker owns.
+#[derive(Serialize)]
+struct PartitionState {
+    partition: u32,
+    /// `restoring` or `current`.
+    state: &'static str,
+    /// Facts that were read, and that are to be read in all, while it is restored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    done: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+impl WorkerState {
+    fn of(worker: &Worker) -> WorkerState {
+        let partition = |(partition, owned): (u32, Partition)| match owned.progress {
+            Progress::Restoring { done, total } => {
+                PartitionState { partition, state: "restoring", done: Some(done), total: Some(total) }
+            }
+            Progress::Current => PartitionState { partition, state: "current", done: None, total: None },
+        };
+        let phase = match worker.phase() {
+            Phase::Starting => "starting",
+            Phase::Waiting(_) => "waiting",
+            Phase::Running => "running",
+        };
+        let partitions = worker.partitions().into_iter().map(partition).collect();
+        WorkerState { worker: worker.to_string(), phase, partitions }
+    }
 }
 
 #[derive(Serialize)]
@@ -73,11 +113,12 @@ pub async fn readyz(State(api): State<Api>, Extension(caller): Extension<Caller>
     let missing = api.status.not_ready();
     if caller == Caller::Stranger {
         let ready = missing.is_empty();
-        return with_status(json(&Ready { ready, error: None }), ready);
+        return with_status(json(&Ready { ready, workers: Vec::new(), error: None }), ready);
     }
-    let Some(first) = missing.first() else { return json(&Ready { ready: true, error: None }) };
+    let workers = api.status.workers().iter().map(|worker| WorkerState::of(worker)).collect();
+    let Some(first) = missing.first() else { return json(&Ready { ready: true, workers, error: None }) };
     let error = WhyNot { reason: first.reason, detail: format!("{}: {}", first.part, first.detail), missing };
-    with_status(json(&Ready { ready: false, error: Some(error) }), false)
+    with_status(json(&Ready { ready: false, workers, error: Some(error) }), false)
 }
 
 /// Prometheus' text format.

@@ -336,7 +336,7 @@ fn health_fails_when_a_worker_has_not_gone_round_for_30_seconds() {
 #[test]
 fn readiness_says_why_not() {
     let server = Server::start();
-    assert_eq!(server.get("/readyz"), (200, json!({ "ready": true })));
+    assert_eq!(server.get("/readyz"), (200, json!({ "ready": true, "workers": [] })));
     server.status.waits_for("kafka: connection refused");
     let (worker, _questions) = server.with_customers();
     worker.set_progress(2, Progress::Restoring { done: 10, total: 30 });
@@ -344,6 +344,16 @@ fn readiness_says_why_not() {
     assert_eq!((status, reason(&body), &body["ready"]), (503, "starting", &json!(false)));
     assert_eq!(body["error"]["missing"][0]["detail"], "kafka: connection refused");
     assert_eq!(body["error"]["missing"][1]["detail"], "partition 2: 10 of 30 facts");
+    worker.set_progress(3, Progress::Current);
+    let (_, body) = server.get("/readyz");
+    let partitions = json!([
+        { "partition": 0, "state": "current" },
+        { "partition": 1, "state": "current" },
+        { "partition": 2, "state": "restoring", "done": 10, "total": 30 },
+        { "partition": 3, "state": "current" },
+    ]);
+    let workers = json!([{ "worker": "customers/0", "phase": "running", "partitions": partitions }]);
+    assert_eq!(body["workers"], workers);
 }
 
 #[test]

@@ -10,13 +10,13 @@ use super::clients::MAX_MESSAGE_BYTES;
 use super::forward::{self, Origin};
 use crate::events::Rejection;
 
-const REASON: &str = "payback.reason";
-const DETAIL: &str = "payback.detail";
+pub const REASON: &str = "payback.reason";
+pub const DETAIL: &str = "payback.detail";
 /// Of a key or value that was cut: its length and digest (XXH3, 128 bits, hexadecimal) before.
-const CUT_VALUE: &str = "payback.cut.value";
-const CUT_KEY: &str = "payback.cut.key";
+pub const CUT_VALUE: &str = "payback.cut.value";
+pub const CUT_KEY: &str = "payback.cut.key";
 /// Why the record's own headers are missing.
-const CUT_HEADERS: &str = "payback.cut.headers";
+pub const CUT_HEADERS: &str = "payback.cut.headers";
 
 /// What a dead letter may take, with some room for what a record is wrapped in.
 const MAX_BYTES: usize = MAX_MESSAGE_BYTES - (64 << 10);

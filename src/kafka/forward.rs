@@ -21,6 +21,9 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
+    /// How many headers it takes.
+    pub const HEADERS: usize = 4;
+
     /// That of a record just read from a source topic.
     pub fn of(record: &'a BorrowedMessage<'_>) -> Origin<'a> {
         Origin {
@@ -35,7 +38,12 @@ impl<'a> Origin<'a> {
     pub fn of_forwarded(record: &'a BorrowedMessage<'_>) -> Option<Origin<'a>> {
         let headers = record.headers()?;
         // Ours come last. The names of the others are never looked at: they may be anything.
-        let first = headers.count().checked_sub(4)?;
+        Origin::before(headers, headers.count())
+    }
+
+    /// That which stands in the headers before this one.
+    pub fn before(headers: &'a BorrowedHeaders, end: usize) -> Option<Origin<'a>> {
+        let first = end.checked_sub(Origin::HEADERS)?;
         let topic = text(headers, first, TOPIC)?;
         let partition = text(headers, first + 1, PARTITION)?.parse().ok()?;
         let offset = text(headers, first + 2, OFFSET)?.parse().ok()?;
@@ -69,7 +77,8 @@ pub fn headers_of(record: &BorrowedMessage<'_>) -> OwnedHeaders {
     record.headers().map_or_else(|| OwnedHeaders::new_with_capacity(8), BorrowedHeaders::detach)
 }
 
-fn text<'a>(headers: &'a BorrowedHeaders, index: usize, name: &str) -> Option<&'a str> {
+/// The text of the header at this place, if that is its name.
+pub fn text<'a>(headers: &'a BorrowedHeaders, index: usize, name: &str) -> Option<&'a str> {
     let header = headers.try_get(index)?;
     if header.key == name { std::str::from_utf8(header.value?).ok() } else { None }
 }

@@ -5,6 +5,7 @@
 //! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
 //! - [`checkpoint`] spares a planned restart most of that.
 //! - [`contact`] tells a broker that refuses from one that is away.
+//! - [`letters`] reads the dead letters, [`retry`] sends them again.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
 
 pub mod checkpoint;
@@ -17,6 +18,7 @@ mod fact_buffer;
 mod forward;
 mod inputs;
 mod instance;
+pub mod letters;
 mod names;
 mod outbox;
 pub mod partition;
@@ -27,6 +29,7 @@ mod read_back;
 mod report;
 mod restore;
 mod resume;
+pub mod retry;
 mod service;
 mod sweep;
 mod tally;

@@ -63,6 +63,10 @@ impl Report {
         self.stage.transactions_aborted.inc();
     }
 
+    pub fn assigned(&self) {
+        self.stage.rebalances.inc();
+    }
+
     pub fn restored_facts(&self, facts: u64) {
         self.stage.restored_facts.inc_by(facts);
     }

@@ -255,9 +255,10 @@ impl Service<'_> {
             .map_err(WorkerError::kafka("the watching client"))?;
         let producer = self.clients.producer(&transactional_id);
         let changelog = config.kafka.changelog_topic(S::NAME);
-        let transactions = Transactions::new(producer, changelog, Arc::clone(&self.reachability))
+        let mut transactions = Transactions::new(producer, changelog, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the producer"))?;
         let (status, questions) = self.status.add_worker(S::NAME);
+        transactions.tell(Arc::clone(&status.transaction));
         let pipeline = Pipeline::new(self.parts(kind, transactions, transactional_id));
         Ok(Worker {
             clients: self.clients.clone(),

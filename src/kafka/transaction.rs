@@ -14,6 +14,7 @@ use super::crash;
 use super::fact_buffer::FactBuffer;
 use super::reachability::Reachability;
 use super::watch::is_hopeless;
+use crate::status::OpenTransaction;
 
 /// The transactional producer of one worker.
 pub struct Transactions {
@@ -21,6 +22,8 @@ pub struct Transactions {
     reachability: Arc<Reachability>,
     producer: BaseProducer<Link>,
     open: bool,
+    /// Who is told when one is opened and ended.
+    told: Option<Arc<OpenTransaction>>,
     changelog: String,
     facts: FactBuffer,
 }
@@ -105,7 +108,15 @@ impl Transactions {
         reachability: Arc<Reachability>,
     ) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
-        Ok(Transactions { config, reachability, producer, open: false, changelog, facts: FactBuffer::default() })
+        Ok(Transactions {
+            config,
+            reachability,
+            producer,
+            open: false,
+            told: None,
+            changelog,
+            facts: FactBuffer::default(),
+        })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -142,6 +153,11 @@ impl Transactions {
         Ok(())
     }
 
+    /// Has somebody told when a transaction is opened and ended.
+    pub fn tell(&mut self, told: Arc<OpenTransaction>) {
+        self.told = Some(told);
+    }
+
     pub fn is_open(&self) -> bool {
         self.open
     }
@@ -151,6 +167,7 @@ impl Transactions {
         if !self.open {
             self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
             self.open = true;
+            self.told.iter().for_each(|told| told.begun());
             self.producer.context().set_waiting(true);
         }
         Ok(())
@@ -159,6 +176,7 @@ impl Transactions {
     /// What was open is over, whichever way.
     fn end(&mut self) {
         self.open = false;
+        self.told.iter().for_each(|told| told.ended());
         self.facts.clear();
         self.producer.context().set_waiting(false);
     }

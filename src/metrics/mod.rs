@@ -41,6 +41,7 @@ pub struct Metrics {
     forwarded: IntCounterVec,
     commit_duration: HistogramVec,
     transactions_aborted: IntCounterVec,
+    rebalances: IntCounterVec,
     event_latency: HistogramVec,
     consumer_lag: IntGaugeVec,
     restore: HistogramVec,
@@ -55,6 +56,8 @@ pub struct StageMetrics {
     /// Seconds from the end of a round's work to the transaction's commit.
     pub commit_duration: Histogram,
     pub transactions_aborted: IntCounter,
+    /// Times that partitions were assigned.
+    pub rebalances: IntCounter,
     /// Seconds from a record's timestamp to its commit.
     pub event_latency: Histogram,
     /// Seconds from the assignment of a partition to the end of its restore.
@@ -89,6 +92,12 @@ impl Metrics {
                 &registry,
                 "transactions_aborted_total",
                 "Transactions that were aborted; what they did is done again.",
+                &["stage"],
+            )?,
+            rebalances: counters(
+                &registry,
+                "rebalances_total",
+                "Times that a worker was assigned partitions by its group.",
                 &["stage"],
             )?,
             event_latency: histograms(
@@ -150,6 +159,7 @@ impl Metrics {
             forwarded: self.forwarded.with_label_values(&[stage]),
             commit_duration: self.commit_duration.with_label_values(&[stage]),
             transactions_aborted: self.transactions_aborted.with_label_values(&[stage]),
+            rebalances: self.rebalances.with_label_values(&[stage]),
             event_latency: self.event_latency.with_label_values(&[stage]),
             restore: self.restore.with_label_values(&[stage]),
             restored_facts: self.restored_facts.with_label_values(&[stage]),

@@ -1,7 +1,7 @@
 //! What the workers of this instance hold, and how they are.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus::Error;
 use prometheus::core::{Collector, Desc};
@@ -26,6 +26,8 @@ pub struct StateCollector {
     state_limit: Family,
     over_limit: Family,
     partitions: Family,
+    restore_remaining: Family,
+    open_transaction: Family,
     last_round: Family,
     ready: Family,
 }
@@ -74,6 +76,16 @@ impl StateCollector {
                 &[],
             )?,
             partitions: Family::new("payback_partitions", "Partitions owned.", &["stage", "state"])?,
+            restore_remaining: Family::new(
+                "payback_restore_remaining_facts",
+                "Facts that are still to be read to restore the partitions owned.",
+                &["stage"],
+            )?,
+            open_transaction: Family::new(
+                "payback_open_transaction_age_seconds",
+                "Age of the oldest transaction that is open; 0 when none is.",
+                &["stage"],
+            )?,
             last_round: Family::new(
                 "payback_worker_last_round_timestamp_seconds",
                 "When a worker last went round, in seconds since 1970.",
@@ -99,6 +111,8 @@ impl Collector for StateCollector {
             &self.state_limit,
             &self.over_limit,
             &self.partitions,
+            &self.restore_remaining,
+            &self.open_transaction,
             &self.last_round,
             &self.ready,
         ]
@@ -119,6 +133,10 @@ impl Collector for StateCollector {
             [("current", holding.current), ("restoring", holding.restoring)]
                 .map(|(state, count)| self.partitions.series(&[holding.stage, state], count as f64))
         });
+        let remaining = [&customers, &campaigns]
+            .map(|holding| self.restore_remaining.series(&[holding.stage], holding.remaining as f64));
+        let open = [&customers, &campaigns]
+            .map(|holding| self.open_transaction.series(&[holding.stage], holding.open_transaction.as_secs_f64()));
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
         let limit = self.status.state_limit().into_iter().map(|bytes| self.state_limit.series(&[], bytes as f64));
         let ready = if self.status.not_ready().is_empty() { 1.0 } else { 0.0 };
@@ -135,6 +153,8 @@ impl Collector for StateCollector {
             self.state_limit.of(limit.collect()),
             single(&self.over_limit, if self.status.over_limit().is_some() { 1.0 } else { 0.0 }),
             self.partitions.of(partitions.collect()),
+            self.restore_remaining.of(remaining.to_vec()),
+            self.open_transaction.of(open.to_vec()),
             self.last_round.of(rounds.collect()),
             single(&self.ready, ready),
         ]
@@ -147,16 +167,32 @@ struct Holding {
     sizes: Sizes,
     current: usize,
     restoring: usize,
+    /// Facts that are still to be read.
+    remaining: u64,
+    /// Age of the oldest.
+    open_transaction: Duration,
 }
 
 impl Holding {
     fn of(stage: &'static str, workers: &[Arc<Worker>]) -> Holding {
-        let mut holding = Holding { stage, sizes: Sizes::default(), current: 0, restoring: 0 };
+        let mut holding = Holding {
+            stage,
+            sizes: Sizes::default(),
+            current: 0,
+            restoring: 0,
+            remaining: 0,
+            open_transaction: Duration::ZERO,
+        };
         let of_stage = workers.iter().filter(|worker| worker.stage == stage);
+        let ages = of_stage.clone().filter_map(|worker| worker.transaction.age());
+        holding.open_transaction = ages.max().unwrap_or_default();
         for partition in of_stage.flat_map(|worker| worker.partitions().into_values()) {
             match partition.progress {
                 Progress::Current => holding.current += 1,
-                Progress::Restoring { .. } => holding.restoring += 1,
+                Progress::Restoring { done, total } => {
+                    holding.restoring += 1;
+                    holding.remaining += total.saturating_sub(done);
+                }
             }
             holding.add(&partition.sizes);
         }

@@ -67,6 +67,9 @@ fn every_metric_that_is_promised_is_there() {
         "payback_transactions_aborted_total",
         "payback_event_latency_seconds",
         "payback_consumer_lag",
+        "payback_rebalances_total",
+        "payback_open_transaction_age_seconds",
+        "payback_restore_remaining_facts",
         "payback_state_customers",
         "payback_state_orders",
         "payback_state_campaigns",
@@ -98,7 +101,11 @@ fn names_follow_prometheus_practice() {
         assert!(families.insert(name), "{name} is there twice");
         assert!(name.starts_with("payback_") && name.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
-        assert_eq!(kind == "histogram", name.ends_with("_seconds") && !name.contains("timestamp"), "{name}");
+        assert_eq!(
+            kind == "histogram",
+            name.ends_with("_seconds") && !name.contains("timestamp") && !name.contains("_age_"),
+            "{name}"
+        );
         for reserved in ["_sum", "_count", "_bucket", "_gauge", "_counter", "_milliseconds", "_ms", "_percent"] {
             assert!(!name.ends_with(reserved), "{name}");
         }
@@ -173,6 +180,24 @@ fn what_workers_hold_is_summed_over_their_partitions() {
     assert_eq!(value(&render("", &instance(&[5])), "payback_state_over_limit"), Some("0"));
     assert_eq!(value(&render("", &Arc::default()), "payback_state_limit_bytes"), None);
     assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
+}
+
+#[test]
+fn what_is_under_way_is_shown_as_long_as_it_is() {
+    let status = Arc::new(Status::default());
+    let (worker, _questions) = status.add_worker("customers");
+    let read = |series: &str| -> f64 { value(&render("", &status), series).unwrap().parse().unwrap() };
+    let age = r#"payback_open_transaction_age_seconds{stage="customers"}"#;
+    let remaining = r#"payback_restore_remaining_facts{stage="customers"}"#;
+    assert_eq!((read(age), read(remaining)), (0.0, 0.0));
+    worker.transaction.begun();
+    worker.set_progress(0, Progress::Restoring { done: 5, total: 9 });
+    worker.set_progress(1, Progress::Restoring { done: 0, total: 3 });
+    assert_eq!(read(remaining), 7.0);
+    assert!(worker.transaction.age().is_some() && read(age) >= 0.0);
+    worker.transaction.ended();
+    worker.set_progress(0, Progress::Current);
+    assert_eq!((worker.transaction.age(), read(remaining)), (None, 3.0));
 }
 
 #[test]

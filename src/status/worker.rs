@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -27,6 +27,36 @@ pub struct Worker {
     phase: Mutex<Phase>,
     partitions: Mutex<BTreeMap<u32, Partition>>,
     questions: mpsc::SyncSender<Question>,
+    /// The one that its producer has open.
+    pub transaction: Arc<OpenTransaction>,
+}
+
+/// Since when a transaction is open, if one is.
+#[derive(Debug)]
+pub struct OpenTransaction {
+    started: Instant,
+    /// Milliseconds after `started`; negative: none is open.
+    since: AtomicI64,
+}
+
+impl OpenTransaction {
+    fn none(started: Instant) -> OpenTransaction {
+        OpenTransaction { started, since: AtomicI64::new(-1) }
+    }
+
+    pub fn begun(&self) {
+        self.since.store(millis(self.started.elapsed()), Ordering::Relaxed);
+    }
+
+    pub fn ended(&self) {
+        self.since.store(-1, Ordering::Relaxed);
+    }
+
+    /// For how long it is open.
+    pub fn age(&self) -> Option<Duration> {
+        let since = u64::try_from(self.since.load(Ordering::Relaxed)).ok()?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_millis(since)))
+    }
 }
 
 /// Where a worker stands.
@@ -90,6 +120,7 @@ impl Worker {
             phase: Mutex::new(Phase::Starting),
             partitions: Mutex::default(),
             questions,
+            transaction: Arc::new(OpenTransaction::none(started)),
         };
         (worker, asked)
     }

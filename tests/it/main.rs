@@ -4,6 +4,7 @@ mod batch;
 mod broker;
 mod budgets;
 mod cdnow;
+mod dead_letters;
 mod demo;
 mod exactly_once;
 mod formats;

@@ -125,6 +125,13 @@ impl Processor {
         Instance::new(name, Process::start(&mut command), log, self.counts.clone())
     }
 
+    /// A command of the program, with this processor's configuration after it.
+    pub fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
+        command.args(words).arg("--config").arg(&self.config).env("NO_COLOR", "1");
+        command
+    }
+
     /// Whether both stages have processed all that was sent so far.
     pub fn is_done(&self) -> bool {
         let id = &self.application_id;

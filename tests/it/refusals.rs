@@ -127,6 +127,19 @@ fn what_a_newer_program_wrote_stops_this_one_which_says_so_once() {
 }
 
 #[test]
+fn under_json_logs_every_line_is_json_and_the_failure_is_said_once() {
+    let processor = Processor::new("json-logs", Partitions::alike(1));
+    let variables = [("PAYBACK_LOG__FORMAT", "json"), ("PAYBACK_TOPICS__PURCHASES", "nowhere-to-be-found")];
+    let log = refusal(&processor, &variables);
+    let parsed = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let lines: Vec<serde_json::Value> = log.lines().map(parsed).collect();
+    let failures: Vec<_> = lines.iter().filter(|line| line["level"] == "ERROR").collect();
+    let [failure] = &failures[..] else { panic!("{log}") };
+    assert_eq!(failure["message"], "payback failed");
+    assert!(failure["error"].as_str().is_some_and(|error| error.contains("nowhere-to-be-found")), "{failure}");
+}
+
+#[test]
 fn output_records_say_which_format_they_are_of() {
     let processor = Processor::new("format", Partitions::alike(1));
     let loader = Loader::new();

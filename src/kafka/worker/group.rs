@@ -23,6 +23,7 @@ impl<S: Stage> Worker<S> {
                     .filter_map(|element| u32::try_from(element.partition()).ok())
                     .collect();
                 self.reachability.back();
+                self.report.assigned();
                 tracing::info!(worker = %self.status, partitions = ?owned, "partitions assigned");
                 self.pipeline.partitions.retain_and_add(&owned, &self.pipeline.settings);
                 self.state.membership = Some(Membership { assigned, owned, group });

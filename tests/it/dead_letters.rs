@@ -1,0 +1,173 @@
+//! `payback dead-letters`: what is listed, and that a letter is sent again once, whole, whatever comes between.
+
+use std::process::Output;
+
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::BaseRecord;
+use serde_json::{Value, json};
+
+use crate::processor::{Partitions, Processor};
+use crate::topics::{Loader, Record, end_offsets, read};
+
+const SECRET: &str = "bearer 4711";
+
+/// Records that can't be used, and an instance that has rejected them and left: three of them `missing_field` (one without
+/// a key), two `invalid_json`.
+fn rejected(name: &str) -> Processor {
+    let processor = Processor::new(name, Partitions::alike(3));
+    let loader = Loader::new();
+    for number in 0..2 {
+        let headers = OwnedHeaders::new().insert(Header { key: "authorization", value: Some(SECRET) });
+        let (key, value) = (format!("c-{number}"), format!(r#"{{"type":"purchase","customer_id":"c-{number}"}}"#));
+        let record = BaseRecord::to(&processor.purchases).key(key.as_bytes()).payload(value.as_bytes());
+        loader.send_record(record.headers(headers));
+    }
+    loader.send_record(BaseRecord::to(&processor.spend).partition(2).payload(br#"{"type":"ad_spend"}"#.as_slice()));
+    loader.send(&processor.spend, "g", "no JSON");
+    loader.send(&processor.purchases, "c-9", "{");
+    loader.flush();
+    let mut instance = processor.start("a");
+    processor.wait_until_done(&mut [&mut instance]);
+    instance.leave();
+    assert_eq!(read(&processor.dead_letters).len(), 5);
+    processor
+}
+
+fn call(processor: &Processor, words: &[&str]) -> (String, String) {
+    let output = processor.command(words).output().expect("the program runs");
+    let (shown, said) = texts(&output);
+    assert!(output.status.success(), "{words:?}: {said}");
+    (shown, said)
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+fn lines(processor: &Processor, words: &[&str]) -> Vec<Value> {
+    let (shown, _) = call(processor, &[&["dead-letters", "list", "--json"], words].concat());
+    shown.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+/// Value, key and headers.
+type Whole = (Option<Vec<u8>>, Option<Vec<u8>>, Vec<(String, Vec<u8>)>);
+
+/// What a source topic holds, wherever in it.
+fn held(topic: &str) -> Vec<Whole> {
+    let whole = |record: Record| (record.value, record.key, record.headers);
+    let mut held: Vec<Whole> = read(topic).into_iter().map(whole).collect();
+    held.sort();
+    held
+}
+
+#[test]
+fn a_list_says_where_letters_came_from_and_shows_what_is_in_them_only_when_asked() {
+    let processor = rejected("letters");
+    let (table, said) = call(&processor, &["dead-letters", "list"]);
+    assert_eq!(table.lines().count(), 6, "{table}");
+    assert!(table.contains("missing_field") && table.contains(&format!("{}/2@", processor.spend)), "{table}");
+    assert!(said.ends_with("5 dead letters: 2 invalid_json, 3 missing_field\n"), "{said}");
+
+    let all = lines(&processor, &[]);
+    let text = serde_json::to_string(&all).expect("JSON");
+    assert!(!text.contains("no JSON") && !text.contains(SECRET) && !text.contains("customer_id\\\":"), "{text}");
+    let of_json = lines(&processor, &["--reason", "invalid_json", "--source", &processor.spend]);
+    let [letter] = &of_json[..] else { panic!("{of_json:?}") };
+    assert_eq!(letter["source"]["topic"], json!(processor.spend));
+    assert_eq!((&letter["reason"], &letter["value_bytes"]), (&json!("invalid_json"), &json!(7)));
+    assert!(letter["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
+
+    let at = letter["at"].as_str().expect("it says when");
+    assert!(lines(&processor, &["--since", at]).iter().any(|other| other == letter));
+    assert!(!lines(&processor, &["--until", at]).iter().any(|other| other == letter));
+    let content = lines(&processor, &["--content", "--reason", "invalid_json", "--source", &processor.spend]);
+    assert_eq!((&content[0]["key"], &content[0]["value"]), (&json!("g"), &json!("no JSON")));
+
+    let output = processor.command(&["dead-letters", "list", "--reason", "bad"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(texts(&output).1.contains("expected one of empty, too_large"), "{output:?}");
+}
+
+#[test]
+fn letters_are_sent_again_once_as_they_were_to_where_they_came_from() {
+    let processor = rejected("retry");
+    let before = [&processor.purchases, &processor.spend].map(|topic| held(topic));
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--dry-run"]);
+    assert_eq!(said, "would send 5 dead letters: 2 invalid_json, 3 missing_field\n");
+    assert_eq!([&processor.purchases, &processor.spend].map(|topic| held(topic)), before, "nothing was sent");
+
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--reason", "invalid_json"]);
+    assert_eq!(said, "sent 2 dead letters: 2 invalid_json\n");
+    let (said, _) = call(&processor, &["dead-letters", "retry"]);
+    assert_eq!(said, "sent 3 dead letters: 3 missing_field\n2 sent by an earlier retry\n");
+    let (said, _) = call(&processor, &["dead-letters", "retry"]);
+    assert_eq!(said, "sent 0 dead letters\n5 sent by an earlier retry\n");
+    let twice = before.map(|records| {
+        let mut twice = [records.clone(), records].concat();
+        twice.sort();
+        twice
+    });
+    assert_eq!([&processor.purchases, &processor.spend].map(|topic| held(topic)), twice, "each once more, as it was");
+
+    // They are rejected again, as new letters, which may be sent again.
+    let mut instance = processor.start("b");
+    processor.wait_until_done(&mut [&mut instance]);
+    instance.leave();
+    assert_eq!(read(&processor.dead_letters).len(), 10);
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--dry-run"]);
+    assert!(said.starts_with("would send 5 dead letters"), "{said}");
+}
+
+#[test]
+fn a_retry_that_is_killed_has_sent_all_or_nothing_of_a_transaction_and_is_taken_up_again() {
+    let processor = rejected("killed-retry");
+    let total = || {
+        let sources = [&processor.purchases, &processor.spend];
+        sources.iter().map(|topic| read(topic).len()).sum::<usize>()
+    };
+    for point in ["after-produce", "after-send-offsets"] {
+        let mut command = processor.command(&["dead-letters", "retry"]);
+        let output = command.env("PAYBACK_TEST_CRASH_AT", point).output().expect("it runs");
+        assert!(!output.status.success(), "{point}: {output:?}");
+    }
+    // At this point it may be committed or not.
+    let mut command = processor.command(&["dead-letters", "retry"]);
+    command.env("PAYBACK_TEST_CRASH_AT", "after-commit-sent").output().expect("it runs");
+    call(&processor, &["dead-letters", "retry"]);
+    assert_eq!(total(), 10, "each once more");
+    let (said, _) = call(&processor, &["dead-letters", "retry"]);
+    assert_eq!(said, "sent 0 dead letters\n5 sent by an earlier retry\n");
+}
+
+#[test]
+fn what_is_not_whole_or_not_ours_is_not_sent_and_said() {
+    let processor = rejected("odd-letters");
+    let letter = |topic: &str, cut: bool| {
+        let mut headers = OwnedHeaders::new().insert(Header { key: "payback.topic", value: Some(topic) });
+        for (key, value) in [("payback.partition", "0"), ("payback.offset", "3"), ("payback.timestamp", "")] {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        if cut {
+            headers = headers.insert(Header { key: "payback.cut.value", value: Some("9 bytes, xxh3-128 0") });
+        }
+        for (key, value) in [("payback.reason", "empty"), ("payback.detail", "of a test")] {
+            headers = headers.insert(Header { key, value: Some(value) });
+        }
+        headers
+    };
+    let loader = Loader::new();
+    let internal = format!("{}-customer-events", processor.application_id);
+    let ends = end_offsets(&internal);
+    for headers in [letter(&processor.purchases, true), letter(&internal, false), OwnedHeaders::new()] {
+        loader.send_record(BaseRecord::to(&processor.dead_letters).key(b"k".as_slice()).headers(headers));
+    }
+    loader.flush();
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--reason", "empty"]);
+    let expected = format!(
+        "sent 0 dead letters\n1 cut, so not sent: send these again from where they came\n1 not written by payback, so not sent\n\
+         1 from {internal}, so not sent: it is neither in topics.purchases nor in topics.ad_spend\n"
+    );
+    assert_eq!(said, expected);
+    assert_eq!(end_offsets(&internal), ends, "nobody is led to write where only the workers may");
+}
