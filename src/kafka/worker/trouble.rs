@@ -37,7 +37,10 @@ impl<S: Stage> Worker<S> {
 
     /// Ends the transaction as if it had never been, and drops all state that it touched.
     pub(super) fn undo(&mut self, failure: &Failure) -> Result<(), WorkerError> {
-        tracing::warn!(worker = %self.status, %failure, "transaction failed: it is undone and done again");
+        // What ends the process is said then.
+        if !matches!(failure, Failure::Hopeless { .. }) {
+            tracing::warn!(worker = %self.status, %failure, "transaction failed: it is undone and done again");
+        }
         self.report.aborted();
         if crash::has(crash::Fault::NoRewind) {
             self.state.unrewound = self.pipeline.inputs.offsets(None).ok();
@@ -57,7 +60,12 @@ impl<S: Stage> Worker<S> {
         };
         match ended {
             Ok(()) => Ok(()),
-            Err(failure) => self.replace_producer(&failure),
+            Err(unaborted) => {
+                if matches!(failure, Failure::Abortable { .. } | Failure::Evicted { .. }) {
+                    tracing::warn!(worker = %self.status, failure = %unaborted, "nor could it be aborted");
+                }
+                self.replace_producer(&unaborted)
+            }
         }
     }
 
@@ -69,7 +77,10 @@ impl<S: Stage> Worker<S> {
         self.report.aborted();
         match self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN)) {
             Ok(()) => Ok(()),
-            Err(failure) => self.replace_producer(&failure),
+            Err(failure) => {
+                tracing::warn!(worker = %self.status, %failure, "a transaction could not be aborted");
+                self.replace_producer(&failure)
+            }
         }
     }
 
@@ -82,7 +93,7 @@ impl<S: Stage> Worker<S> {
                 return Err(WorkerError::Fenced { id: self.pipeline.transactional_id.clone(), times });
             }
         }
-        tracing::warn!(worker = %self.status, %failure, "a new producer takes over");
+        tracing::info!(worker = %self.status, "a new producer takes over");
         self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
         self.introduce().map(drop)
     }
