@@ -56,7 +56,9 @@ fn with_status(mut response: Response, well: bool) -> Response {
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
-    workers: Vec<WorkerState>,
+    /// Not for strangers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<Vec<WorkerState>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<WhyNot>,
 }
@@ -113,9 +115,9 @@ pub async fn readyz(State(api): State<Api>, Extension(caller): Extension<Caller>
     let missing = api.status.not_ready();
     if caller == Caller::Stranger {
         let ready = missing.is_empty();
-        return with_status(json(&Ready { ready, workers: Vec::new(), error: None }), ready);
+        return with_status(json(&Ready { ready, workers: None, error: None }), ready);
     }
-    let workers = api.status.workers().iter().map(|worker| WorkerState::of(worker)).collect();
+    let workers = Some(api.status.workers().iter().map(|worker| WorkerState::of(worker)).collect());
     let Some(first) = missing.first() else { return json(&Ready { ready: true, workers, error: None }) };
     let error = WhyNot { reason: first.reason, detail: format!("{}: {}", first.part, first.detail), missing };
     with_status(json(&Ready { ready: false, workers, error: Some(error) }), false)

@@ -46,8 +46,8 @@ struct Header {
     partition: u32,
     /// The offset after the last record of the changelog that is in the state.
     end: i64,
-    progress: Progress,
-    /// As the changelog holds them.
+    /// As the changelog holds it, and the settings.
+    progress: Vec<u8>,
     settings: Vec<u8>,
     /// How many there are of what there is most of.
     customers: u64,
@@ -61,7 +61,7 @@ impl Header {
             changelog: changelog.to_owned(),
             partition: number,
             end,
-            progress: partition.progress.clone(),
+            progress: partition.progress_fact.clone(),
             settings: partition.settings_fact.clone(),
             customers,
             orders,
@@ -293,16 +293,12 @@ impl<R: Read> Loading<R> {
             return Err(Unfit::Damaged);
         }
         let header = &self.header;
-        let mut progress = Vec::new();
-        // As it stands in the changelog: in the format that all was written in then.
-        let malformed = FormatError::Malformed { what: "settings" };
-        let (format, _) = format::split(&header.settings, malformed).map_err(|_| Unfit::Damaged)?;
-        header.progress.write(format, &mut progress);
-        partition.progress = header.progress.clone();
+        partition.progress = Progress::read(&header.progress).map_err(|_| Unfit::Damaged)?;
+        partition.progress_fact.clone_from(&header.progress);
         partition.settings_fact.clone_from(&header.settings);
         partition.narrowed.clone_from(&self.narrowed);
         partition.changelog_position = Some(header.end);
-        Ok(Proof { end: header.end, progress })
+        Ok(Proof { end: header.end, progress: header.progress.clone() })
     }
 
     /// Reads the next fact. `false`: there is none.
@@ -398,6 +394,7 @@ mod tests {
         partition.stage.flush(Millis(9), &mut Nowhere);
         partition.progress =
             Progress { as_of: Millis(9), rolled_to: Millis(8), internal_offset: Some(7), source_offsets: Vec::new() };
+        partition.progress.write(settings().format, &mut partition.progress_fact);
         meaning().write(&mut partition.settings_fact);
         partition.changelog_position = Some(400);
         partition

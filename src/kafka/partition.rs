@@ -13,6 +13,8 @@ use crate::time::Millis;
 pub struct Partition<S> {
     pub stage: S,
     pub progress: Progress,
+    /// That as the changelog holds it; empty where it does not yet.
+    pub progress_fact: Vec<u8>,
     /// The settings that the facts were written under, as the changelog holds them; empty where it does not yet.
     pub settings_fact: Vec<u8>,
     /// What they are from now on, where less is kept than when they were written.
@@ -31,6 +33,7 @@ impl<S: Stage> Partition<S> {
         Partition {
             stage: S::new(settings),
             progress: Progress::default(),
+            progress_fact: Vec::new(),
             settings_fact: Vec::new(),
             narrowed: None,
             changelog_position: None,

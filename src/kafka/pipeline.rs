@@ -44,7 +44,6 @@ pub struct Pipeline<S> {
     pub tally: Tally,
     /// Records of the open transaction.
     pub records: usize,
-    buffer: Vec<u8>,
 }
 
 /// What [`Pipeline::new`] is made of.
@@ -74,7 +73,6 @@ impl<S: Stage> Pipeline<S> {
             transactional_id: parts.transactional_id,
             tally: Tally::default(),
             records: 0,
-            buffer: Vec::new(),
         }
     }
 
@@ -283,8 +281,8 @@ impl<S: Stage> Pipeline<S> {
                 partition.progress.source_offsets.clear();
                 let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
                 partition.progress.source_offsets.extend(sources);
-                partition.progress.write(self.settings.format, &mut self.buffer);
-                outbox.fact(PROGRESS_KEY, Some(&self.buffer));
+                partition.progress.write(self.settings.format, &mut partition.progress_fact);
+                outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
             }
             if !partition.has_settings() {
                 let narrowed = partition.narrowed.take();

@@ -16,8 +16,9 @@ use rdkafka::message::Message;
 use rdkafka::producer::BaseRecord;
 use serde::{Deserialize, Serialize};
 
-use super::clients::{Clients, Link, Reachability};
+use super::clients::{Clients, Link};
 use super::letters::{Letter, Letters, LettersError, PATIENCE, answer, partitions_of};
+use super::reachability::Reachability;
 use super::transaction::{Failure, Patience, Transactions};
 use super::watch::{offset_in, watermarks};
 use crate::config::Config;

@@ -41,9 +41,11 @@ fn checkpoint() -> Vec<u8> {
         partition.stage.restore(&fact.key, Some(&fact.value)).expect("a fact");
     }
     partition.progress = Progress { as_of: Millis(NOW), internal_offset: Some(7), ..Progress::default() };
+    partition.progress.write(settings(0).format, &mut partition.progress_fact);
+    meaning().write(&mut partition.settings_fact);
     partition.changelog_position = Some(400);
     partition.restored();
-    checkpoints.write(CHANGELOG, &partitions, &meaning(), Instant::now() + Duration::from_secs(60));
+    checkpoints.write(CHANGELOG, &partitions, Instant::now() + Duration::from_secs(60));
     let file = fs::read_dir(folder.path().join("app")).expect("a folder").next().expect("a file").expect("a file");
     fs::read(file.path()).expect("it can be read")
 }

@@ -106,19 +106,12 @@ impl Processor {
         self.start_with::<&str>(name, &[])
     }
 
-    /// A command of the program, with this processor's configuration.
-    pub fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
-        command.arg(name).arg("--config").arg(&self.config);
-        command
-    }
-
     /// Starts an instance with variables in its environment.
     pub fn start_with<T: AsRef<OsStr>>(&self, name: &str, variables: &[(T, T)]) -> Instance {
         let log = self.folder.path().join(format!("{}.log", unique(name)));
         let file = File::create(&log).expect("the log can be written");
-        let mut command = self.command("run");
-        command.env("PAYBACK_KAFKA__INSTANCE_ID", name).env("RUST_LOG", "info").env("NO_COLOR", "1");
+        let mut command = self.command(&["run"]);
+        command.env("PAYBACK_KAFKA__INSTANCE_ID", name).env("RUST_LOG", "info");
         // A fault to be found is for every instance; see `exactly_once`.
         command.envs(variables.iter().map(|(name, value)| (name, value)));
         command.stdout(file.try_clone().expect("a file has many handles")).stderr(file);

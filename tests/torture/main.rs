@@ -26,7 +26,7 @@ mod witness;
 
 // What the integration tests have.
 #[path = "../it/batch/mod.rs"]
-#[allow(dead_code, reason = "the integration tests use all of it")]
+#[allow(dead_code, unused_imports, reason = "the integration tests use all of it")]
 mod batch;
 #[path = "../it/exactly_once/check.rs"]
 #[allow(dead_code, reason = "the integration tests use all of it")]

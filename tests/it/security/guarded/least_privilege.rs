@@ -75,7 +75,7 @@ fn the_documented_rights_are_enough_and_none_is_too_many() {
     let to_create = documented("To create topics", &processor);
     grant("topics", &to_create);
     let client = Client::certified("topics.pem");
-    let created = processor.command("topics").envs(client.0).output().expect("the program runs");
+    let created = processor.command(&["topics"]).envs(client.0).output().expect("the program runs");
     let said = String::from_utf8_lossy(&created.stderr).into_owned() + &broker_says("topics");
     assert!(created.status.success(), "{said}");
 
@@ -138,7 +138,7 @@ fn a_right_that_is_lacking_ends_an_instance_with_a_line_that_names_it() {
     ];
     for (right, expected) in lacking {
         let processor = Processor::new("lacking", Partitions::alike(1));
-        assert!(processor.command("topics").output().expect("the program runs").status.success());
+        assert!(processor.command(&["topics"]).output().expect("the program runs").status.success());
         let right = (right.0, here(&right.1, &processor), right.2);
         let mut rights = documented("To run", &processor);
         let all = rights.len();

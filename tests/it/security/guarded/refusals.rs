@@ -26,7 +26,7 @@ fn refusal(name: &str, client: impl FnOnce() -> Client) -> String {
 
     // So do the commands that do their work and end.
     let run = |command: &str, more: &[&str]| -> Output {
-        let mut command = processor.command(command);
+        let mut command = processor.command(&[command]);
         command.args(more).envs(client.0.iter().cloned()).env("RUST_LOG", "info").env("NO_COLOR", "1");
         command.output().expect("the program runs")
     };
