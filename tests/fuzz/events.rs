@@ -7,7 +7,7 @@ use bolero::TypeGenerator;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::engine::{Effects, Stage};
-use payback::events::{Decoder, Event, Home};
+use payback::events::{Decoder, Event, Home, Reason};
 use payback::settings::{Attribution, Model, Retention, Settings};
 use payback::time::{Millis, Zone};
 use serde::de::IgnoredAny;
@@ -92,11 +92,12 @@ fn take(settings: &Arc<Settings>, events: &[Event<'_>]) {
     let mut campaigns = Campaigns::new(Arc::clone(settings));
     let (mut of_customers, mut of_campaigns) = (Recorded::default(), Recorded::default());
     for event in events {
-        match event.home() {
+        let taken = match event.home() {
             Home::Customer(_) => customers.apply(event, &mut of_customers),
             Home::Campaign(_) => campaigns.apply(event, &mut of_campaigns),
-        }
-        .expect("nothing is too late");
+        };
+        // Of the first day that there is, in a zone where it began before.
+        taken.map_or_else(|rejection| assert_eq!(rejection.reason, Reason::TooLate), drop);
     }
     let as_of = Millis(NOW);
     customers.flush(as_of, &mut of_customers);
