@@ -147,7 +147,7 @@ pub struct Link {
 /// What the group decided, to be acted on by the worker right after the poll that brought it.
 pub enum Rebalance {
     /// These partitions, under this generation. `None` when they were lost before the news arrived.
-    Assigned(Option<(TopicPartitionList, ConsumerGroupMetadata)>),
+    Assigned(Option<(TopicPartitionList, Arc<ConsumerGroupMetadata>)>),
     /// All partitions are taken away; when `lost`, they may be another's already.
     Revoked { lost: bool },
 }
@@ -231,7 +231,7 @@ impl ConsumerContext for Link {
                 // In this order: had the membership been lost before the metadata was read, it is known by now.
                 let group = consumer.group_metadata();
                 let lost = consumer.assignment_lost();
-                Rebalance::Assigned(group.filter(|_| !lost).map(|group| (partitions.clone(), group)))
+                Rebalance::Assigned(group.filter(|_| !lost).map(|group| (partitions.clone(), Arc::new(group))))
             }
             _ => Rebalance::Revoked { lost: consumer.assignment_lost() },
         };

@@ -227,7 +227,12 @@ impl<S: Stage> Pipeline<S> {
 
     /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
     /// due. `group` is the membership under which the partitions were assigned.
-    pub fn commit(&mut self, group: &ConsumerGroupMetadata, now: Millis, patience: Patience) -> Result<(), Trouble> {
+    pub fn commit(
+        &mut self,
+        group: &Arc<ConsumerGroupMetadata>,
+        now: Millis,
+        patience: Patience,
+    ) -> Result<(), Trouble> {
         self.transactions.begin()?;
         let records = self.records;
         if self.is_roll_due(now) {

@@ -121,7 +121,7 @@ pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError
 /// Sends letters and how far they are sent, in transactions.
 struct Sender {
     transactions: Transactions,
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
     topic: String,
     /// What the open transaction does.
     positions: Positions,
@@ -149,7 +149,14 @@ impl Sender {
         let consumer: BaseConsumer<Link> =
             clients.reader(&id).create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))?;
         let group = consumer.group_metadata().ok_or_else(|| LettersError::Unreachable { what: id.clone() })?;
-        Ok(Sender { transactions, group, topic: topic.to_owned(), positions: Positions::new(), letters: 0, bytes: 0 })
+        Ok(Sender {
+            transactions,
+            group: Arc::new(group),
+            topic: topic.to_owned(),
+            positions: Positions::new(),
+            letters: 0,
+            bytes: 0,
+        })
     }
 
     /// Notes that a record is dealt with; sends the letter that it is, if it is to be sent.

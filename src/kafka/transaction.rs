@@ -1,6 +1,7 @@
 //! A worker's transactions: one open at a time, begun by its first record, and what became of it told in three words.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -20,7 +21,7 @@ use crate::status::OpenTransaction;
 pub struct Transactions {
     config: ClientConfig,
     reachability: Arc<Reachability>,
-    producer: BaseProducer<Link>,
+    producer: Arc<BaseProducer<Link>>,
     open: bool,
     /// Who is told when one is opened and ended.
     told: Option<Arc<OpenTransaction>>,
@@ -79,6 +80,9 @@ const PUMP_EVERY: Duration = Duration::from_micros(250);
 /// How often it is asked, while records wait to be acknowledged, whether the transaction has failed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// So long after its limit a call is given up that has not come back.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 /// How long the steps of a commit are waited for, all in all.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience(Instant);
@@ -94,6 +98,11 @@ impl Patience {
 
     fn is_over(self) -> bool {
         self.left().is_zero()
+    }
+
+    /// How long one call may take.
+    fn of_a_call(self) -> Duration {
+        self.left().clamp(Duration::from_millis(100), Duration::from_secs(5))
     }
 }
 
@@ -277,12 +286,11 @@ impl Transactions {
     pub fn commit(
         &mut self,
         offsets: &TopicPartitionList,
-        group: &ConsumerGroupMetadata,
+        group: &Arc<ConsumerGroupMetadata>,
         patience: Patience,
     ) -> Result<(), Failure> {
         if offsets.count() > 0 {
-            self.retried(patience, |producer, limit| producer.send_offsets_to_transaction(offsets, group, limit))
-                .map_err(|cause| Failure::of("offsets can't be added to the transaction", cause))?;
+            self.send_offsets(offsets, group, patience)?;
         }
         crash::at(crash::Point::AfterSendOffsets);
         crash::soon_at(crash::Point::AfterCommitSent);
@@ -291,6 +299,36 @@ impl Transactions {
         self.end();
         self.reachability.back();
         Ok(())
+    }
+
+    /// Adds offsets to the transaction, on a thread of its own: librdkafka, whose limit is none here, may wait for ever for
+    /// a group's coordinator that has died (its issues 5456 and 5511). Such a thread is left behind together with its
+    /// producer, which is fenced by the one that takes its place.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &Arc<ConsumerGroupMetadata>,
+        patience: Patience,
+    ) -> Result<(), Failure> {
+        let what = "offsets can't be added to the transaction";
+        let broken = |code| Failure::Broken { what, cause: KafkaError::Global(code) };
+        loop {
+            let limit = patience.of_a_call();
+            let (answer, answered) = mpsc::channel();
+            let (producer, offsets, group) = (Arc::clone(&self.producer), offsets.clone(), Arc::clone(group));
+            let call = move || {
+                // Nobody listens any more when it took too long.
+                let _ = answer.send(producer.send_offsets_to_transaction(&offsets, &group, limit));
+            };
+            let thread = thread::Builder::new().name("offsets".to_owned()).spawn(call);
+            thread.map_err(|_| broken(RDKafkaErrorCode::CriticalSystemResource))?;
+            match answered.recv_timeout(limit + OVERDUE) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if is_worth_retrying(&error) && !patience.is_over() => self.pump(),
+                Ok(Err(cause)) => return Err(Failure::of(what, cause)),
+                Err(_) => return Err(broken(RDKafkaErrorCode::OperationTimedOut)),
+            }
+        }
     }
 
     /// Aborts the open transaction, if there is one.
@@ -333,8 +371,7 @@ impl Transactions {
         call: impl Fn(&BaseProducer<Link>, Duration) -> Result<(), KafkaError>,
     ) -> Result<(), KafkaError> {
         loop {
-            let limit = patience.left().clamp(Duration::from_millis(100), Duration::from_secs(5));
-            match call(&self.producer, limit) {
+            match call(&self.producer, patience.of_a_call()) {
                 Err(error) if is_worth_retrying(&error) && !patience.is_over() => self.pump(),
                 outcome => return outcome,
             }
@@ -342,11 +379,14 @@ impl Transactions {
     }
 }
 
-fn new_producer(config: &ClientConfig, reachability: &Arc<Reachability>) -> Result<BaseProducer<Link>, KafkaError> {
+fn new_producer(
+    config: &ClientConfig,
+    reachability: &Arc<Reachability>,
+) -> Result<Arc<BaseProducer<Link>>, KafkaError> {
     let link = Link::busy(Arc::clone(reachability));
     // Between transactions brokers may close its connections, and all is well.
     link.set_waiting(false);
-    config.create_with_context(link)
+    config.create_with_context(link).map(Arc::new)
 }
 
 fn is_worth_retrying(error: &KafkaError) -> bool {

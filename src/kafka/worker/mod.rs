@@ -111,7 +111,7 @@ struct Membership {
     assigned: TopicPartitionList,
     /// Partitions of the internal topic among them: those whose state is here.
     owned: Vec<u32>,
-    group: ConsumerGroupMetadata,
+    group: Arc<ConsumerGroupMetadata>,
 }
 
 impl<S: Stage> Worker<S> {
