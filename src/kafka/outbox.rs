@@ -7,7 +7,7 @@ use super::forward::differences_headers;
 use super::names::StageKind;
 use super::transaction::{Failure, Transactions};
 use crate::engine::Effects;
-use crate::format::{self, Format, FormatError};
+use crate::format::{self, FormatError};
 
 /// Header of an output record: the format that it is in.
 const FORMAT: &str = "payback.format";
@@ -20,8 +20,8 @@ pub struct Outputs {
     pub dead_letters: String,
     pub customer_events: String,
     pub campaign_events: String,
-    /// What records that others read are written in.
-    pub format: Format,
+    /// The number of the format that records which others read are written in, as text: each of them says it.
+    pub format: String,
 }
 
 /// Checks that an output record is of a format that this program knows; one without a header is of the first.
@@ -40,8 +40,7 @@ pub fn check_format(record: &BorrowedMessage<'_>) -> Result<(), FormatError> {
 
 impl Outputs {
     fn headers(&self) -> OwnedHeaders {
-        let format = self.format.to_string();
-        OwnedHeaders::new_with_capacity(1).insert(Header { key: FORMAT, value: Some(&format) })
+        OwnedHeaders::new_with_capacity(1).insert(Header { key: FORMAT, value: Some(&self.format) })
     }
 
     pub fn internal_of(&self, stage: StageKind) -> &str {

@@ -300,7 +300,7 @@ impl Service<'_> {
                 dead_letters: topics.dead_letters.clone(),
                 customer_events: kafka.internal_topic(StageKind::Customers.name()),
                 campaign_events: kafka.internal_topic(StageKind::Campaigns.name()),
-                format: self.config.format.write,
+                format: self.config.format.write.to_string(),
             },
             transactions,
             transactional_id,
