@@ -24,6 +24,7 @@ impl<S: Stage> Worker<S> {
                     .collect();
                 self.reachability.back();
                 self.report.assigned();
+                self.state.fencings.clear();
                 tracing::info!(worker = %self.status, partitions = ?owned, "partitions assigned");
                 self.pipeline.partitions.retain_and_add(&owned, &self.pipeline.settings);
                 self.state.membership = Some(Membership { assigned, owned, group });

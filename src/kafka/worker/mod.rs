@@ -47,8 +47,9 @@ const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
 const CHECKPOINT_WITHIN: Duration = Duration::from_millis(4_500);
 /// How long an evicted worker waits for the group to say so.
 const EVICTION_NEWS_WITHIN: Duration = Duration::from_secs(15);
-/// As often as this within a minute, fencing is no accident.
-const MAX_FENCINGS: usize = 3;
+/// As often as this within a minute, with no assignment in between, fencing is no accident: whoever takes partitions over
+/// fences their last writer, and a broker fences one whose transaction took too long, but neither goes on and on.
+const MAX_FENCINGS: usize = 6;
 
 /// A worker, ready to run on a thread of its own.
 pub struct Worker<S: Stage> {
@@ -79,6 +80,7 @@ pub struct State {
     /// When the open transaction's first record came.
     began: Option<Instant>,
     last_commit: Option<Instant>,
+    /// Since the last assignment.
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
