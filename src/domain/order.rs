@@ -36,6 +36,8 @@ pub struct Refunded {
     pub cost_recovered: Sum,
 }
 
+adds_field_by_field!(Refunded { amount, cost_recovered });
+
 /// The figures of an order that counts.
 pub fn figures(revenue: Micros, cost_of_goods: CostOfGoods, operating_cost: Micros, refunded: Refunded) -> OrderSums {
     let net = |gross: Micros, taken: Sum| Sum::from(gross) - taken.min(gross.into());

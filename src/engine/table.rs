@@ -31,22 +31,29 @@ pub struct Table<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        let slab = Slab { chunks: Vec::new(), places: 0, free: Vec::new() };
-        Table { slab, index: HashTable::new(), hasher: DefaultHashBuilder::default(), id_bytes: 0 }
+        let (slab, hasher) = (Slab::default(), DefaultHashBuilder::default());
+        Table { slab, index: HashTable::new(), hasher, id_bytes: 0 }
     }
 }
 
-/// The values by their number.
+/// Values by their number alone.
 #[derive(Debug)]
-struct Slab<T> {
+pub struct Slab<T> {
     chunks: Vec<Vec<T>>,
     /// Places, those of removed values too.
     places: u32,
     free: Vec<u32>,
 }
 
+impl<T> Default for Slab<T> {
+    fn default() -> Self {
+        Slab { chunks: Vec::new(), places: 0, free: Vec::new() }
+    }
+}
+
 impl<T> Slab<T> {
-    fn put(&mut self, value: T) -> u32 {
+    /// Adds a value, and says its number.
+    pub fn put(&mut self, value: T) -> u32 {
         if let Some(slot) = self.free.pop() {
             self[slot] = value;
             return slot;
@@ -63,6 +70,21 @@ impl<T> Slab<T> {
         }
         self.places += 1;
         self.places - 1
+    }
+
+    /// Takes a value out that is there; its number will be another's.
+    pub fn remove(&mut self, slot: u32) -> T
+    where
+        T: Default,
+    {
+        self.free.push(slot);
+        std::mem::take(&mut self[slot])
+    }
+
+    /// Bytes held, without what else the values own.
+    pub fn bytes(&self) -> usize {
+        let values: usize = self.chunks.iter().map(Vec::capacity).sum();
+        values * size_of::<T>() + self.free.capacity() * size_of::<u32>()
     }
 }
 
@@ -133,14 +155,11 @@ impl<T: Identity> Table<T> {
     where
         T: Default,
     {
-        let value = std::mem::take(&mut self[slot]);
-        let hash = self.hasher.hash_one((value.owner(), value.id()));
-        if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
-            entry.remove();
-            self.id_bytes -= value.id().len();
-            self.slab.free.push(slot);
-        }
-        value
+        let hash = self.hasher.hash_one((self[slot].owner(), self[slot].id()));
+        let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) else { return T::default() };
+        entry.remove();
+        self.id_bytes -= self[slot].id().len();
+        self.slab.remove(slot)
     }
 
     /// The values with their numbers, in the order of insertion, of a table from which nothing was removed.
@@ -150,9 +169,7 @@ impl<T: Identity> Table<T> {
 
     /// Bytes held, with the ids but without what else the values own.
     pub fn bytes(&self) -> usize {
-        let values: usize = self.slab.chunks.iter().map(Vec::capacity).sum();
-        let free = self.slab.free.capacity() * size_of::<u32>();
-        values * size_of::<T>() + self.index.allocation_size() + self.id_bytes + free
+        self.slab.bytes() + self.index.allocation_size() + self.id_bytes
     }
 }
 

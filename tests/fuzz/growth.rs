@@ -1,4 +1,5 @@
-//! One customer with a million orders: an event costs what it costs with a thousand.
+//! One customer with a million orders, one order with a hundred thousand refunds: an event costs what it costs with a
+//! thousand.
 //!
 //! What a later event takes is compared with what an early one took, so that the speed of the machine does not count: were
 //! it in proportion to the history, it would be a thousand times as much.
@@ -130,4 +131,28 @@ fn all_orders_at_one_moment_and_refunds_of_the_first() {
         |number| order(number, NOW - 2_000_000_000, 5),
         |last, round| vec![refund(0, round + 1_000 * last)],
     );
+}
+
+#[test]
+fn refunds_of_one_order_one_after_the_other_and_again() {
+    const REFUNDS: u64 = 200_000;
+    let mut shop = Shop::new();
+    shop.take(&order(0, NOW - 2_000_000_000, 5));
+    let mut early = None;
+    for number in 0..REFUNDS {
+        shop.take(&refund(0, number));
+        if number == 999 || number == REFUNDS - 1 {
+            let taken = shop.fastest(200, |shop, round| {
+                shop.take(&refund(0, REFUNDS + round + 1_000 * number));
+                shop.take(&refund(0, round));
+                shop.flush();
+            });
+            match early {
+                None => early = Some(taken),
+                Some(early) => {
+                    assert!(taken < early * MOST, "{taken:?} with {REFUNDS} refunds, {early:?} with a thousand");
+                }
+            }
+        }
+    }
 }

@@ -11,8 +11,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Customers;
 use super::facts::{self, CarriedFact, FirstFact, Key};
 use super::known::Known;
-use super::state::{Acquisition, CARRIED, Customer, Order};
-use crate::domain::order::{OrderSums, refunded_in_excess};
+use super::state::{Acquisition, CARRIED, Counted, Customer};
+use crate::domain::order::OrderSums;
 use crate::engine::Effects;
 use crate::engine::horizon::Grace;
 use crate::engine::table::NONE;
@@ -191,18 +191,8 @@ impl Customers {
         }
         match &order.placed {
             Some(placed) => placed.occurred_at < before,
-            None => {
-                let refunds = self.refunds_of(order).all(|refund| self.refunds[refund].occurred_at < before);
-                refunds && order.cancelled_at().is_none_or(|at| at < before)
-            }
+            None => order.cancelled_at().max(self.refunds.last_at(order.refunds)).is_none_or(|at| at < before),
         }
-    }
-
-    /// The numbers of an order's refunds.
-    pub(super) fn refunds_of<'a>(&'a self, order: &Order) -> impl Iterator<Item = u32> + 'a {
-        let first = order.aftermath.as_ref().map_or(NONE, |aftermath| aftermath.refunds);
-        let some = |slot: u32| (slot != NONE).then_some(slot);
-        std::iter::successors(some(first), move |&slot| some(self.refunds[slot].next))
     }
 
     /// Carries the orders of a customer that count and lie before the horizon. Returns how many.
@@ -219,11 +209,8 @@ impl Customers {
         carried.last_at = carried.last_at.max(last_at);
         carried.orders += due.len() as u64;
         for &(at, order) in &due {
-            let excess = match &self.orders[order].placed {
-                Some(placed) => refunded_in_excess(placed.revenue, placed.cost_of_goods, self.orders[order].refunded()),
-                None => false,
-            };
-            carried.refunded_in_excess += u64::from(excess);
+            let counted = Counted::of(&self.orders, &self.refunds, order);
+            carried.refunded_in_excess += u64::from(counted.is_some_and(|counted| counted.is_refunded_in_excess()));
             self.customers[slot].timeline.remove((at, order));
             self.drop_order(order, &mut carried, effects);
         }
@@ -255,11 +242,9 @@ impl Customers {
 
     /// Deletes an order with its facts, and remembers that it was there.
     fn drop_order(&mut self, slot: u32, carried: &mut Carried, effects: &mut impl Effects) {
-        let refunds: Vec<u32> = self.refunds_of(&self.orders[slot]).collect();
         let order = self.orders.remove(slot);
         let customer = &self.customers[order.customer].id;
-        for refund in refunds {
-            let refund = self.refunds.remove(refund);
+        for refund in self.refunds.take(order.refunds) {
             self.buffers.delete(Key::Refund { customer, order: &order.id, refund: &refund.id }, effects);
         }
         if order.cancelled_at().is_some() {
@@ -397,10 +382,9 @@ impl Customers {
     fn carried_sums(&self, customer: &Customer) -> (OrderSums, i128) {
         let (mut sums, mut items) = (customer.sums, customer.items);
         for (_, slot) in customer.timeline.iter() {
-            let order = &self.orders[slot];
-            if let Some(placed) = order.counting() {
-                sums -= order.figures(placed);
-                items -= i128::from(placed.items);
+            if let Some(counted) = Counted::of(&self.orders, &self.refunds, slot) {
+                sums -= counted.figures();
+                items -= i128::from(counted.placed.items);
             }
         }
         (sums, items)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use hashbrown::DefaultHashBuilder;
 
-use super::state::{Acquisition, Customer, Order, Placed, Touch};
+use super::state::{Acquisition, Counted, Customer, Placed, Touch};
 use crate::domain::attribution::{PerTouch, acquiring, split, weights};
 use crate::domain::order::OrderSums;
 use crate::engine::Effects;
@@ -59,8 +59,8 @@ pub fn acquiring_touch<'a>(settings: &Settings, placed: &'a Placed) -> Option<&'
 }
 
 /// The shares of an order that are of a campaign.
-fn shares(settings: &Settings, order: &Order, placed: &Placed) -> PerTouch<Share> {
-    let figures = order.figures(placed);
+fn shares(settings: &Settings, counted: Counted<'_>) -> PerTouch<Share> {
+    let (placed, figures) = (counted.placed, counted.figures());
     if let [touch] = *placed.touches {
         let whole = Share { touch, orders: SCALE, sums: figures };
         return PerTouch::from_iter((touch.campaign != NONE).then_some(whole));
@@ -111,22 +111,15 @@ impl Ledger {
     }
 
     /// Books the shares of an order that counts, or takes them back.
-    pub fn order(
-        &mut self,
-        settings: &Settings,
-        contributed: Acquisition,
-        slot: u32,
-        (order, placed): (&Order, &Placed),
-        sign: Sign,
-    ) {
-        let hour = settings.zone.hour_start(placed.occurred_at);
-        for share in shares(settings, order, placed) {
+    pub fn order(&mut self, settings: &Settings, contributed: Acquisition, counted: Counted<'_>, sign: Sign) {
+        let hour = settings.zone.hour_start(counted.placed.occurred_at);
+        for share in shares(settings, counted) {
             let sums = LedgerSums {
                 shares: 1,
                 orders: share.orders,
                 attributed: share.sums,
                 others: if share.touch.campaign == contributed.campaign { OrderSums::default() } else { share.sums },
-                new_customer_revenue: if slot == contributed.order { share.sums.revenue } else { Sum::ZERO },
+                new_customer_revenue: if counted.slot == contributed.order { share.sums.revenue } else { Sum::ZERO },
                 ..LedgerSums::default()
             };
             self.book(share.touch.campaign, hour, sums, sign);
@@ -134,21 +127,16 @@ impl Ledger {
     }
 
     /// Books over what one order's shares count as, from one acquisition of its customer to another.
-    pub fn reclassify(
-        &mut self,
-        settings: &Settings,
-        (from, to): (Acquisition, Acquisition),
-        slot: u32,
-        (order, placed): (&Order, &Placed),
-    ) {
+    pub fn reclassify(&mut self, settings: &Settings, (from, to): (Acquisition, Acquisition), counted: Counted<'_>) {
         let touched = |touch: &Touch| touch.campaign != NONE && [from.campaign, to.campaign].contains(&touch.campaign);
-        let was_first = slot == from.order;
-        let is_first = slot == to.order;
+        let placed = counted.placed;
+        let was_first = counted.slot == from.order;
+        let is_first = counted.slot == to.order;
         if was_first == is_first && !placed.touches.iter().any(touched) {
             return;
         }
         let hour = settings.zone.hour_start(placed.occurred_at);
-        for share in shares(settings, order, placed) {
+        for share in shares(settings, counted) {
             let own = |acquisition: Acquisition| share.touch.campaign == acquisition.campaign;
             let ledger = self.at(share.touch.campaign, hour);
             match (own(from), own(to)) {

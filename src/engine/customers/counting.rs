@@ -6,8 +6,8 @@ use std::mem;
 use super::Customers;
 use super::contribution::{Acquired, Sign};
 use super::record;
-use super::state::{Contributing, Customer, Order};
-use crate::domain::order::refunded_in_excess;
+use super::refunds::Refunds;
+use super::state::{Contributing, Counted, Customer, Order};
 use crate::engine::table::NONE;
 use crate::money::Sum;
 use crate::time::Millis;
@@ -30,22 +30,22 @@ impl Customers {
     }
 
     /// Changes one order: its figures leave all sums before, and enter them after.
-    pub(super) fn change(&mut self, slot: u32, change: impl FnOnce(&mut Order)) {
+    pub(super) fn change(&mut self, slot: u32, change: impl FnOnce(&mut Order, &mut Refunds)) {
         self.touch(self.orders[slot].customer);
         self.count(slot, Sign::Minus);
-        change(&mut self.orders[slot]);
+        change(&mut self.orders[slot], &mut self.refunds);
         self.count(slot, Sign::Plus);
     }
 
     fn count(&mut self, slot: u32, sign: Sign) {
         let order = &self.orders[slot];
-        let Some(placed) = order.counting() else { return };
+        let Some(counted) = Counted::of(&self.orders, &self.refunds, slot) else { return };
         let customer = &mut self.customers[order.customer];
         if !self.restoring {
-            self.ledger.order(&self.settings, customer.contributed, slot, (order, placed), sign);
+            self.ledger.order(&self.settings, customer.contributed, counted, sign);
         }
-        let figures = order.figures(placed);
-        let excess = u64::from(refunded_in_excess(placed.revenue, placed.cost_of_goods, order.refunded()));
+        let (placed, figures) = (counted.placed, counted.figures());
+        let excess = u64::from(counted.is_refunded_in_excess());
         let entry = (placed.occurred_at, slot);
         match sign {
             Sign::Plus => {

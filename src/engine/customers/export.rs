@@ -2,7 +2,7 @@
 
 use super::Customers;
 use super::carrying::Horizon;
-use super::facts::{self, CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
+use super::facts::{self, CancellationFact, CostFact, Key, OrderFact, TouchFact};
 use super::state::{Order, Placed};
 use crate::engine::table::NONE;
 use crate::format::Format;
@@ -37,18 +37,6 @@ impl Customers {
         for (_, order) in self.orders.iter().filter(|(_, order)| is_there(order)) {
             self.tell_order(order, &mut telling);
         }
-        for (_, refund) in self.refunds.iter().filter(|(_, refund)| refund.order != NONE) {
-            let order = &self.orders[refund.order];
-            let key =
-                Key::Refund { customer: &self.customers[order.customer].id, order: &order.id, refund: &refund.id };
-            let fact = RefundFact {
-                occurred_at: refund.occurred_at,
-                amount: refund.amount,
-                cost_recovered: refund.cost_recovered,
-                digest: refund.digest,
-            };
-            telling.tell(key, &fact);
-        }
         for (_, cost) in self.costs.iter().filter(|(_, cost)| cost.customer != NONE) {
             let key = Key::Cost { customer: &self.customers[cost.customer].id, cost: &cost.id };
             let fact =
@@ -77,6 +65,9 @@ impl Customers {
         }
         if let Some(occurred_at) = order.cancelled_at() {
             telling.tell(Key::Cancellation { customer, order: &order.id }, &CancellationFact { occurred_at });
+        }
+        for refund in self.refunds.iter(order.refunds) {
+            telling.tell(Key::Refund { customer, order: &order.id, refund: &refund.id }, &refund.fact);
         }
     }
 

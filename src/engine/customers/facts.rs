@@ -117,7 +117,7 @@ pub struct TouchFact<'a> {
     pub channel: Option<&'a str>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RefundFact {
     pub occurred_at: Millis,
     pub amount: Micros,

@@ -5,9 +5,8 @@ use std::mem;
 
 use super::Customers;
 use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
-use super::state::{Cost, Customer, Order, Placed, Refund, Touch};
+use super::state::{Cost, Customer, Order, Placed, Touch};
 use crate::domain::attribution::participants;
-use crate::domain::order::Refunded;
 use crate::engine::table::NONE;
 use crate::engine::{Effects, Outcome};
 use crate::events::{self, Cancellation, CustomerCost, CustomerCostKind, Purchase, Touchpoint};
@@ -21,8 +20,7 @@ impl Customers {
 
     pub(super) fn order(&mut self, customer_id: &str, order_id: &str) -> u32 {
         let customer = self.customer(customer_id);
-        let order = || Order { customer, id: order_id.into(), placed: None, aftermath: None };
-        self.orders.find_or_insert(customer, order_id, order)
+        self.orders.find_or_insert(customer, order_id, || Order::new(customer, order_id))
     }
 
     pub(super) fn purchase(&mut self, purchase: &Purchase<'_>, effects: &mut impl Effects) -> Outcome {
@@ -90,7 +88,7 @@ impl Customers {
         if let Some(before) = &self.orders[slot].placed {
             self.totals.placed_bytes -= size_of_val(&*before.touches);
         }
-        self.change(slot, |order| order.placed = Some(placed));
+        self.change(slot, |order, _| order.placed = Some(placed));
     }
 
     pub(super) fn refund(&mut self, refund: &events::Refund<'_>, effects: &mut impl Effects) -> Outcome {
@@ -101,7 +99,7 @@ impl Customers {
             cost_recovered: refund.cost_recovered,
             digest: refund.digest,
         };
-        let current = self.refunds.find(order, &refund.refund_id).map(|slot| &self.refunds[slot]);
+        let current = self.refunds.find(self.orders[order].refunds, &refund.refund_id);
         let outcome = Outcome::of(
             (fact.occurred_at, fact.amount, fact.digest),
             current.map(|current| (current.occurred_at, current.amount, current.digest)),
@@ -115,35 +113,7 @@ impl Customers {
     }
 
     pub(super) fn give_back(&mut self, order: u32, id: &str, fact: &RefundFact) {
-        let mut refund = Refund {
-            order,
-            next: NONE,
-            id: id.into(),
-            occurred_at: fact.occurred_at,
-            amount: fact.amount,
-            cost_recovered: fact.cost_recovered,
-            digest: fact.digest,
-        };
-        let of =
-            |refund: &Refund| Refunded { amount: refund.amount.into(), cost_recovered: refund.cost_recovered.into() };
-        let new = of(&refund);
-        let old = match self.refunds.find(order, id) {
-            Some(slot) => {
-                refund.next = self.refunds[slot].next;
-                of(&mem::replace(&mut self.refunds[slot], refund))
-            }
-            None => {
-                let aftermath = self.orders[order].aftermath_mut();
-                refund.next = aftermath.refunds;
-                aftermath.refunds = self.refunds.insert(refund);
-                Refunded::default()
-            }
-        };
-        self.change(order, |order| {
-            let refunded = &mut order.aftermath_mut().refunded;
-            refunded.amount += new.amount - old.amount;
-            refunded.cost_recovered += new.cost_recovered - old.cost_recovered;
-        });
+        self.change(order, |order, refunds| order.refunds = refunds.put(order.refunds, id, *fact));
     }
 
     /// The fact of an order was deleted: it is carried now, as a restore finds.
@@ -151,23 +121,12 @@ impl Customers {
         if let Some(placed) = &self.orders[slot].placed {
             self.totals.placed_bytes -= size_of_val(&*placed.touches);
         }
-        self.change(slot, |order| order.placed = None);
+        self.change(slot, |order, _| order.placed = None);
     }
 
     /// As [`Customers::displace`], of a refund.
     pub(super) fn take_back(&mut self, order: u32, id: &str) {
-        let Some(slot) = self.refunds.find(order, id) else { return };
-        let before = self.refunds_of(&self.orders[order]).find(|&other| self.refunds[other].next == slot);
-        let refund = self.refunds.remove(slot);
-        match before {
-            Some(before) => self.refunds[before].next = refund.next,
-            None => self.orders[order].aftermath_mut().refunds = refund.next,
-        }
-        self.change(order, |order| {
-            let refunded = &mut order.aftermath_mut().refunded;
-            refunded.amount -= refund.amount.into();
-            refunded.cost_recovered -= refund.cost_recovered.into();
-        });
+        self.change(order, |order, refunds| order.refunds = refunds.remove(order.refunds, id));
     }
 
     /// As [`Customers::displace`], of a cost.
@@ -195,7 +154,7 @@ impl Customers {
             let key = Key::Cancellation { customer: &cancellation.customer_id, order: &cancellation.order_id };
             let fact = CancellationFact { occurred_at: cancellation.occurred_at };
             self.buffers.fact(key, &fact, effects);
-            self.change(order, |order| order.cancel(Some(fact.occurred_at)));
+            self.change(order, |order, _| order.cancel(Some(fact.occurred_at)));
         }
         outcome
     }

@@ -5,6 +5,7 @@
 //! same goes for campaigns.
 //!
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
+//! - [`refunds`]: those of one order, be they one or a hundred thousand.
 //! - [`carrying`]: what is too old to be kept singly; [`known`]: what it is known by.
 //! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
 //!   [`export`]: all of it, told again.
@@ -17,6 +18,7 @@ mod facts;
 mod intake;
 mod known;
 mod record;
+mod refunds;
 mod state;
 mod timeline;
 
@@ -32,7 +34,8 @@ use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
 use self::facts::{CancellationFact, CarriedFact, Key};
 use self::known::Known;
 use self::record::Figures;
-use self::state::{Acquisition, CARRIED, Cost, Customer, Order, Placed, Refund, Touch};
+use self::refunds::Refunds;
+use self::state::{Acquisition, CARRIED, Cost, Counted, Customer, Order, Placed, Touch};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
@@ -50,7 +53,7 @@ pub struct Customers {
     settings: Arc<Settings>,
     customers: Table<Customer>,
     orders: Table<Order>,
-    refunds: Table<Refund>,
+    refunds: Refunds,
     costs: Table<Cost>,
     campaigns: Names,
     channels: Names,
@@ -143,10 +146,10 @@ impl Customers {
         if from == to {
             return;
         }
-        let (settings, orders, ledger) = (&self.settings, &self.orders, &mut self.ledger);
+        let (settings, orders, refunds, ledger) = (&self.settings, &self.orders, &self.refunds, &mut self.ledger);
         let mut rebook = |slot: u32| {
-            if let Some(placed) = orders[slot].counting() {
-                ledger.reclassify(settings, (from, to), slot, (&orders[slot], placed));
+            if let Some(counted) = Counted::of(orders, refunds, slot) {
+                ledger.reclassify(settings, (from, to), counted);
             }
         };
         if from.campaign == to.campaign {
@@ -192,7 +195,7 @@ impl Stage for Customers {
             settings,
             customers: Table::default(),
             orders: Table::default(),
-            refunds: Table::default(),
+            refunds: Refunds::default(),
             costs: Table::default(),
             campaigns: Names::default(),
             channels: Names::default(),
@@ -256,7 +259,7 @@ impl Stage for Customers {
             Key::Cancellation { customer, order } => {
                 let fact: Option<CancellationFact> = value.map(facts::read).transpose()?;
                 let slot = self.order(customer, order);
-                self.change(slot, |order| order.cancel(fact.map(|fact| fact.occurred_at)));
+                self.change(slot, |order, _| order.cancel(fact.map(|fact| fact.occurred_at)));
             }
             Key::Cost { customer, cost } => {
                 let fact = value.map(facts::read).transpose()?;

@@ -1,9 +1,10 @@
-//! What is kept of a customer, an order, a refund and a customer cost. Sizes matter: there are millions of them.
+//! What is kept of a customer, an order and a customer cost. Sizes matter: there are millions of them.
 
-use crate::domain::order::{OrderSums, Refunded, figures};
+use crate::domain::order::{OrderSums, Refunded, figures, refunded_in_excess};
 use crate::engine::customers::carrying::Carried;
+use crate::engine::customers::refunds::{OfOrder, Refunds};
 use crate::engine::customers::timeline::Timeline;
-use crate::engine::table::{Identity, NONE};
+use crate::engine::table::{Identity, NONE, Table};
 use crate::events::{CostOfGoods, CustomerCostKind};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
@@ -102,11 +103,15 @@ impl Identity for Customer {
 #[derive(Debug)]
 pub struct Order {
     pub customer: u32,
+    pub refunds: OfOrder,
     pub id: Box<str>,
     pub placed: Option<Placed>,
-    /// Rare: refunds and a cancellation.
-    pub aftermath: Option<Box<Aftermath>>,
+    /// [`NOT_CANCELLED`], or when.
+    cancelled_at: Millis,
 }
+
+/// No moment.
+const NOT_CANCELLED: Millis = Millis(i64::MAX);
 
 /// What a `purchase` says.
 #[derive(Debug)]
@@ -136,106 +141,68 @@ pub struct Touch {
     pub channel: u32,
 }
 
-#[derive(Debug)]
-pub struct Aftermath {
-    pub refunded: Refunded,
-    /// [`NOT_CANCELLED`], or when.
-    cancelled_at: Millis,
-    /// The first of its refunds, or [`NONE`]; each knows the next.
-    pub refunds: u32,
+/// An order that counts, and what was given back of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Counted<'a> {
+    pub slot: u32,
+    pub placed: &'a Placed,
+    refunded: Refunded,
 }
 
-/// No moment.
-const NOT_CANCELLED: Millis = Millis(i64::MAX);
+impl<'a> Counted<'a> {
+    /// The order of this number, where it counts.
+    pub fn of(orders: &'a Table<Order>, refunds: &Refunds, slot: u32) -> Option<Counted<'a>> {
+        let order = &orders[slot];
+        let placed = order.counting()?;
+        Some(Counted { slot, placed, refunded: refunds.refunded(order.refunds) })
+    }
 
-impl Default for Aftermath {
-    fn default() -> Self {
-        Aftermath { refunded: Refunded::default(), cancelled_at: NOT_CANCELLED, refunds: NONE }
+    /// Its figures, net of its refunds.
+    pub fn figures(&self) -> OrderSums {
+        let Placed { revenue, cost_of_goods, operating_cost, .. } = *self.placed;
+        figures(revenue, cost_of_goods, operating_cost, self.refunded)
+    }
+
+    pub fn is_refunded_in_excess(&self) -> bool {
+        refunded_in_excess(self.placed.revenue, self.placed.cost_of_goods, self.refunded)
     }
 }
 
 impl Order {
+    /// One of which nothing is known yet.
+    pub fn new(customer: u32, id: &str) -> Order {
+        Order { customer, id: id.into(), ..Order::default() }
+    }
+
     /// The order's event, where the order counts.
     pub fn counting(&self) -> Option<&Placed> {
-        self.placed.as_ref().filter(|_| self.cancelled_at().is_none())
+        self.placed.as_ref().filter(|_| self.cancelled_at == NOT_CANCELLED)
     }
 
     pub fn cancelled_at(&self) -> Option<Millis> {
-        let at = self.aftermath.as_ref()?.cancelled_at;
-        (at != NOT_CANCELLED).then_some(at)
+        (self.cancelled_at != NOT_CANCELLED).then_some(self.cancelled_at)
     }
 
     pub fn cancel(&mut self, at: Option<Millis>) {
-        self.aftermath_mut().cancelled_at = at.unwrap_or(NOT_CANCELLED);
+        self.cancelled_at = at.unwrap_or(NOT_CANCELLED);
     }
 
     /// Whether nothing is known of it.
     pub fn is_empty(&self) -> bool {
-        let refunds = self.aftermath.as_ref().map_or(NONE, |aftermath| aftermath.refunds);
-        self.placed.is_none() && self.cancelled_at().is_none() && refunds == NONE
-    }
-
-    pub fn refunded(&self) -> Refunded {
-        self.aftermath.as_ref().map(|aftermath| aftermath.refunded).unwrap_or_default()
-    }
-
-    pub fn aftermath_mut(&mut self) -> &mut Aftermath {
-        self.aftermath.get_or_insert_default()
-    }
-
-    /// The figures of `placed`, net of this order's refunds.
-    pub fn figures(&self, placed: &Placed) -> OrderSums {
-        figures(placed.revenue, placed.cost_of_goods, placed.operating_cost, self.refunded())
+        self.placed.is_none() && self.cancelled_at == NOT_CANCELLED && self.refunds == OfOrder::NONE
     }
 }
 
 /// No order: of nobody.
 impl Default for Order {
     fn default() -> Self {
-        Order { customer: NONE, id: Box::default(), placed: None, aftermath: None }
+        Order { customer: NONE, refunds: OfOrder::NONE, id: Box::default(), placed: None, cancelled_at: NOT_CANCELLED }
     }
 }
 
 impl Identity for Order {
     fn owner(&self) -> u32 {
         self.customer
-    }
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-}
-
-#[derive(Debug)]
-pub struct Refund {
-    pub order: u32,
-    /// The next refund of the order, or [`NONE`].
-    pub next: u32,
-    pub id: Box<str>,
-    pub occurred_at: Millis,
-    pub amount: Micros,
-    pub cost_recovered: Micros,
-    pub digest: u64,
-}
-
-/// No refund: of no order.
-impl Default for Refund {
-    fn default() -> Self {
-        Refund {
-            order: NONE,
-            next: NONE,
-            id: Box::default(),
-            occurred_at: Millis::default(),
-            amount: Micros::ZERO,
-            cost_recovered: Micros::ZERO,
-            digest: 0,
-        }
-    }
-}
-
-impl Identity for Refund {
-    fn owner(&self) -> u32 {
-        self.order
     }
 
     fn id(&self) -> &str {
