@@ -209,12 +209,13 @@ fn an_end_of_a_transaction_that_fails_or_is_not_known_changes_no_figure() {
             }
         }
         world.goes_on(CUSTOMERS, Working, &[(Worker, Api::EndTxn, TOO_LATE)]);
-        // As often as this within a minute it is no accident.
-        for fault in [Refused(PRODUCER_FENCED), Denied(PRODUCER_FENCED)] {
+        // Five times within a minute can be an accident, the sixth can't.
+        let fenced = [Refused(PRODUCER_FENCED), Denied(PRODUCER_FENCED)];
+        for &fault in fenced.iter().cycle().take(5) {
             world.goes_on(CAMPAIGNS, Working, &[(Worker, Api::EndTxn, fault)]);
         }
-        let fenced = [(Worker, Api::EndTxn, Denied(INVALID_PRODUCER_EPOCH))];
-        world.ends(CAMPAIGNS, Working, &fenced, "`kafka.instance_id` must be unique");
+        let fenced_again = [(Worker, Api::EndTxn, Denied(INVALID_PRODUCER_EPOCH))];
+        world.ends(CAMPAIGNS, Working, &fenced_again, "`kafka.instance_id` must be unique");
         for fault in [Refused(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), Denied(TRANSACTIONAL_ID_AUTHORIZATION_FAILED)] {
             let may_not = "Transactional Id authorization failed";
             world.ends(CUSTOMERS, Working, &[(Worker, Api::EndTxn, fault)], may_not);
