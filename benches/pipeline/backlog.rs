@@ -73,7 +73,7 @@ pub fn run(options: &Options) {
 /// Runs it over the backlog, and kills it.
 fn payback(purchases: &str, spend: &str) -> Figures {
     let service = Service::new(purchases, spend);
-    measure(&service.start(), &service.streams())
+    measure(&service.start().process, &service.streams())
 }
 
 /// Fills both topics; returns the bytes of all purchases.
@@ -108,7 +108,7 @@ fn bare(source: &str) -> Figures {
         topics::create(output, PARTITIONS);
     }
     let options = bare_loop::Options { source: source.to_owned(), outputs, group: group.clone() };
-    measure(&bare_loop::start(&options), &[(group, source.to_owned())])
+    measure(&bare_loop::start(&options), &[Stream::of_input(group, source)])
 }
 
 pub struct Figures {
@@ -125,42 +125,83 @@ fn print(name: &str, figures: Figures) -> Figures {
 }
 
 /// Follows what a process commits of its streams until it has all of it.
-pub fn measure(process: &Process, streams: &[(String, String)]) -> Figures {
-    let streams: Vec<Stream> = streams.iter().map(|(group, topic)| Stream::new(group, topic)).collect();
-    let start = Instant::now();
-    let mut idle_until = start;
-    loop {
-        assert!(start.elapsed() < LIMIT, "not done within {LIMIT:?}");
-        let (committed, missing) = streams.iter().map(Stream::progress).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-        let now = Instant::now();
-        if committed == 0 {
-            idle_until = now;
-        } else if missing == 0 {
-            let usage = usage::of(process.id());
-            let events =
-                streams.iter().filter(|stream| stream.loaded > 0).map(|stream| stream.loaded).sum::<i64>() as f64;
-            let rate = events / (now - idle_until).as_secs_f64();
-            return Figures { rate, cpu: usage.cpu_seconds / events * 1e6, peak_mib: usage.peak_mib };
-        }
-        thread::sleep(Duration::from_millis(20));
-    }
+pub fn measure(process: &Process, streams: &[Stream]) -> Figures {
+    let streams = Followed::new(streams);
+    let mut idle_until = Instant::now();
+    streams.wait_until_done(|| idle_until = Instant::now());
+    let seconds = idle_until.elapsed().as_secs_f64();
+    let usage = usage::of(process.id());
+    let events = streams.events();
+    Figures { rate: events / seconds, cpu: usage.cpu_seconds / events * 1e6, peak_mib: usage.peak_mib }
+}
+
+/// Waits until all is committed that is in the streams now, and what comes of it; returns how many events that is.
+pub fn wait_until_done(streams: &[Stream]) -> f64 {
+    let streams = Followed::new(streams);
+    streams.wait_until_done(|| ());
+    streams.events()
 }
 
 /// A topic as a group reads it.
-struct Stream {
-    consumer: BaseConsumer,
-    topic: String,
-    /// The records that were there before the process started.
-    loaded: i64,
+pub struct Stream {
+    pub group: String,
+    pub topic: String,
+    /// Whether it is read from outside, and not made on the way.
+    pub is_input: bool,
 }
 
 impl Stream {
-    fn new(group: &str, topic: &str) -> Stream {
-        let config = [("bootstrap.servers", brokers()), ("group.id", group), ("isolation.level", "read_uncommitted")];
+    pub fn of_input(group: String, topic: &str) -> Stream {
+        Stream { group, topic: topic.to_owned(), is_input: true }
+    }
+}
+
+struct Followed(Vec<Reader>);
+
+impl Followed {
+    fn new(streams: &[Stream]) -> Followed {
+        Followed(streams.iter().map(Reader::new).collect())
+    }
+
+    /// The records of the inputs, as many as there were at first.
+    fn events(&self) -> f64 {
+        self.0.iter().map(|reader| reader.loaded).sum::<i64>() as f64
+    }
+
+    /// Calls `idle` each time that it looks and nothing is committed.
+    fn wait_until_done(&self, mut idle: impl FnMut()) {
+        let start = Instant::now();
+        loop {
+            assert!(start.elapsed() < LIMIT, "not done within {LIMIT:?}");
+            let (committed, missing) = self.0.iter().map(Reader::progress).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+            match (committed, missing) {
+                (0, _) => idle(),
+                (_, 0) => return,
+                _ => {}
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+struct Reader {
+    consumer: BaseConsumer,
+    topic: String,
+    /// The records that an input had at first; none of what is made on the way.
+    loaded: i64,
+}
+
+impl Reader {
+    fn new(stream: &Stream) -> Reader {
+        let config =
+            [("bootstrap.servers", brokers()), ("group.id", &stream.group), ("isolation.level", "read_uncommitted")];
         let consumer = ClientConfig::from_iter(config.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        let mut stream = Stream { consumer: consumer.create().expect("a client"), topic: topic.to_owned(), loaded: 0 };
-        stream.loaded = stream.ends().sum();
-        stream
+        let consumer = consumer.create().expect("a client");
+        let mut reader = Reader { consumer, topic: stream.topic.clone(), loaded: 0 };
+        if stream.is_input {
+            reader.loaded = reader.ends().sum();
+        }
+        reader
     }
 
     fn ends(&self) -> impl Iterator<Item = i64> {

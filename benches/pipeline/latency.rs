@@ -48,7 +48,7 @@ pub fn run(options: &Options) {
         topics::create(topic, PARTITIONS);
     }
     let service = Service::new(&purchases, &spend);
-    let process = service.start();
+    let instance = service.start();
     let reader = reader(&service);
 
     let loader = Loader::new();
@@ -66,14 +66,14 @@ pub fn run(options: &Options) {
 
     let schedule =
         Schedule { topic: purchases, start: now() + 1_000, seconds: WARM_UP + options.seconds, rate: options.rate };
-    let before = usage::of(process.id());
+    let before = usage::of(instance.process.id());
     let mut generator = schedule.start();
     let deadline = Instant::now() + Duration::from_secs(schedule.seconds + 60);
     while !seen.all_purchases() {
         assert!(Instant::now() < deadline, "not all purchases are seen: {} of {}", seen.purchases(), seen.expected);
         seen.poll(&reader, schedule.start);
     }
-    let after = usage::of(process.id());
+    let after = usage::of(instance.process.id());
     println!(
         "latency: {} s at {} purchases a second, from when each was due to its campaign's update read committed: \
          p50 {} ms, p99 {} ms, longest {} ms; {:.1} CPU-seconds per million",

@@ -4,6 +4,7 @@
 //! cargo bench --bench pipeline                               a backlog of 1,000,000 purchases, then 60 s at 20,000 a second
 //! cargo bench --bench pipeline -- backlog --purchases 100000
 //! cargo bench --bench pipeline -- latency --seconds 10
+//! cargo bench --bench pipeline -- instances                  CPU of two instances beside that of one
 //! cargo bench --bench pipeline -- restart                    after a kill and after a stop, with 1,000,000 customers
 //! ```
 //! Kafka is started as the tests start it (`tests/it/broker.rs`) and shares the machine, so figures compare within a run
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 
 mod backlog;
 mod bare_loop;
+mod instances;
 mod latency;
 mod restart;
 mod service;
@@ -46,6 +48,8 @@ enum Command {
     Backlog(backlog::Options),
     /// From the purchase to its update, at a steady rate.
     Latency(latency::Options),
+    /// CPU of two instances that share the load, beside that of one.
+    Instances(instances::Options),
     /// How soon an instance works again that was killed, or asked to leave.
     Restart(restart::Options),
     /// The bare loop itself: `backlog` starts it in a process of its own.
@@ -67,6 +71,7 @@ fn main() {
         }
         Some(Command::Backlog(options)) => backlog::run(&options),
         Some(Command::Latency(options)) => latency::run(&options),
+        Some(Command::Instances(options)) => instances::run(&options),
         Some(Command::Restart(options)) => restart::run(&options),
         Some(Command::BareLoop(options)) => bare_loop::run(&options),
         Some(Command::Generator(schedule)) => latency::generate(&schedule),

@@ -29,18 +29,18 @@ pub fn run(options: &Options) {
         backlog::Options { purchases: options.customers * options.orders, customers: options.customers, rounds: 0 };
     load(&shop, &purchases, &spend);
     let service = Service::new(&purchases, &spend);
-    let process = service.start();
-    let peak = measure(&process, &service.streams()).peak_mib;
+    let instance = service.start();
+    let peak = measure(&instance.process, &service.streams()).peak_mib;
     println!("restart: {} customers with {} orders each, {peak:.0} MiB", options.customers, options.orders);
 
     // Dropping it kills it. Its partitions stay its own until its session is over.
-    drop(process);
+    drop(instance);
     let killed = Instant::now();
-    let mut process = service.start();
-    wait_until("the group notices", LIMIT, || service.is_assigned());
+    let mut instance = service.start();
+    wait_until("the group notices", LIMIT, || instance.partitions("customers") > 0);
     let noticed = Instant::now();
-    wait_until("the instance is ready", LIMIT, || service.is_ready());
-    let (facts, _, seconds) = service.restored().expect("it is ready");
+    wait_until("the instance is ready", LIMIT, || instance.is_ready());
+    let (facts, _, seconds) = instance.restored().expect("it is ready");
     println!(
         "killed: the group noticed after {:.1} s; ready {:.1} s later ({facts} facts from Kafka in {seconds:.1} s, {:.0} a second)",
         (noticed - killed).as_secs_f64(),
@@ -50,12 +50,12 @@ pub fn run(options: &Options) {
 
     for _ in 0..2 {
         let asked = Instant::now();
-        process.signal(Signal::TERM);
-        assert!(process.wait(LIMIT).success(), "it leaves as it should");
+        instance.process.signal(Signal::TERM);
+        assert!(instance.process.wait(LIMIT).success(), "it leaves as it should");
         let left = asked.elapsed().as_secs_f64();
-        process = service.start();
-        wait_until("the instance is ready", LIMIT, || service.is_ready());
-        let (facts, of_checkpoints, seconds) = service.restored().expect("it is ready");
+        instance = service.start();
+        wait_until("the instance is ready", LIMIT, || instance.is_ready());
+        let (facts, of_checkpoints, seconds) = instance.restored().expect("it is ready");
         println!(
             "stopped and started: ready after {:.1} s ({left:.1} s to leave, {seconds:.1} s to restore {of_checkpoints} facts of \
              checkpoints and {facts} from Kafka)",

@@ -1,10 +1,12 @@
 //! `payback run` as the benchmark starts it: one worker a stage, figures in JPY, everything else by default.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
+use crate::backlog::Stream;
 use crate::broker::brokers;
 use crate::process::Process;
 use crate::topics::unique;
@@ -60,47 +62,67 @@ impl Service {
         Service { application_id, purchases: purchases.to_owned(), spend: spend.to_owned(), roas_updates, folder }
     }
 
-    pub fn start(&self) -> Process {
-        let [config, log, checkpoints] =
-            ["payback.toml", "log", "checkpoints"].map(|name| self.folder.path().join(name));
-        let log = fs::File::create(log).expect("the log can be written");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
-        command.arg("run").arg("--config").arg(config).env("PAYBACK_CHECKPOINTS__FOLDER", checkpoints);
-        Process::start(command.stdout(Stdio::null()).stderr(log))
+    /// The only instance, or another run of it.
+    pub fn start(&self) -> Instance {
+        self.start_as("a")
     }
 
-    /// Facts of the customers stage that the last start restored from Kafka and from checkpoints, and the seconds that
-    /// took; once it has.
+    /// One of several instances, or another run of it: it finds the checkpoints that it left.
+    pub fn start_as(&self, name: &str) -> Instance {
+        let [log, checkpoints] = ["log", "checkpoints"].map(|what| self.folder.path().join(format!("{name}-{what}")));
+        let file = fs::File::create(&log).expect("the log can be written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_payback"));
+        command.arg("run").arg("--config").arg(self.folder.path().join("payback.toml"));
+        command.env("PAYBACK_CHECKPOINTS__FOLDER", checkpoints).stdout(Stdio::null()).stderr(file);
+        Instance { process: Process::start(&mut command), log }
+    }
+
+    /// What the two stages commit, the last of each way last.
+    pub fn streams(&self) -> Vec<Stream> {
+        let [customers, campaigns] = ["customers", "campaigns"].map(|stage| format!("{}-{stage}", self.application_id));
+        let events = format!("{}-campaign-events", self.application_id);
+        vec![
+            Stream::of_input(customers, &self.purchases),
+            Stream::of_input(campaigns.clone(), &self.spend),
+            Stream { group: campaigns, topic: events, is_input: false },
+        ]
+    }
+}
+
+/// A running `payback run`.
+pub struct Instance {
+    pub process: Process,
+    log: PathBuf,
+}
+
+impl Instance {
+    /// Facts of the customers stage that it restored from Kafka and from checkpoints, and the seconds that took; once it
+    /// has.
     pub fn restored(&self) -> Option<(u64, u64, f64)> {
-        let line = self.logged(|line| line["message"] == "state restored" && line["worker"] == "customers/0")?;
+        let line = self.logged("state restored", "customers/0")?;
         Some((line["facts"].as_u64()?, line["of_checkpoints"].as_u64()?, line["seconds"].as_f64()?))
     }
 
-    /// Whether the group has given the customers' partitions to the last start.
-    pub fn is_assigned(&self) -> bool {
-        self.logged(|line| line["message"] == "partitions assigned" && line["worker"] == "customers/0").is_some()
+    /// How many partitions of `stage` the group has given to it.
+    pub fn partitions(&self, stage: &str) -> usize {
+        let line = self.logged("partitions assigned", &format!("{stage}/0"));
+        line.and_then(|line| line["partitions"].as_str().map(|list| list.split(", ").count())).unwrap_or(0)
     }
 
-    /// Whether the last start is ready.
     pub fn is_ready(&self) -> bool {
-        let listening = self.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("listening")));
-        let Some(line) = listening else { return false };
-        let address = line["address"].as_str().or(line["listen"].as_str()).expect("the log says where it listens");
+        let Some(line) = self.lines().find(|line| line["message"] == "listening") else { return false };
+        let address = line["address"].as_str().expect("the log says where it listens");
         ureq::get(format!("http://{address}/readyz")).call().is_ok()
     }
 
-    fn logged(&self, wanted: impl Fn(&serde_json::Value) -> bool) -> Option<serde_json::Value> {
-        let log = fs::read_to_string(self.folder.path().join("log")).expect("the log can be read");
-        log.lines().filter_map(|line| serde_json::from_str(line).ok()).find(wanted)
+    /// The last line with this message about this worker.
+    fn logged(&self, message: &str, worker: &str) -> Option<serde_json::Value> {
+        self.lines().filter(|line| line["message"] == message && line["worker"] == worker).last()
     }
 
-    /// What the two stages commit: pairs of group and topic, the last of each way last.
-    pub fn streams(&self) -> Vec<(String, String)> {
-        let id = &self.application_id;
-        vec![
-            (format!("{id}-customers"), self.purchases.clone()),
-            (format!("{id}-campaigns"), self.spend.clone()),
-            (format!("{id}-campaigns"), format!("{id}-campaign-events")),
-        ]
+    fn lines(&self) -> impl Iterator<Item = serde_json::Value> {
+        let log = fs::read_to_string(&self.log).expect("the log can be read");
+        let lines: Vec<_> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        lines.into_iter()
     }
 }
