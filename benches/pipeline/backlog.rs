@@ -1,17 +1,13 @@
 //! A backlog: purchases of three months and the spend beside them, processed as fast as it goes.
 
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::SystemTime;
 
 use clap::Args;
 use payback::time::Millis;
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::LIMIT;
 use crate::bare_loop;
-use crate::broker::brokers;
 use crate::process::Process;
+use crate::progress::{Followed, Stream};
 use crate::service::{PARTITIONS, Service};
 use crate::shop::{self, CAMPAIGNS, scramble};
 use crate::topics::{self, Loader, unique};
@@ -127,104 +123,10 @@ fn print(name: &str, figures: Figures) -> Figures {
 /// Follows what a process commits of its streams until it has all of it.
 pub fn measure(process: &Process, streams: &[Stream]) -> Figures {
     let streams = Followed::new(streams);
-    let mut idle_until = Instant::now();
-    streams.wait_until_done(|| idle_until = Instant::now());
+    let idle_until = streams.wait_while_idle();
+    streams.wait_until_done();
     let seconds = idle_until.elapsed().as_secs_f64();
     let usage = usage::of(process.id());
     let events = streams.events();
     Figures { rate: events / seconds, cpu: usage.cpu_seconds / events * 1e6, peak_mib: usage.peak_mib }
-}
-
-/// Waits until all is committed that is in the streams now, and what comes of it; returns how many events that is.
-pub fn wait_until_done(streams: &[Stream]) -> f64 {
-    let streams = Followed::new(streams);
-    streams.wait_until_done(|| ());
-    streams.events()
-}
-
-/// A topic as a group reads it.
-pub struct Stream {
-    pub group: String,
-    pub topic: String,
-    /// Whether it is read from outside, and not made on the way.
-    pub is_input: bool,
-}
-
-impl Stream {
-    pub fn of_input(group: String, topic: &str) -> Stream {
-        Stream { group, topic: topic.to_owned(), is_input: true }
-    }
-}
-
-struct Followed(Vec<Reader>);
-
-impl Followed {
-    fn new(streams: &[Stream]) -> Followed {
-        Followed(streams.iter().map(Reader::new).collect())
-    }
-
-    /// The records of the inputs, as many as there were at first.
-    fn events(&self) -> f64 {
-        self.0.iter().map(|reader| reader.loaded).sum::<i64>() as f64
-    }
-
-    /// Calls `idle` each time that it looks and nothing is committed.
-    fn wait_until_done(&self, mut idle: impl FnMut()) {
-        let start = Instant::now();
-        loop {
-            assert!(start.elapsed() < LIMIT, "not done within {LIMIT:?}");
-            let (committed, missing) = self.0.iter().map(Reader::progress).fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
-            match (committed, missing) {
-                (0, _) => idle(),
-                (_, 0) => return,
-                _ => {}
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-struct Reader {
-    consumer: BaseConsumer,
-    topic: String,
-    /// The records that an input had at first; none of what is made on the way.
-    loaded: i64,
-}
-
-impl Reader {
-    fn new(stream: &Stream) -> Reader {
-        let config =
-            [("bootstrap.servers", brokers()), ("group.id", &stream.group), ("isolation.level", "read_uncommitted")];
-        let consumer = ClientConfig::from_iter(config.map(|(key, value)| (key.to_owned(), value.to_owned())));
-        let consumer = consumer.create().expect("a client");
-        let mut reader = Reader { consumer, topic: stream.topic.clone(), loaded: 0 };
-        if stream.is_input {
-            reader.loaded = reader.ends().sum();
-        }
-        reader
-    }
-
-    fn ends(&self) -> impl Iterator<Item = i64> {
-        // A topic that the process has yet to create has no end.
-        let end = |partition| self.consumer.fetch_watermarks(&self.topic, partition, LIMIT).map_or(0, |(_, end)| end);
-        (0..PARTITIONS).map(end)
-    }
-
-    /// Records committed, and records still to come.
-    fn progress(&self) -> (i64, i64) {
-        let mut wanted = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            wanted.add_partition(&self.topic, partition);
-        }
-        let Ok(committed) = self.consumer.committed_offsets(wanted, LIMIT) else { return (0, 0) };
-        let committed = committed.elements().into_iter().map(|at| match at.offset() {
-            Offset::Offset(offset) => offset,
-            _ => 0,
-        });
-        committed.zip(self.ends()).fold((0, 0), |(done, missing), (at, end)| {
-            // What was written in transactions ends with a marker, which nobody commits.
-            let marker = i64::from(self.loaded == 0);
-            (done + at, missing + (end - at - marker).max(0))
-        })
-    }
 }

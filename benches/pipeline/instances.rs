@@ -5,8 +5,9 @@
 use clap::Args;
 
 use crate::LIMIT;
-use crate::backlog::{self, load, wait_until_done};
+use crate::backlog::{self, load};
 use crate::process::wait_until;
+use crate::progress::Followed;
 use crate::service::{Instance, PARTITIONS, Service};
 use crate::topics::{self, unique};
 use crate::usage;
@@ -41,7 +42,7 @@ pub fn run(options: &Options) {
     println!("two instances / one: CPU {:.2}", sums[1] / sums[0]);
 }
 
-/// CPU-seconds per million events that all of so many instances use together, from their start.
+/// CPU-seconds per million events that all of so many instances use together, beside what it takes to start them.
 fn cpu(shop: &backlog::Options, instances: usize) -> f64 {
     let [purchases, spend] = ["purchases", "ad-spend"].map(unique);
     for topic in [&purchases, &spend] {
@@ -55,7 +56,10 @@ fn cpu(shop: &backlog::Options, instances: usize) -> f64 {
         let has_its_share = |stage: &str| instances.iter().all(|instance| instance.partitions(stage) == share);
         has_its_share("customers") && has_its_share("campaigns") && instances.iter().all(Instance::is_ready)
     });
+    let used = || instances.iter().map(|instance| usage::of(instance.process.id()).cpu_seconds).sum::<f64>();
+    let before = used();
     load(shop, &purchases, &spend);
-    let events = wait_until_done(&service.streams());
-    instances.iter().map(|instance| usage::of(instance.process.id()).cpu_seconds).sum::<f64>() / events * 1e6
+    let streams = Followed::new(&service.streams());
+    streams.wait_until_done();
+    (used() - before) / streams.events() * 1e6
 }

@@ -18,6 +18,7 @@ mod backlog;
 mod bare_loop;
 mod instances;
 mod latency;
+mod progress;
 mod restart;
 mod service;
 mod shop;

@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::backlog::Stream;
 use crate::broker::brokers;
 use crate::process::Process;
+use crate::progress::Stream;
 use crate::topics::unique;
 
 pub const PARTITIONS: i32 = 4;
