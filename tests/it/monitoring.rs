@@ -15,7 +15,7 @@ use crate::process::{Process, wait_until};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Expressions that are empty while all is well. What they select must be there all the same.
-const EMPTY_WHEN_WELL: [(&str, &str); 10] = [
+const EMPTY_WHEN_WELL: [(&str, &str); 17] = [
     ("PaybackRoasBelow100", "each campaign may have had a good day"),
     ("PaybackGrossProfitRoasBelow100", "each campaign may have had a good day"),
     ("PaybackPaysBackByLtv", "each campaign may have had a good day"),
@@ -26,7 +26,17 @@ const EMPTY_WHEN_WELL: [(&str, &str); 10] = [
     ("PaybackConsumerLag", "it keeps up"),
     ("PaybackDeadLetters", "it may have sent no bad event yet"),
     ("PaybackCampaignsNotExported", "it has a dozen campaigns"),
+    ("PaybackTransactionOpenTooLong", "its transactions are short"),
+    ("PaybackTransactionsAborted", "none is aborted"),
+    ("PaybackRebalancing", "its workers stay"),
+    ("PaybackRestoreSlow", "it has nothing to restore"),
+    ("PaybackRestoreStuck", "it has nothing to restore"),
+    ("PaybackStateNearLimit", "it has no limit"),
+    ("PaybackStateOverLimit", "it has no limit"),
 ];
+
+/// Of an instance that has a limit alone; the tests of the metrics know it.
+const WITH_A_LIMIT: &str = "payback_state_limit_bytes";
 
 #[test]
 fn every_query_of_the_dashboard_and_the_rules_finds_what_it_asks_for() {
@@ -55,7 +65,8 @@ fn every_query_of_the_dashboard_and_the_rules_finds_what_it_asks_for() {
             None => prometheus.finds(&query.expression, &query.name),
             Some((_, reason)) => {
                 prometheus.query(&query.expression);
-                let selectors = selectors(&query.expression);
+                let mut selectors = selectors(&query.expression);
+                selectors.remove(WITH_A_LIMIT);
                 assert!(!selectors.is_empty(), "{}: nothing is selected, but {reason}", query.name);
                 selectors.iter().for_each(|selector| prometheus.finds(selector, &query.name));
             }
@@ -104,6 +115,18 @@ fn an_alert_is_muted_where_another_says_it_better() {
         alert("PaybackGrossProfitRoasBelow100", "warning", "loses"),
         alert("PaybackGrossProfitRoasBelow100", "warning", "thin"),
     ]);
+    let service = |name: &str, instance: &str| json!({ "labels": { "alertname": name, "team": "operations", "instance": instance, "stage": "customers" } });
+    let restoring = json!([
+        service("PaybackNotReady", "a"),
+        service("PaybackRestoreSlow", "a"),
+        service("PaybackRestoreStuck", "a"),
+        service("PaybackNotReady", "b"),
+        service("PaybackRestoreSlow", "b"),
+        service("PaybackNotReady", "c"),
+        service("PaybackStateNearLimit", "c"),
+        service("PaybackStateOverLimit", "c"),
+        service("PaybackStateNearLimit", "d"),
+    ]);
     let lag = json!([{ "labels": { "alertname": "PaybackConsumerLag", "severity": "warning", "team": "operations" } }]);
     wait_until("Alertmanager takes alerts", LIMIT, || ureq::post(&alerts).send_json(&firing).is_ok());
 
@@ -119,9 +142,39 @@ fn an_alert_is_muted_where_another_says_it_better() {
     wait_until("the service before the campaigns", LIMIT, || {
         active(&alerts) == Some([keeps.clone(), operations.clone()].into())
     });
+    ureq::post(&alerts).send_json(&restoring).expect("Alertmanager takes it");
+    let of = |name: &str, instance: &str| (format!("PaybackRestore{name}"), instance.to_owned());
+    let limit = |name: &str, instance: &str| (format!("PaybackState{name}Limit"), instance.to_owned());
+    let most = [of("Stuck", "a"), of("Slow", "b"), limit("Over", "c"), limit("Near", "d")];
+    wait_until("of each instance what says most", LIMIT, || {
+        active(&alerts) == Some(most.iter().chain([&keeps, &operations]).cloned().collect())
+    });
 }
 
-/// Name and campaign of the alerts that are not muted; `None` while some are not sorted out yet.
+#[test]
+fn each_alert_links_to_its_section_and_each_section_is_of_an_alert() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = |path: &str| fs::read_to_string(root.join(path)).expect("a file");
+    let rules = ["campaigns", "engine"].map(|name| file(&format!("config/prometheus/rules/{name}.yml"))).concat();
+    let alerts: Vec<&str> = rules.split("- alert: ").skip(1).collect();
+    let names: BTreeSet<&str> = alerts.iter().filter_map(|alert| alert.lines().next()).collect();
+    assert!(names.len() > 10 && names.len() == alerts.len(), "{names:?}");
+    for alert in alerts {
+        let name = alert.lines().next().expect("a name").to_lowercase();
+        let link = alert.lines().find(|line| line.trim_start().starts_with("runbook_url: ")).unwrap_or_default();
+        assert!(link.contains(r#"query "payback:runbooks""#) && link.ends_with(&format!("#{name}'")), "{name}: {link}");
+    }
+    let runbooks = file("config/prometheus/rules/runbooks.yml");
+    let (_, document) = runbooks.split_once("url: ").expect("it says where");
+    let document = file(document.trim());
+    let (_, sections) = document.split_once("\n## Alerts\n").expect("it has a part on alerts");
+    let sections: BTreeSet<&str> = sections.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert_eq!(sections, names);
+    let readme = file("README.md");
+    names.iter().for_each(|name| assert!(readme.contains(&format!("`{name}`")), "the README does not list {name}"));
+}
+
+/// Name and campaign, or instance, of the alerts that are not muted; `None` while some are not sorted out yet.
 fn active(alerts: &str) -> Option<BTreeSet<(String, String)>> {
     let answer: Value = ureq::get(alerts).call().ok()?.body_mut().read_json().ok()?;
     let alerts = answer.as_array()?;
@@ -130,7 +183,7 @@ fn active(alerts: &str) -> Option<BTreeSet<(String, String)>> {
     }
     let active = alerts.iter().filter(|alert| alert["status"]["state"] == "active");
     let label = |alert: &Value, name: &str| alert["labels"][name].as_str().unwrap_or_default().to_owned();
-    Some(active.map(|alert| (label(alert, "alertname"), label(alert, "id"))).collect())
+    Some(active.map(|alert| (label(alert, "alertname"), label(alert, "id") + &label(alert, "instance"))).collect())
 }
 
 /// Whether a program of Debian's packages `prometheus` and `prometheus-alertmanager` is there. In CI it has to be.
