@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
+use payback::dead_letters::{Choice, Place};
 use payback::events::Reason;
 use payback::shop::Plan;
 use payback::time::Millis;
@@ -54,18 +55,8 @@ pub enum DeadLetters {
 pub struct ListLetters {
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Only of these reasons (invalid_json,...)
-    #[arg(long = "reason", value_name = "REASON", value_delimiter = ',', value_parser = reason)]
-    pub reasons: Vec<Reason>,
-    /// Only from these topics
-    #[arg(long = "source", value_name = "TOPIC", value_delimiter = ',')]
-    pub sources: Vec<String>,
-    /// Only those rejected from this moment on (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub since: Option<Millis>,
-    /// Only those rejected before this moment (RFC 3339)
-    #[arg(long, value_name = "TIME", value_parser = moment)]
-    pub until: Option<Millis>,
+    #[command(flatten)]
+    pub which: Which,
     /// A JSON object a line in place of a table
     #[arg(long)]
     pub json: bool,
@@ -74,13 +65,42 @@ pub struct ListLetters {
     pub content: bool,
 }
 
+/// Which letters; without any of these, all.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only of these reasons (no_exchange_rate,...)
+    #[arg(long = "reason", value_name = "REASON", value_delimiter = ',', value_parser = reason)]
+    pub reasons: Vec<Reason>,
+    /// Only from these topics, partitions of them (purchases/3) or offsets (purchases/3@7, purchases/3@7-20, purchases/3@7-)
+    #[arg(long = "source", value_name = "SOURCE", value_delimiter = ',')]
+    pub sources: Vec<Place>,
+    /// Only events of these types (purchase,...), as far as that can be read
+    #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Only events with this customer_id, order_id, campaign_id or other _id, as far as that can be read; may be repeated
+    #[arg(long = "id", value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Only those rejected from this moment on (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub since: Option<Millis>,
+    /// Only those rejected before this moment (RFC 3339)
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    pub until: Option<Millis>,
+}
+
+impl From<Which> for Choice {
+    fn from(which: Which) -> Choice {
+        let Which { reasons, sources, types, ids, since, until } = which;
+        Choice { reasons, sources, types, ids, since, until }
+    }
+}
+
 #[derive(Debug, Args)]
 pub struct RetryLetters {
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Only of these reasons (no_exchange_rate,...)
-    #[arg(long = "reason", value_name = "REASON", value_delimiter = ',', value_parser = reason)]
-    pub reasons: Vec<Reason>,
+    #[command(flatten)]
+    pub which: Which,
     /// Only say what would be sent
     #[arg(long)]
     pub dry_run: bool,

@@ -11,23 +11,18 @@ use rdkafka::message::{BorrowedMessage, Message};
 use serde::{Serialize, Serializer};
 
 use crate::config::Config;
-use crate::events::Reason;
 use crate::kafka::Clients;
+use crate::kafka::choice::Known;
+pub use crate::kafka::choice::{Choice, Place};
 pub use crate::kafka::letters::LettersError;
-use crate::kafka::letters::{Letter, Letters};
+use crate::kafka::letters::{Letter, Letters, client_name};
 pub use crate::kafka::retry::{Request as Retry, Retried, retry};
 use crate::time::Millis;
 
 /// Which letters are shown, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
-    /// None: all.
-    pub reasons: Vec<Reason>,
-    /// Topics that the records came from; none: all.
-    pub sources: Vec<String>,
-    /// When they were rejected: from this moment on, and before that one.
-    pub since: Option<Millis>,
-    pub until: Option<Millis>,
+    pub choice: Choice,
     /// A JSON object a line in place of a table.
     pub json: bool,
     /// Shows keys and values.
@@ -94,15 +89,16 @@ pub fn list(config: &Config, request: &List, output: &mut impl Write) -> Result<
 }
 
 fn write_list(config: &Config, request: &List, output: &mut impl Write, shown: &mut Shown) -> Result<(), ListError> {
-    let mut letters = Letters::open(&Clients::new(config), &config.topics.dead_letters, |_| 0)?;
+    let mut letters = Letters::open(&Clients::new(config), &client_name(config), &config.topics.dead_letters)?;
     if !request.json {
         writeln!(output, "{:<24}  {:<17}  {:<32}  {:>9}  detail", "rejected at", "reason", "source", "bytes")?;
     }
     while let Some(record) = letters.read()? {
-        let line = Line::of(&record, request.content);
-        if !request.wants(&line) {
+        let letter = Letter::of(&record);
+        if !request.choice.wants(&letter.as_ref().map_or_else(|| Known::of(&record), |letter| letter.known(&record))) {
             continue;
         }
+        let line = Line::of(&record, letter, request.content);
         if request.json {
             serde_json::to_writer(&mut *output, &line).map_err(io::Error::from)?;
             writeln!(output)?;
@@ -114,20 +110,8 @@ fn write_list(config: &Config, request: &List, output: &mut impl Write, shown: &
     Ok(output.flush()?)
 }
 
-impl List {
-    fn wants(&self, line: &Line) -> bool {
-        let reason = line.reason.as_deref().unwrap_or_default();
-        let source = line.source.as_ref().map_or("", |source| source.topic.as_str());
-        (self.reasons.is_empty() || self.reasons.iter().any(|wanted| wanted.code() == reason))
-            && (self.sources.is_empty() || self.sources.iter().any(|wanted| wanted == source))
-            && self.since.is_none_or(|since| line.at.is_some_and(|at| at >= since))
-            && self.until.is_none_or(|until| line.at.is_some_and(|at| at < until))
-    }
-}
-
 impl Line {
-    fn of(record: &BorrowedMessage<'_>, content: bool) -> Line {
-        let letter = Letter::of(record);
+    fn of(record: &BorrowedMessage<'_>, letter: Option<Letter<'_>>, content: bool) -> Line {
         let text = |bytes: Option<&[u8]>| Some(String::from_utf8_lossy(bytes.filter(|_| content)?).into_owned());
         Line {
             partition: record.partition(),
@@ -241,17 +225,6 @@ mod tests {
         let shown = line("found \u{1b}[2J").to_string();
         let expected = "2026-11-21T10:00:05Z      invalid_json       purchases/3@7                            12  found \\u{1b}[2J\n";
         assert_eq!(shown, expected);
-    }
-
-    #[test]
-    fn letters_are_chosen_by_reason_source_and_time() {
-        let line = line("");
-        let at = line.at;
-        assert!(List::default().wants(&line));
-        assert!(List { reasons: vec![Reason::Empty, Reason::InvalidJson], since: at, ..List::default() }.wants(&line));
-        assert!(!List { reasons: vec![Reason::Empty], ..List::default() }.wants(&line));
-        assert!(!List { sources: vec!["ad-spend".to_owned()], ..List::default() }.wants(&line));
-        assert!(!List { until: at, ..List::default() }.wants(&line));
     }
 
     #[test]

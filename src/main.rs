@@ -106,8 +106,8 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
 fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
     let config = load(&options.config)?;
     logging::init(&config.log)?;
-    let cli::ListLetters { reasons, sources, since, until, json, content, .. } = options;
-    let request = dead_letters::List { reasons, sources, since, until, json, content };
+    let cli::ListLetters { which, json, content, .. } = options;
+    let request = dead_letters::List { choice: which.into(), json, content };
     let mut output = io::BufWriter::new(io::stdout().lock());
     let shown = dead_letters::list(&config, &request, &mut output)?;
     eprintln!("{shown}");
@@ -117,8 +117,8 @@ fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
 fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
     let config = load(&options.config)?;
     logging::init(&config.log)?;
-    let cli::RetryLetters { reasons, dry_run, again, .. } = options;
-    let retried = dead_letters::retry(&config, &dead_letters::Retry { reasons, dry_run, again })?;
+    let cli::RetryLetters { which, dry_run, again, .. } = options;
+    let retried = dead_letters::retry(&config, &dead_letters::Retry { choice: which.into(), dry_run, again })?;
     println!("{} {retried}", if dry_run { "would send" } else { "sent" });
     Ok(())
 }

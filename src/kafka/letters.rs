@@ -9,10 +9,12 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Headers, Message, OwnedHeaders};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::choice::Known;
 use super::clients::{Clients, Link};
 use super::dead_letter::{CUT_HEADERS, CUT_KEY, CUT_VALUE, DETAIL, REASON, size_of_headers};
 use super::forward::{Origin, text};
 use super::watch::{is_hopeless, offset_in, watermarks};
+use crate::config::Config;
 
 /// How long a broker that does not answer is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,14 +26,18 @@ pub enum LettersError {
     Kafka { what: String, cause: KafkaError },
     #[error("Kafka does not answer within {} s: {what}", PATIENCE.as_secs())]
     Unreachable { what: String },
-    #[error("topic {topic} does not exist")]
+    #[error("topic {topic} does not exist, or is not shown to this user, who needs the right to read it")]
     NoTopic { topic: String },
+    #[error("group {group}: {cause}. This user needs the right Describe on it: a reader has to name a group")]
+    Group { group: String, cause: KafkaError },
     #[error("topic {topic} can't be made: {problem}")]
     CantCreate { topic: String, problem: String },
     #[error("{topic} partition 0, offset {offset}: {problem}")]
     Progress { topic: String, offset: i64, problem: String },
     #[error("a transaction of another program is open on {topic} and does not end")]
     Blocked { topic: String },
+    #[error("{cause}. This user needs the right Write on each of {}", topics.join(", "))]
+    MayNotWrite { cause: String, topics: Vec<String> },
     #[error("{cause}. What was not committed was not sent: run it again, and it goes on where it stopped")]
     Transaction { cause: String },
 }
@@ -41,6 +47,11 @@ impl LettersError {
         let what = what.into();
         move |cause| LettersError::Kafka { what, cause }
     }
+}
+
+/// The name of clients that read dead letters: one that only an application has, as rights are given by it.
+pub fn client_name(config: &Config) -> String {
+    format!("{}-dead-letters", config.kafka.application_id)
 }
 
 /// A dead letter that this program wrote.
@@ -80,6 +91,11 @@ impl<'a> Letter<'a> {
         Some(Letter { headers, reason, detail, origin, cut, own })
     }
 
+    /// What it is chosen by.
+    pub fn known(&self, record: &'a BorrowedMessage<'_>) -> Known<'a> {
+        Known { reason: Some(self.reason), origin: Some(self.origin), ..Known::of(record) }
+    }
+
     /// The headers that the record had when it was rejected.
     pub fn own_headers(&self) -> Option<OwnedHeaders> {
         let own = self.headers.iter().take(self.own);
@@ -88,9 +104,10 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Reads a topic from somewhere to where it ended when this was begun, committed records only.
+/// Reads a topic to where it ended when this was begun, committed records only.
 pub struct Letters {
     topic: String,
+    group: String,
     consumer: BaseConsumer<Link>,
     /// Of the partitions that are not done: where they end.
     ends: BTreeMap<i32, i64>,
@@ -98,13 +115,14 @@ pub struct Letters {
 }
 
 impl Letters {
-    /// `from` says where each partition is begun; what was deleted meanwhile is passed over.
+    /// `name` is the client's.
     ///
     /// # Errors
     /// No broker answers, or the topic is not there.
-    pub fn open(clients: &Clients, topic: &str, from: impl Fn(i32) -> i64) -> Result<Letters, LettersError> {
+    pub fn open(clients: &Clients, name: &str, topic: &str) -> Result<Letters, LettersError> {
         let what = || format!("topic {topic}");
-        let mut config = clients.reader("payback-dead-letters");
+        let mut config = clients.reader(name);
+        let group = config.get("group.id").unwrap_or_default().to_owned();
         config.set("enable.partition.eof", "true");
         let consumer: BaseConsumer<Link> =
             config.create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))?;
@@ -119,9 +137,8 @@ impl Letters {
         let mut assigned = TopicPartitionList::new();
         let mut ends = BTreeMap::new();
         for partition in partitions {
-            let low = offset_in(&lows, topic, partition).unwrap_or(0);
+            let start = offset_in(&lows, topic, partition).unwrap_or(0);
             let end = offset_in(&highs, topic, partition).unwrap_or(0);
-            let start = from(partition).max(low);
             if start < end {
                 ends.insert(partition, end);
                 assigned
@@ -130,7 +147,7 @@ impl Letters {
             }
         }
         consumer.assign(&assigned).map_err(LettersError::kafka(what()))?;
-        Ok(Letters { topic: topic.to_owned(), consumer, ends, last_news: Instant::now() })
+        Ok(Letters { topic: topic.to_owned(), group, consumer, ends, last_news: Instant::now() })
     }
 
     /// The next record; `None` when all partitions are read.
@@ -139,7 +156,7 @@ impl Letters {
     /// The topic can't be read on.
     pub fn read(&mut self) -> Result<Option<BorrowedMessage<'_>>, LettersError> {
         // Borrowed in one place alone, so that a record can be handed out of the loop.
-        let Letters { topic, consumer, ends, last_news } = self;
+        let Letters { topic, group, consumer, ends, last_news } = self;
         let consumer: &BaseConsumer<Link> = consumer;
         while !ends.is_empty() {
             match consumer.poll(Duration::from_millis(100)) {
@@ -157,6 +174,9 @@ impl Letters {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     *last_news = Instant::now();
                     ends.remove(&partition);
+                }
+                Some(Err(cause)) if cause.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+                    return Err(LettersError::Group { group: group.clone(), cause });
                 }
                 Some(Err(error)) if is_hopeless(&error) => {
                     return Err(LettersError::Kafka { what: format!("topic {topic}"), cause: error });

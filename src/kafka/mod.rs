@@ -5,10 +5,11 @@
 //! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
 //! - [`checkpoint`] spares a planned restart most of that.
 //! - [`contact`] tells a broker that refuses from one that is away.
-//! - [`letters`] reads the dead letters, [`retry`] sends them again.
+//! - [`letters`] reads the dead letters, [`retry`] sends a [`choice`] of them again.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
 
 pub mod checkpoint;
+pub mod choice;
 mod clients;
 pub mod contact;
 mod crash;
@@ -29,6 +30,7 @@ mod read_back;
 mod report;
 mod restore;
 mod resume;
+mod retried;
 pub mod retry;
 mod service;
 mod sweep;

@@ -1,8 +1,8 @@
-//! Sends dead letters again, each to the topic that it came from, as it was. How far that is done stands in a topic of its
-//! own and is written in the same transactions, so that a letter is sent once, however often this is begun anew or ended
+//! Sends dead letters again, each to the topic that it came from, as it was. Which were sent stands in a topic of its own
+//! ([`retried`]) and is written in the same transactions, so that a letter is sent once, however often this is begun anew or ended
 //! in its midst. (Offsets of a consumer group would expire while nobody is in it.)
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,31 +10,30 @@ use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::Message;
 use rdkafka::producer::BaseRecord;
-use serde::{Deserialize, Serialize};
 
+use super::choice::Choice;
 use super::clients::{Clients, Link};
-use super::letters::{Letter, Letters, LettersError, PATIENCE, answer, partitions_of};
+use super::letters::{Letter, Letters, LettersError, PATIENCE, answer, client_name, partitions_of};
 use super::reachability::Reachability;
+use super::retried::{self, Changes, Retries};
 use super::transaction::{Failure, Patience, Transactions};
 use super::watch::{offset_in, watermarks};
 use crate::config::Config;
-use crate::events::Reason;
-use crate::format;
 
 /// Of one transaction.
 const MAX_LETTERS: usize = 500;
 const MAX_BYTES: usize = 1 << 20;
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 
-/// Which letters are to be sent again.
+/// Which letters are to be sent again, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// None: of whatever reason.
-    pub reasons: Vec<Reason>,
+    pub choice: Choice,
     /// Only says what would be sent.
     pub dry_run: bool,
     /// Also those that were sent before.
@@ -56,51 +55,44 @@ pub struct Retried {
     pub foreign: u64,
 }
 
-/// The next letter of a reason and partition that is not dealt with: a record of the topic of progress.
-#[derive(Serialize, Deserialize)]
-struct Position {
-    format: u8,
-    next: i64,
-}
-
-type Positions = BTreeMap<(String, i32), i64>;
-
 /// Sends letters again. Blocks; not to be called from async code.
 ///
 /// # Errors
 /// What was committed stays so; calling it again goes on after that.
 pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError> {
     let clients = Clients::new(config);
-    let topic = format!("{}-dead-letters-retried", config.kafka.application_id);
+    let name = client_name(config);
+    let topic = format!("{name}-retried");
+    let sources = [&config.topics.purchases[..], &config.topics.ad_spend].concat();
     let mut sender = None;
     if !request.dry_run {
-        create(config, &clients, &topic)?;
+        if !exists(&clients, &name, &topic)? {
+            create(config, &clients, &topic)?;
+            await_topic(&clients, &name, &topic)?;
+        }
         // From here on no other call can commit anything: what it has committed is read next.
-        sender = Some(Sender::new(config, &clients, &topic)?);
+        sender = Some(Sender::new(format!("{name}-retry"), &clients, &sources, &topic)?);
     }
-    let positions = read_positions(&clients, &topic)?;
-    let sources: BTreeSet<&str> =
-        config.topics.purchases.iter().chain(&config.topics.ad_spend).map(String::as_str).collect();
-    let wanted: Vec<&str> = request.reasons.iter().map(|reason| reason.code()).collect();
+    let mut retries = read_retries(&clients, &name, &topic)?;
     let mut retried = Retried::default();
-    let mut letters = Letters::open(&clients, &config.topics.dead_letters, |_| 0)?;
+    let mut letters = Letters::open(&clients, &name, &config.topics.dead_letters)?;
     while let Some(record) = letters.read()? {
         let Some(letter) = Letter::of(&record) else {
             retried.foreign += 1;
             continue;
         };
-        if !wanted.is_empty() && !wanted.contains(&letter.reason) {
-            continue;
-        }
-        let key = (letter.reason.to_owned(), record.partition());
-        if !request.again && positions.get(&key).is_some_and(|next| record.offset() < *next) {
-            retried.before += 1;
+        let (line, offset) = ((letter.reason.to_owned(), record.partition()), record.offset());
+        let is_wanted = request.choice.wants(&letter.known(&record));
+        let is_dealt_with = retries.hold(&line, offset);
+        if !is_wanted || (is_dealt_with && !request.again) {
+            retried.before += u64::from(is_wanted);
+            retries.pass(&line, offset);
             continue;
         }
         let is_sent = if letter.cut.is_some() {
             retried.cut += 1;
             false
-        } else if !sources.contains(letter.origin.topic) {
+        } else if !sources.iter().any(|source| source == letter.origin.topic) {
             *retried.elsewhere.entry(letter.origin.topic.to_owned()).or_default() += 1;
             false
         } else {
@@ -108,8 +100,9 @@ pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError
             true
         };
         if let Some(sender) = &mut sender {
-            let next = positions.get(&key).copied().unwrap_or(0).max(record.offset() + 1);
-            sender.take(key, next, &record, is_sent.then_some(&letter))?;
+            sender.take(&record, is_sent.then_some(&letter))?;
+            retries.note(&line, offset, &mut sender.changes);
+            sender.commit_if_full()?;
         }
     }
     if let Some(sender) = &mut sender {
@@ -122,17 +115,19 @@ pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError
 struct Sender {
     transactions: Transactions,
     group: Arc<ConsumerGroupMetadata>,
+    /// Where letters are sent.
+    sources: Vec<String>,
+    /// Where stands which were sent.
     topic: String,
     /// What the open transaction does.
-    positions: Positions,
+    changes: Changes,
     letters: usize,
     bytes: usize,
 }
 
 impl Sender {
     /// Ends what an earlier one has left open, and fences it.
-    fn new(config: &Config, clients: &Clients, topic: &str) -> Result<Sender, LettersError> {
-        let id = format!("{}-dead-letters-retry", config.kafka.application_id);
+    fn new(id: String, clients: &Clients, sources: &[String], topic: &str) -> Result<Sender, LettersError> {
         let reachability: Arc<Reachability> = Arc::default();
         let transactions = Transactions::new(clients.producer(&id), String::new(), reachability)
             .map_err(LettersError::kafka("a producer"))?;
@@ -146,28 +141,23 @@ impl Sender {
             }
         }
         // No offsets are committed, so that no group is needed but in name.
-        let consumer: BaseConsumer<Link> =
-            clients.reader(&id).create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))?;
-        let group = consumer.group_metadata().ok_or_else(|| LettersError::Unreachable { what: id.clone() })?;
+        let group = consumer(clients.reader(&id))?
+            .group_metadata()
+            .ok_or_else(|| LettersError::Unreachable { what: id.clone() })?;
         Ok(Sender {
             transactions,
             group: Arc::new(group),
+            sources: sources.to_vec(),
             topic: topic.to_owned(),
-            positions: Positions::new(),
+            changes: Changes::new(),
             letters: 0,
             bytes: 0,
         })
     }
 
-    /// Notes that a record is dealt with; sends the letter that it is, if it is to be sent.
-    fn take(
-        &mut self,
-        key: (String, i32),
-        next: i64,
-        record: &impl Message,
-        letter: Option<&Letter<'_>>,
-    ) -> Result<(), LettersError> {
-        self.transactions.begin().map_err(failed)?;
+    /// Takes a record into the open transaction: sends the letter that it is, if it is to be sent.
+    fn take(&mut self, record: &impl Message, letter: Option<&Letter<'_>>) -> Result<(), LettersError> {
+        self.transactions.begin().map_err(|failure| self.failed(failure))?;
         if let Some(letter) = letter {
             let sent = self.transactions.send(BaseRecord {
                 topic: letter.origin.topic,
@@ -179,11 +169,25 @@ impl Sender {
                 headers: letter.own_headers(),
                 delivery_opaque: (),
             });
-            sent.map_err(failed)?;
+            sent.map_err(|failure| self.failed(failure))?;
             self.bytes += record.payload().map_or(0, <[u8]>::len);
         }
-        self.positions.insert(key, next);
         self.letters += 1;
+        Ok(())
+    }
+
+    fn failed(&self, failure: Failure) -> LettersError {
+        let cause = failure.to_string();
+        match failure.code() {
+            Some(RDKafkaErrorCode::TopicAuthorizationFailed) => LettersError::MayNotWrite {
+                cause,
+                topics: [&self.sources[..], std::slice::from_ref(&self.topic)].concat(),
+            },
+            _ => LettersError::Transaction { cause },
+        }
+    }
+
+    fn commit_if_full(&mut self) -> Result<(), LettersError> {
         if self.letters >= MAX_LETTERS || self.bytes >= MAX_BYTES { self.commit() } else { Ok(()) }
     }
 
@@ -191,16 +195,17 @@ impl Sender {
         if !self.transactions.is_open() {
             return Ok(());
         }
-        for ((reason, partition), next) in std::mem::take(&mut self.positions) {
-            let key = format!("{reason}/{partition}");
-            let position = Position { format: format::WRITES, next };
-            let value = serde_json::to_vec(&position).unwrap_or_default();
-            let record = BaseRecord::to(&self.topic).partition(0).key(key.as_bytes()).payload(value.as_slice());
-            self.transactions.send(record).map_err(failed)?;
+        for ((line, from), next) in std::mem::take(&mut self.changes) {
+            let (key, value) = retried::record(&line, from, next);
+            let record = BaseRecord::to(&self.topic).partition(0).key(key.as_bytes());
+            let record = BaseRecord { payload: value.as_deref(), ..record };
+            self.transactions.send(record).map_err(|failure| self.failed(failure))?;
         }
         let patience = Patience::of(COMMIT_WITHIN);
-        self.transactions.acknowledge(patience).map_err(failed)?;
-        self.transactions.commit(&TopicPartitionList::new(), &self.group, patience).map_err(failed)?;
+        self.transactions.acknowledge(patience).map_err(|failure| self.failed(failure))?;
+        self.transactions
+            .commit(&TopicPartitionList::new(), &self.group, patience)
+            .map_err(|failure| self.failed(failure))?;
         (self.letters, self.bytes) = (0, 0);
         Ok(())
     }
@@ -211,10 +216,6 @@ impl Drop for Sender {
         // What could not be committed holds up readers no longer than needed.
         let _ = self.transactions.abort(Patience::of(Duration::from_secs(2)));
     }
-}
-
-fn failed(failure: Failure) -> LettersError {
-    LettersError::Transaction { cause: failure.to_string() }
 }
 
 fn create(config: &Config, clients: &Clients, topic: &str) -> Result<(), LettersError> {
@@ -229,44 +230,53 @@ fn create(config: &Config, clients: &Clients, topic: &str) -> Result<(), Letters
     let created =
         runtime.block_on(admin.create_topics([&new], &options)).map_err(|error| problem(error.to_string()))?;
     match created.into_iter().next() {
+        Some(Err((_, RDKafkaErrorCode::TopicAuthorizationFailed))) => {
+            Err(problem("this user needs the right Create on it, or Read and Write if it exists".to_owned()))
+        }
         Some(Err((_, code))) if code != RDKafkaErrorCode::TopicAlreadyExists => Err(problem(code.to_string())),
         _ => Ok(()),
     }
 }
 
-/// How far letters were sent; nothing where none ever were.
-fn read_positions(clients: &Clients, topic: &str) -> Result<Positions, LettersError> {
-    let mut positions = Positions::new();
-    if !await_stable(clients, topic)? {
-        return Ok(positions);
+/// Which letters were sent; none where none ever were.
+fn read_retries(clients: &Clients, name: &str, topic: &str) -> Result<Retries, LettersError> {
+    let mut retries = Retries::default();
+    if !exists(clients, name, topic)? {
+        return Ok(retries);
     }
-    let mut records = Letters::open(clients, topic, |_| 0)?;
+    await_stable(clients, name, topic)?;
+    let mut records = Letters::open(clients, name, topic)?;
     while let Some(record) = records.read()? {
-        let wrong =
-            |problem: String| LettersError::Progress { topic: topic.to_owned(), offset: record.offset(), problem };
-        let position: Position = serde_json::from_slice(record.payload().unwrap_or_default())
-            .map_err(|_| wrong("malformed progress".to_owned()))?;
-        let malformed = format::FormatError::Malformed { what: "progress" };
-        format::split(&[position.format], malformed).map_err(|error| wrong(error.to_string()))?;
-        let key = record.key().and_then(|key| std::str::from_utf8(key).ok());
-        let key = key.and_then(|key| key.rsplit_once('/'));
-        let key = key.and_then(|(reason, partition)| Some((reason.to_owned(), partition.parse().ok()?)));
-        positions.insert(key.ok_or_else(|| wrong("malformed key".to_owned()))?, position.next);
+        let wrong = |problem| LettersError::Progress { topic: topic.to_owned(), offset: record.offset(), problem };
+        retries.read(record.key(), record.payload()).map_err(wrong)?;
     }
-    Ok(positions)
+    Ok(retries)
 }
 
-/// Waits until all that is in the topic can be read: for a moment after a commit a reader is shown less. `false`: there
-/// is no such topic.
-fn await_stable(clients: &Clients, topic: &str) -> Result<bool, LettersError> {
-    let client = |config: rdkafka::ClientConfig| -> Result<BaseConsumer<Link>, LettersError> {
-        config.create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))
-    };
-    let reader = client(clients.reader("payback-dead-letters"))?;
-    let watcher = client(clients.watcher("payback-dead-letters-watcher", "payback-dead-letters"))?;
-    if partitions_of(&reader, topic)?.is_none() {
-        return Ok(false);
+fn consumer(config: ClientConfig) -> Result<BaseConsumer<Link>, LettersError> {
+    config.create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))
+}
+
+fn exists(clients: &Clients, name: &str, topic: &str) -> Result<bool, LettersError> {
+    Ok(partitions_of(&consumer(clients.reader(name))?, topic)?.is_some())
+}
+
+/// Waits until a topic that was made is known everywhere.
+fn await_topic(clients: &Clients, name: &str, topic: &str) -> Result<(), LettersError> {
+    let began = Instant::now();
+    while !exists(clients, name, topic)? {
+        if began.elapsed() > PATIENCE {
+            return Err(LettersError::NoTopic { topic: topic.to_owned() });
+        }
+        std::thread::sleep(Duration::from_millis(50));
     }
+    Ok(())
+}
+
+/// Waits until all that is in the topic can be read: for a moment after a commit a reader is shown less.
+fn await_stable(clients: &Clients, name: &str, topic: &str) -> Result<(), LettersError> {
+    let reader = consumer(clients.reader(name))?;
+    let watcher = consumer(clients.watcher(&format!("{name}-watcher"), name))?;
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, 0);
     let end_for = |consumer: &BaseConsumer<Link>| {
@@ -281,5 +291,5 @@ fn await_stable(clients: &Clients, topic: &str) -> Result<bool, LettersError> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    Ok(true)
+    Ok(())
 }

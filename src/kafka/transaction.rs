@@ -50,6 +50,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    pub fn code(&self) -> Option<RDKafkaErrorCode> {
+        let (Failure::Abortable { cause, .. }
+        | Failure::Evicted { cause, .. }
+        | Failure::Broken { cause, .. }
+        | Failure::Hopeless { cause, .. }
+        | Failure::Fenced { cause, .. }) = self;
+        cause.rdkafka_error_code()
+    }
+
     fn of(what: &'static str, cause: KafkaError) -> Failure {
         use RDKafkaErrorCode as Code;
         match cause.rdkafka_error_code() {

@@ -120,6 +120,45 @@ fn letters_are_sent_again_once_as_they_were_to_where_they_came_from() {
 }
 
 #[test]
+fn a_choice_is_listed_and_sent_alone_and_the_rest_is_not_forgotten() {
+    let processor = rejected("choice");
+    let before = [&processor.purchases, &processor.spend].map(|topic| held(topic));
+    let spend = lines(&processor, &["--type", "ad_spend"]);
+    let [letter] = &spend[..] else { panic!("{spend:?}") };
+    let place = format!("{}/{}@{}", processor.spend, letter["source"]["partition"], letter["source"]["offset"]);
+    assert_eq!(lines(&processor, &["--source", &place]), spend);
+    assert_eq!(lines(&processor, &["--type", "purchase"]).len(), 2);
+    assert_eq!(lines(&processor, &["--id", "c-1", "--id", "c-9"]).len(), 1, "what c-9 sent can't be read");
+
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--dry-run", "--source", &place]);
+    assert_eq!(said, "would send 1 dead letter: 1 missing_field\n");
+    let retry = |words: &[&str], expected: &str| {
+        let (said, _) = call(&processor, &[&["dead-letters", "retry"], words].concat());
+        assert_eq!(said, expected, "{words:?}");
+    };
+    retry(&["--id", "c-1"], "sent 1 dead letter: 1 missing_field\n");
+    retry(&["--source", &place], "sent 1 dead letter: 1 missing_field\n");
+    retry(
+        &["--source", &processor.purchases],
+        "sent 2 dead letters: 1 invalid_json, 1 missing_field\n1 sent by an earlier retry\n",
+    );
+    retry(&["--until", "2020-01-01T00:00:00Z"], "sent 0 dead letters\n");
+    retry(&[], "sent 1 dead letter: 1 invalid_json\n4 sent by an earlier retry\n");
+    let twice = before.map(|records| {
+        let mut twice = [records.clone(), records].concat();
+        twice.sort();
+        twice
+    });
+    assert_eq!([&processor.purchases, &processor.spend].map(|topic| held(topic)), twice, "each once more");
+
+    for wrong in [["--source", "a/b"], ["--source", "a/1@9-7"]] {
+        let output = processor.command(&[&["dead-letters", "retry"], &wrong[..]].concat()).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(texts(&output).1.contains("expected TOPIC, TOPIC/PARTITION"), "{output:?}");
+    }
+}
+
+#[test]
 fn a_retry_that_is_killed_has_sent_all_or_nothing_of_a_transaction_and_is_taken_up_again() {
     let processor = rejected("killed-retry");
     let total = || {
@@ -140,22 +179,24 @@ fn a_retry_that_is_killed_has_sent_all_or_nothing_of_a_transaction_and_is_taken_
     assert_eq!(said, "sent 0 dead letters\n5 sent by an earlier retry\n");
 }
 
+/// The headers of a letter of the reason `empty`, from a topic.
+pub fn letter(topic: &str, cut: bool) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new().insert(Header { key: "payback.topic", value: Some(topic) });
+    for (key, value) in [("payback.partition", "0"), ("payback.offset", "3"), ("payback.timestamp", "")] {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    if cut {
+        headers = headers.insert(Header { key: "payback.cut.value", value: Some("9 bytes, xxh3-128 0") });
+    }
+    for (key, value) in [("payback.reason", "empty"), ("payback.detail", "of a test")] {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    headers
+}
+
 #[test]
 fn what_is_not_whole_or_not_ours_is_not_sent_and_said() {
     let processor = rejected("odd-letters");
-    let letter = |topic: &str, cut: bool| {
-        let mut headers = OwnedHeaders::new().insert(Header { key: "payback.topic", value: Some(topic) });
-        for (key, value) in [("payback.partition", "0"), ("payback.offset", "3"), ("payback.timestamp", "")] {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
-        if cut {
-            headers = headers.insert(Header { key: "payback.cut.value", value: Some("9 bytes, xxh3-128 0") });
-        }
-        for (key, value) in [("payback.reason", "empty"), ("payback.detail", "of a test")] {
-            headers = headers.insert(Header { key, value: Some(value) });
-        }
-        headers
-    };
     let loader = Loader::new();
     let internal = format!("{}-customer-events", processor.application_id);
     let ends = end_offsets(&internal);
