@@ -197,11 +197,13 @@ fn a_listed_campaign_has_the_asked_window_alone() {
 #[test]
 fn a_bad_parameter_is_named() {
     let server = four();
+    let long = format!("q={}", "x".repeat(257));
     let table = [
         ("limit=0", "limit: expected a whole number from 1 to 1000"),
         ("limit=1001", "limit: "),
         ("limit=ten", "limit: "),
         ("limit=", "limit: expected 1 to 256 bytes"),
+        (long.as_str(), "q: expected 1 to 256 bytes"),
         ("offset=-1", "offset: expected a whole number from 0 on"),
         ("window=8d", "window: expected one of 24h, 7d, 30d, 90d, 365d, lifetime"),
         ("sort=colour", "sort: expected id, name"),
@@ -311,7 +313,10 @@ fn a_customer_that_can_not_be_answered_now_is_503() {
     let questions = moved.join().unwrap();
     let waiting: Vec<_> = (0..256).map(|_| worker.ask("c-1".to_owned(), partition).unwrap()).collect();
     assert_eq!(ask(), "busy");
-    drop((waiting, questions));
+    // All that waits is taken, and nobody answers.
+    let taken: Vec<_> = questions.try_iter().collect();
+    assert_eq!(ask(), "timeout");
+    drop((waiting, taken, questions));
 
     worker.set_phase(Phase::Waiting("kafka: down".to_owned()));
     worker.revoke_all();

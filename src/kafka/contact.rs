@@ -159,9 +159,9 @@ impl ConsumerContext for Listener {}
 /// librdkafka's own log lines.
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        // Connections that fail are reported once, by those that take a client's errors; the
-        // others are details of the same.
-        _ if matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "SSL" | "METADATA") => {
+        // Connections that fail are reported once, by those that take a client's errors; the others are details of the
+        // same. So are transactions, by those whose they are.
+        _ if matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "SSL" | "METADATA" | "ADDPARTS" | "TXNERR") => {
             tracing::debug!(facility, "{message}")
         }
         // Properties that are for the other kind of client: both get all of `kafka.properties`.
