@@ -160,8 +160,12 @@ impl ConsumerContext for Listener {}
 pub fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
         // Connections that fail are reported once, by those that take a client's errors; the others are details of the
-        // same. So are transactions, by those whose they are.
-        _ if matches!(facility, "FAIL" | "ERROR" | "REQTMOUT" | "SSL" | "METADATA" | "ADDPARTS" | "TXNERR") => {
+        // same. So are transactions, and producers that can't be introduced, by those whose they are.
+        _ if matches!(
+            facility,
+            "FAIL" | "ERROR" | "REQTMOUT" | "SSL" | "METADATA" | "GETPID" | "ADDPARTS" | "TXNERR"
+        ) =>
+        {
             tracing::debug!(facility, "{message}")
         }
         // Properties that are for the other kind of client: both get all of `kafka.properties`.

@@ -11,6 +11,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::choice::Known;
 use super::clients::{Clients, Link};
+use super::contact::{self, NoContact};
 use super::dead_letter::{CUT_HEADERS, CUT_KEY, CUT_VALUE, DETAIL, REASON, size_of_headers};
 use super::forward::{Origin, text};
 use super::watch::{is_hopeless, offset_in, watermarks};
@@ -18,10 +19,14 @@ use crate::config::Config;
 
 /// How long a broker that does not answer is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a first answer is waited for.
+const CONTACT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the dead letters can't be read or sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum LettersError {
+    #[error(transparent)]
+    NoContact(#[from] NoContact),
     #[error("{what}: {cause}")]
     Kafka { what: String, cause: KafkaError },
     #[error("Kafka does not answer within {} s: {what}", PATIENCE.as_secs())]
@@ -124,10 +129,10 @@ impl Letters {
         let mut config = clients.reader(name);
         let group = config.get("group.id").unwrap_or_default().to_owned();
         config.set("enable.partition.eof", "true");
+        let partitions =
+            partitions_of(clients, topic)?.ok_or_else(|| LettersError::NoTopic { topic: topic.to_owned() })?;
         let consumer: BaseConsumer<Link> =
             config.create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))?;
-        let partitions =
-            partitions_of(&consumer, topic)?.ok_or_else(|| LettersError::NoTopic { topic: topic.to_owned() })?;
         let mut all = TopicPartitionList::with_capacity(partitions.len());
         for partition in &partitions {
             all.add_partition(topic, *partition);
@@ -192,10 +197,12 @@ impl Letters {
     }
 }
 
-/// The partitions of a topic; `None` when it does not exist.
-pub fn partitions_of(consumer: &BaseConsumer<Link>, topic: &str) -> Result<Option<Vec<i32>>, LettersError> {
-    let metadata = answer(|| consumer.fetch_metadata(None, Duration::from_secs(5)));
-    let metadata = metadata.map_err(LettersError::kafka("Kafka does not answer"))?;
+/// The partitions of a topic; `None` when it does not exist, or this user may not see it.
+///
+/// # Errors
+/// No broker answers, or one refuses the connection.
+pub fn partitions_of(clients: &Clients, topic: &str) -> Result<Option<Vec<i32>>, LettersError> {
+    let metadata = contact::metadata(&clients.admin(), None, CONTACT_WITHIN)?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map(|topic| topic.partitions().iter().map(|partition| partition.id()).collect()))
 }

@@ -66,9 +66,9 @@ pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError
     let sources = [&config.topics.purchases[..], &config.topics.ad_spend].concat();
     let mut sender = None;
     if !request.dry_run {
-        if !exists(&clients, &name, &topic)? {
+        if !exists(&clients, &topic)? {
             create(config, &clients, &topic)?;
-            await_topic(&clients, &name, &topic)?;
+            await_topic(&clients, &topic)?;
         }
         // From here on no other call can commit anything: what it has committed is read next.
         sender = Some(Sender::new(format!("{name}-retry"), &clients, &sources, &topic)?);
@@ -241,7 +241,7 @@ fn create(config: &Config, clients: &Clients, topic: &str) -> Result<(), Letters
 /// Which letters were sent; none where none ever were.
 fn read_retries(clients: &Clients, name: &str, topic: &str) -> Result<Retries, LettersError> {
     let mut retries = Retries::default();
-    if !exists(clients, name, topic)? {
+    if !exists(clients, topic)? {
         return Ok(retries);
     }
     await_stable(clients, name, topic)?;
@@ -257,14 +257,14 @@ fn consumer(config: ClientConfig) -> Result<BaseConsumer<Link>, LettersError> {
     config.create_with_context(Link::idle()).map_err(LettersError::kafka("a consumer"))
 }
 
-fn exists(clients: &Clients, name: &str, topic: &str) -> Result<bool, LettersError> {
-    Ok(partitions_of(&consumer(clients.reader(name))?, topic)?.is_some())
+fn exists(clients: &Clients, topic: &str) -> Result<bool, LettersError> {
+    Ok(partitions_of(clients, topic)?.is_some())
 }
 
 /// Waits until a topic that was made is known everywhere.
-fn await_topic(clients: &Clients, name: &str, topic: &str) -> Result<(), LettersError> {
+fn await_topic(clients: &Clients, topic: &str) -> Result<(), LettersError> {
     let began = Instant::now();
-    while !exists(clients, name, topic)? {
+    while !exists(clients, topic)? {
         if began.elapsed() > PATIENCE {
             return Err(LettersError::NoTopic { topic: topic.to_owned() });
         }
@@ -280,8 +280,8 @@ fn await_stable(clients: &Clients, name: &str, topic: &str) -> Result<(), Letter
     let mut list = TopicPartitionList::new();
     list.add_partition(topic, 0);
     let end_for = |consumer: &BaseConsumer<Link>| {
-        let ends = answer(|| watermarks(consumer, &list, Offset::End)).map_err(LettersError::kafka(topic))?;
-        Ok(offset_in(&ends, topic, 0).unwrap_or(0))
+        let ends = answer(|| watermarks(consumer, &list, Offset::End)).map_err(LettersError::kafka(topic));
+        ends.map(|ends| offset_in(&ends, topic, 0).unwrap_or(0))
     };
     let began = Instant::now();
     let end = end_for(&watcher)?;

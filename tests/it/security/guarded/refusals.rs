@@ -1,6 +1,5 @@
 //! What is refused: in one line, and without trying again and again.
 
-use std::process::Output;
 use std::time::Duration;
 
 use super::ways::{order, says_nothing_secret};
@@ -25,14 +24,13 @@ fn refusal(name: &str, client: impl FnOnce() -> Client) -> String {
     let [line] = lines[..] else { panic!("one line says it all, not\n{log}") };
 
     // So do the commands that do their work and end.
-    let run = |command: &str, more: &[&str]| -> Output {
-        let mut command = processor.command(&[command]);
-        command.args(more).envs(client.0.iter().cloned()).env("RUST_LOG", "info").env("NO_COLOR", "1");
-        command.output().expect("the program runs")
-    };
-    let topics = run("topics", &[]);
-    assert_eq!(topics.status.code(), Some(1));
-    assert_eq!(String::from_utf8_lossy(&topics.stderr).trim_end(), line);
+    for words in [&["topics"][..], &["dead-letters", "list"], &["dead-letters", "retry"]] {
+        let mut command = processor.command(words);
+        command.envs(client.0.iter().cloned()).env("RUST_LOG", "info");
+        let output = command.output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), line, "{words:?}");
+    }
     line.to_owned()
 }
 
