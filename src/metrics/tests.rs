@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::*;
 use crate::home::home;
@@ -87,6 +87,18 @@ fn every_metric_that_is_promised_is_there() {
     for name in promised {
         assert!(text.contains(&format!("# TYPE {name} ")), "{name} is not in\n{text}");
     }
+}
+
+#[test]
+fn what_the_document_lists_is_what_is_there() {
+    let metrics = Metrics::new(&Config::default(), &instance(&[100])).unwrap();
+    metrics.set_lag("purchases", 0, 7);
+    let text = metrics.render().unwrap();
+    let there: BTreeSet<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    let document = include_str!("../../docs/http.md");
+    let listed: BTreeSet<&str> = document.split('`').filter(|word| word.starts_with("payback_")).collect();
+    assert_eq!(listed, there);
 }
 
 #[test]
