@@ -21,6 +21,7 @@ mod inputs;
 mod instance;
 pub mod letters;
 mod names;
+mod objection;
 mod outbox;
 pub mod partition;
 mod pipeline;

@@ -139,6 +139,9 @@ pub fn is_hopeless(error: &KafkaError) -> bool {
                 | Code::ClusterAuthorizationFailed
                 | Code::TransactionalIdAuthorizationFailed
                 | Code::InvalidGroupId
+                | Code::InvalidSessionTimeout
+                | Code::InconsistentGroupProtocol
+                | Code::GroupMaxSizeReached
                 | Code::UnsupportedVersion
                 | Code::UnsupportedFeature
                 | Code::MessageSizeTooLarge

@@ -17,6 +17,7 @@ use super::checkpoint::Checkpoints;
 use super::clients::{Clients, Link};
 use super::crash;
 use super::error::{Trouble, WorkerError};
+use super::objection::Objection;
 use super::pipeline::Pipeline;
 use super::reachability::{Reach, Reachability};
 use super::report::Report;
@@ -84,6 +85,8 @@ pub struct State {
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
+    /// Why inputs can't be read at present.
+    objection: Objection,
     /// What status says of Kafka.
     said: Reach,
     /// Positions before an abort, for a worker that is made not to go back.

@@ -42,9 +42,7 @@ impl<S: Stage> Worker<S> {
             tracing::warn!(worker = %self.status, %failure, "transaction failed: it is undone and done again");
         }
         self.report.aborted();
-        if crash::has(crash::Fault::NoRewind) {
-            self.state.unrewound = self.pipeline.inputs.offsets(None).ok();
-        }
+        self.stay_if_faulty();
         self.pipeline.partitions.clear();
         self.pipeline.tally.clear();
         self.pipeline.records = 0;
@@ -70,6 +68,7 @@ impl<S: Stage> Worker<S> {
     }
 
     pub(super) fn undo_quietly(&mut self) -> Result<(), WorkerError> {
+        self.stay_if_faulty();
         self.pipeline.partitions.clear();
         self.pipeline.tally.clear();
         self.pipeline.records = 0;
@@ -81,6 +80,13 @@ impl<S: Stage> Worker<S> {
                 tracing::warn!(worker = %self.status, %failure, "a transaction could not be aborted");
                 self.replace_producer(&failure)
             }
+        }
+    }
+
+    /// Remembers the positions that an abort takes back, in a worker that is made to go on there nevertheless.
+    fn stay_if_faulty(&mut self) {
+        if crash::has(crash::Fault::NoRewind) {
+            self.state.unrewound = self.pipeline.inputs.offsets(None).ok();
         }
     }
 
@@ -124,6 +130,10 @@ impl<S: Stage> Worker<S> {
             }
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(WorkerError::Fatal { cause: error }.into())
+            }
+            _ if self.state.objection.is_to_be_said(&error) => {
+                tracing::warn!(worker = %self.status, %error, "inputs can't be read: trying again until they can");
+                Ok(())
             }
             _ => {
                 tracing::debug!(worker = %self.status, %error, "reading inputs");

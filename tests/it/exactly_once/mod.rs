@@ -6,6 +6,8 @@
 //! ```text
 //! PAYBACK_TEST_FAULT=restore-to-stable-offset cargo test --test it exactly_once   (or roll-without-offsets, no-rewind)
 //! ```
+//! `no-rewind` turns those of `errors` red in which a worker undoes a transaction and goes on: not that of an instance that
+//! leaves, nor that of a start.
 
 mod away;
 mod check;

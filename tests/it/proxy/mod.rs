@@ -4,6 +4,7 @@
 //!
 //! Brokers tell clients where they are; the proxy puts its own port there, so that all connections come through it.
 
+mod answer;
 mod wire;
 
 use std::collections::HashMap;
@@ -13,8 +14,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use self::answer::{deny_part, place_of_error, redirect};
 pub use self::wire::Api;
-use self::wire::{Request, place_of_error, redirect};
+use self::wire::Request;
 use crate::broker::brokers;
 
 /// What becomes of a request.
@@ -30,6 +32,9 @@ pub enum Fault {
     Refused(i16),
     /// The broker does it, and the answer says that it failed.
     Denied(i16),
+    /// The broker does it, and the answer says that a part of it failed: a partition with records or an offset, or the topics
+    /// that it tells of. It is for the first answer that has such a part.
+    DeniedPart(i16),
 }
 
 /// A fault for the next request of a kind, from a client whose id holds a text.
@@ -97,22 +102,51 @@ impl Proxy {
     }
 }
 
-/// The fault for a request, if it is one that was planned.
+impl Plan {
+    fn is_for(&self, request: &Request<'_>) -> bool {
+        request.is(self.api) && request.client.contains(&self.client)
+    }
+}
+
+/// The fault for a request, if it is one that was planned. One that is for a part of the answer is still to come then.
 fn strike(plans: &Plans, request: &Request<'_>) -> Option<(Api, Fault)> {
     let mut plans = plans.lock().expect("plain data");
-    let is_for = |plan: &Plan| request.is(plan.api) && request.client.contains(&plan.client);
-    let place = plans.left.iter().position(is_for)?;
-    let plan = plans.left.remove(place);
-    plans.struck = true;
-    Some((plan.api, plan.fault))
+    let place = plans.left.iter().position(|plan| plan.is_for(request))?;
+    let Plan { api, fault, .. } = plans.left[place];
+    if !matches!(fault, Fault::DeniedPart(_)) {
+        plans.left.remove(place);
+        plans.struck = true;
+    }
+    Some((api, fault))
+}
+
+/// Lets the next fault for a part of an answer happen, if it is still to come and the answer has such a part.
+fn strike_part(plans: &Plans, api: Api, client: &str, version: i16, answer: &mut Vec<u8>) {
+    let mut plans = plans.lock().expect("plain data");
+    let is_for = |plan: &Plan| plan.api == api && client.contains(&plan.client);
+    let Some(place) = plans.left.iter().position(is_for) else { return };
+    if let Fault::DeniedPart(error) = plans.left[place].fault
+        && deny_part(api, version, answer, error)
+    {
+        plans.left.remove(place);
+        plans.struck = true;
+    }
+}
+
+/// An answer that is not to be passed on as it comes.
+struct Expected {
+    version: i16,
+    /// Whether it names brokers.
+    redirect: bool,
+    spoil: Option<Spoil>,
 }
 
 /// What is to be done to the answer of a request.
 enum Spoil {
-    Redirect,
     Drop,
     Delay(Duration),
-    Deny { api: Api, version: i16, error: i16 },
+    Deny { api: Api, error: i16 },
+    DenyPart { api: Api, client: String },
 }
 
 #[derive(Clone)]
@@ -121,7 +155,7 @@ struct Connection {
     client: Arc<Mutex<TcpStream>>,
     broker: Arc<TcpStream>,
     port: u16,
-    waiting: Arc<Mutex<HashMap<i32, Spoil>>>,
+    waiting: Arc<Mutex<HashMap<i32, Expected>>>,
 }
 
 impl Connection {
@@ -136,6 +170,7 @@ impl Connection {
             waiting: Arc::default(),
         };
         let (back, plans) = (connection.clone(), Arc::clone(plans));
+        let plans_of_answers = Arc::clone(&plans);
         let closing = client.try_clone().expect("a stream has many handles");
         thread::spawn(move || {
             let _ = connection.forward(&client, &plans);
@@ -143,7 +178,7 @@ impl Connection {
             let _ = connection.broker.shutdown(Shutdown::Both);
         });
         thread::spawn(move || {
-            let _ = back.answer();
+            let _ = back.answer(&plans_of_answers);
             let _ = closing.shutdown(Shutdown::Both);
             let _ = back.broker.shutdown(Shutdown::Both);
         });
@@ -162,33 +197,38 @@ impl Connection {
                 }
                 Some((_, Fault::Unanswered)) => Some(Spoil::Drop),
                 Some((_, Fault::Late(delay))) => Some(Spoil::Delay(delay)),
-                Some((api, Fault::Denied(error))) => Some(Spoil::Deny { api, version: request.version, error }),
-                None => request.asks_for_brokers().then_some(Spoil::Redirect),
+                Some((api, Fault::Denied(error))) => Some(Spoil::Deny { api, error }),
+                Some((api, Fault::DeniedPart(_))) => Some(Spoil::DenyPart { api, client: request.client.to_owned() }),
+                None => None,
             };
-            if let Some(spoil) = spoil {
-                self.waiting.lock().expect("plain data").insert(request.correlation, spoil);
+            let expected = Expected { version: request.version, redirect: request.asks_for_brokers(), spoil };
+            if expected.redirect || expected.spoil.is_some() {
+                self.waiting.lock().expect("plain data").insert(request.correlation, expected);
             }
             write_frame(&mut &*self.broker, &frame)?;
         }
     }
 
     /// Answers to the client, until one of both closes.
-    fn answer(&self) -> io::Result<()> {
+    fn answer(&self, plans: &Plans) -> io::Result<()> {
         loop {
             let mut answer = read_frame(&mut &*self.broker)?;
             let correlation = i32::from_be_bytes(answer[..4].try_into().expect("four bytes"));
-            let spoil = self.waiting.lock().expect("plain data").remove(&correlation);
-            match spoil {
-                None => {}
-                Some(Spoil::Drop) => return Ok(()),
-                Some(Spoil::Delay(delay)) => thread::sleep(delay),
-                Some(Spoil::Redirect) => {
+            let expected = self.waiting.lock().expect("plain data").remove(&correlation);
+            if let Some(Expected { version, redirect: names_brokers, spoil }) = expected {
+                if names_brokers {
                     let (host, port) = brokers().rsplit_once(':').expect("host:port");
                     redirect(&mut answer, host, port.parse().expect("a port"), self.port);
                 }
-                Some(Spoil::Deny { api, version, error }) => {
-                    let place = place_of_error(api, version, &answer);
-                    answer[place..place + 2].copy_from_slice(&error.to_be_bytes());
+                match spoil {
+                    None => {}
+                    Some(Spoil::Drop) => return Ok(()),
+                    Some(Spoil::Delay(delay)) => thread::sleep(delay),
+                    Some(Spoil::Deny { api, error }) => {
+                        let place = place_of_error(api, version, &answer);
+                        answer[place..place + 2].copy_from_slice(&error.to_be_bytes());
+                    }
+                    Some(Spoil::DenyPart { api, client }) => strike_part(plans, api, &client, version, &mut answer),
                 }
             }
             write_frame(&mut &*self.client.lock().expect("plain data"), &answer)?;

@@ -6,10 +6,15 @@ pub enum Api {
     Produce,
     Fetch,
     ListOffsets,
+    Metadata,
     OffsetFetch,
-    FindCoordinator,
+    /// FindCoordinator of a group: a member's, and a producer's that commits offsets.
+    FindGroup,
+    /// FindCoordinator of a transactional id.
+    FindTransaction,
     JoinGroup,
     Heartbeat,
+    LeaveGroup,
     SyncGroup,
     InitProducerId,
     AddPartitionsToTxn,
@@ -20,15 +25,17 @@ pub enum Api {
 
 impl Api {
     /// Its key, and the first version whose fields are of flexible length.
-    fn number(self) -> (i16, i16) {
+    pub fn number(self) -> (i16, i16) {
         match self {
             Api::Produce => (0, 9),
             Api::Fetch => (1, 12),
             Api::ListOffsets => (2, 6),
+            Api::Metadata => (METADATA, 9),
             Api::OffsetFetch => (9, 6),
-            Api::FindCoordinator => (10, 3),
+            Api::FindGroup | Api::FindTransaction => (FIND_COORDINATOR, 3),
             Api::JoinGroup => (11, 6),
             Api::Heartbeat => (12, 4),
+            Api::LeaveGroup => (13, 4),
             Api::SyncGroup => (14, 4),
             Api::InitProducerId => (22, 2),
             Api::AddPartitionsToTxn => (24, 3),
@@ -60,7 +67,20 @@ impl<'a> Request<'a> {
     }
 
     pub fn is(&self, api: Api) -> bool {
-        self.key == api.number().0
+        let (key, flexible_from) = api.number();
+        let of_group = || {
+            let mut request = Reader { bytes: self.body, flexible: self.version >= flexible_from };
+            request.tags();
+            request.text();
+            // What the coordinator is for stands behind its name.
+            request.take(1)[0] == 0
+        };
+        self.key == key
+            && match api {
+                Api::FindGroup => of_group(),
+                Api::FindTransaction => !of_group(),
+                _ => true,
+            }
     }
 
     /// Whether the answer names brokers with their addresses.
@@ -121,9 +141,32 @@ impl<'a> Request<'a> {
                 answer.i64(-1);
                 answer.i16(-1);
             }
-            Api::AddOffsetsToTxn | Api::EndTxn | Api::Heartbeat => {
+            Api::AddOffsetsToTxn | Api::EndTxn | Api::Heartbeat | Api::LeaveGroup => {
                 answer.i32(0);
                 answer.i16(error);
+            }
+            Api::FindGroup | Api::FindTransaction => {
+                answer.i32(0);
+                answer.i16(error);
+                // What it says of it; the broker, its host, its port.
+                answer.nothing();
+                answer.i32(-1);
+                answer.text("");
+                answer.i32(-1);
+            }
+            Api::JoinGroup => {
+                answer.i32(0);
+                answer.i16(error);
+                // Generation, protocol, leader, member, members.
+                answer.i32(-1);
+                (0..3).for_each(|_| answer.text(""));
+                answer.length(0);
+            }
+            Api::SyncGroup => {
+                answer.i32(0);
+                answer.i16(error);
+                // No assignment.
+                answer.length(0);
             }
             other => panic!("{other:?} is answered by the broker alone"),
         }
@@ -132,44 +175,11 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Where an error stands in an answer, without the length before it: that of the whole request, or of its first partition.
-pub fn place_of_error(api: Api, version: i16, answer: &[u8]) -> usize {
-    let flexible = version >= api.number().1;
-    match api {
-        // Behind all partitions; from version 8 on, in a list of groups.
-        Api::OffsetFetch => answer.len() - 2 - usize::from(flexible) - usize::from(version >= 8),
-        Api::ListOffsets => {
-            assert!(flexible, "as Kafka and librdkafka agree on");
-            let mut reader = Reader { bytes: answer, flexible };
-            reader.skip(4);
-            reader.tags();
-            reader.skip(4);
-            assert!(reader.length() > 0);
-            reader.text();
-            assert!(reader.length() > 0);
-            reader.skip(4);
-            answer.len() - reader.bytes.len()
-        }
-        // Behind the correlation id, and the time to wait.
-        _ => 4 + usize::from(flexible) + 4,
-    }
-}
-
-/// Puts `port` in the place of `of_broker`, wherever that stands behind the broker's host.
-pub fn redirect(answer: &mut [u8], host: &str, of_broker: u16, port: u16) {
-    let pattern = [host.as_bytes(), &i32::from(of_broker).to_be_bytes()].concat();
-    for start in 0..answer.len().saturating_sub(pattern.len() - 1) {
-        if answer[start..].starts_with(&pattern) {
-            answer[start + host.len()..][..4].copy_from_slice(&i32::from(port).to_be_bytes());
-        }
-    }
-}
-
 type Topics = Vec<(String, Vec<i32>)>;
 
-struct Reader<'a> {
-    bytes: &'a [u8],
-    flexible: bool,
+pub struct Reader<'a> {
+    pub bytes: &'a [u8],
+    pub flexible: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -179,7 +189,7 @@ impl<'a> Reader<'a> {
         taken
     }
 
-    fn skip(&mut self, length: usize) {
+    pub fn skip(&mut self, length: usize) {
         self.take(length);
     }
 
@@ -203,7 +213,7 @@ impl<'a> Reader<'a> {
         number
     }
 
-    fn text(&mut self) -> &'a str {
+    pub fn text(&mut self) -> &'a str {
         let length = if self.flexible { self.varint().saturating_sub(1) } else { self.i16().max(0) as usize };
         std::str::from_utf8(self.take(length)).expect("a text")
     }
@@ -213,13 +223,17 @@ impl<'a> Reader<'a> {
         self.skip(length);
     }
 
-    fn length(&mut self) -> usize {
+    pub fn length(&mut self) -> usize {
         if self.flexible { self.varint().saturating_sub(1) } else { self.i32().max(0) as usize }
     }
 
-    fn tags(&mut self) {
+    pub fn tags(&mut self) {
         if self.flexible {
-            assert_eq!(self.varint(), 0, "no tagged fields");
+            for _ in 0..self.varint() {
+                self.varint();
+                let length = self.varint();
+                self.skip(length);
+            }
         }
     }
 
