@@ -1,7 +1,8 @@
 //! Where the end-to-end tests may end or stop the process, the time that they let pass, and the faults that they must be able to find. Only in
 //! builds with debug assertions, as tests are: in others all of this is empty.
 //!
-//! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time.
+//! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time;
+//!   `after-produce:20@customers`, when workers of that stage do.
 //! - `PAYBACK_TEST_FREEZE_AT=before-roll` stops it there instead, as SIGSTOP does, until it is told to go on.
 //! - `PAYBACK_TEST_CLOCK=FILE` puts the clock ahead by the milliseconds that the file holds.
 //! - `PAYBACK_TEST_SWEEP_MS=200` has what was read deleted from the internal topics so often.
@@ -74,18 +75,22 @@ mod armed {
     struct Plan {
         point: String,
         left: AtomicU64,
+        /// What the names of threads begin with that it is for.
+        of: String,
     }
 
     impl Plan {
-        /// What a variable says: a point, and the how-many-eth time there.
+        /// What a variable says: a point, the how-many-eth time there, and whose.
         fn of(variable: &str) -> Option<Plan> {
             let plan = std::env::var(variable).ok()?;
-            let (point, count) = plan.split_once(':').unwrap_or((&plan, "1"));
-            Some(Plan { point: point.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)) })
+            let (plan, of) = plan.split_once('@').unwrap_or((&plan, ""));
+            let (point, count) = plan.split_once(':').unwrap_or((plan, "1"));
+            Some(Plan { point: point.to_owned(), left: AtomicU64::new(count.parse().unwrap_or(1)), of: of.to_owned() })
         }
 
         fn comes_due(&self, point: Point) -> bool {
-            self.point == point.name() && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+            let is_here = || std::thread::current().name().unwrap_or_default().starts_with(&self.of);
+            self.point == point.name() && is_here() && self.left.fetch_sub(1, Ordering::Relaxed) == 1
         }
     }
 

@@ -1,12 +1,15 @@
 //! What is too old to be kept singly is given up, on real Kafka: its facts leave the changelog, its sums stay, and what
 //! would change it is a dead letter.
 
+mod crashes;
+
 use std::collections::BTreeMap;
 
+use payback::shop::Source;
 use payback::time::Millis;
 use serde_json::{Value, json};
 
-use crate::exactly_once::{Clock, now};
+use crate::exactly_once::{Clock, Delivery, now};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::topics::{Loader, latest, read};

@@ -23,4 +23,5 @@ mod sharing;
 
 pub use check::final_figures;
 pub use clock::Clock;
+pub use feed::Feed;
 pub use load::{Delivery, now};
