@@ -95,6 +95,9 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// `customers` or `campaigns`.
     const NAME: &'static str;
 
+    /// The kinds of facts that there are: the first bytes of their keys, each once.
+    const KINDS: &'static [u8];
+
     fn new(settings: Arc<Settings>) -> Self;
 
     /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences

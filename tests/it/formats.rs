@@ -1,6 +1,7 @@
 //! What was written in each format so far is read for ever, and restores to the same figures. A folder of
 //! `tests/data/formats` is a format: the events of a small shop, what was stored and sent of them, and the records that
-//! were written. Its files never change once a program that writes the format was released.
+//! were written; in a folder of it, the same of a shop that has given up history. Its files never change once a program
+//! that writes the format was released.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,12 +14,12 @@ use payback::engine::{Effects, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS, WRITES};
 use payback::kafka::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
-use payback::settings::Settings;
+use payback::settings::{Retention, Settings, VerdictRules, Window};
 use payback::status;
 use payback::time::Millis;
 use serde_json::Value;
 
-use crate::batch::{self, Batch};
+use crate::batch::{self, Keeper};
 use crate::records::{ByKey, difference};
 
 /// 2026-11-21T10:00:05Z.
@@ -26,8 +27,89 @@ const AS_OF: Millis = Millis(1_795_255_205_000);
 /// The two campaigns have their homes apart, so that a payload holds one difference and its bytes are known.
 const PARTITIONS: u32 = 5;
 
-fn folder(format: u8) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats").join(format.to_string())
+/// What one folder holds.
+#[derive(Clone, Copy, Debug)]
+struct Shop {
+    format: u8,
+    /// Whether it keeps little for long.
+    gives_up: bool,
+}
+
+impl Shop {
+    /// Those of all formats.
+    fn all() -> impl Iterator<Item = Shop> {
+        READS.flat_map(|format| [false, true].map(|gives_up| Shop { format, gives_up }))
+    }
+
+    fn folder(self) -> PathBuf {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/formats").join(self.format.to_string());
+        if self.gives_up { folder.join("given-up") } else { folder }
+    }
+
+    /// What happens, in its order.
+    fn history(self) -> Vec<Step> {
+        let lines = lines(&self.folder().join("events.jsonl")).into_iter();
+        lines
+            .map(|line| line.strip_prefix("@ ").map(moment).map_or_else(|| Step::Event(line.clone()), Step::Time))
+            .collect()
+    }
+
+    /// As of this format, or of the one that is written today.
+    fn settings(self, format: u8) -> Arc<Settings> {
+        let format = Format::new(format).expect("a format that is known");
+        let settings = Settings { format, campaign_partitions: PARTITIONS, ..Settings::default() };
+        if !self.gives_up {
+            return Arc::new(settings);
+        }
+        let windows = GIVING_UP.windows.iter().map(|name| Window::parse(name).expect("a window")).collect();
+        let batch::Retention { hours_days, days, spend_days, orders_days } = GIVING_UP.retention;
+        let retention = Retention { hours_days, days, spend_days, orders_days: Some(orders_days) };
+        let verdict = VerdictRules { window: 2, maturity_days: GIVING_UP.maturity_days, ..VerdictRules::default() };
+        Arc::new(Settings { windows, retention, verdict, ..settings })
+    }
+
+    /// What the batch makes of the history, the slow way.
+    fn batch(self) -> batch::Records {
+        let mut config = batch::Config::default();
+        if self.gives_up {
+            config.windows = GIVING_UP.windows.map(str::to_owned).to_vec();
+            config.maturity_days = GIVING_UP.maturity_days;
+        }
+        // Where no time passes, nothing is given up.
+        let mut keeper = Keeper::new(&config, GIVING_UP.retention);
+        for step in self.history() {
+            match step {
+                Step::Time(moment) => keeper.pass(moment.0),
+                Step::Event(event) => assert_eq!(keeper.take(&event), Ok(()), "{event}"),
+            }
+        }
+        keeper.batch().records(AS_OF.0)
+    }
+}
+
+/// What a shop that gives up history has in the place of what is usual.
+struct GivingUp {
+    windows: [&'static str; 3],
+    maturity_days: i32,
+    retention: batch::Retention,
+}
+
+const GIVING_UP: GivingUp = GivingUp {
+    windows: ["24h", "5d", "lifetime"],
+    maturity_days: 3,
+    retention: batch::Retention { hours_days: 1, days: 5, spend_days: 2, orders_days: 366 },
+};
+
+enum Step {
+    /// An event comes.
+    Event(String),
+    /// It gets to be that late, and what is due by then is done.
+    Time(Millis),
+}
+
+fn moment(text: &str) -> Millis {
+    let moment: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+    Millis(moment.as_millisecond())
 }
 
 fn lines(file: &Path) -> Vec<String> {
@@ -46,14 +128,14 @@ struct Written {
 }
 
 impl Written {
-    fn read(format: u8) -> Written {
-        let stored = lines(&folder(format).join("stored.txt")).into_iter().map(|line| {
+    fn read(shop: Shop) -> Written {
+        let stored = lines(&shop.folder().join("stored.txt")).into_iter().map(|line| {
             let words: Vec<&str> = line.split(' ').collect();
             let &[of, key, value] = words.as_slice() else { panic!("stored.txt: {line}") };
             (of.to_owned(), unhex(key), unhex(value))
         });
         let records = |file: &str| {
-            let lines = lines(&folder(format).join(file)).into_iter();
+            let lines = lines(&shop.folder().join(file)).into_iter();
             lines.map(|line| {
                 let (key, record) = line.split_once('\t').expect("a key and a record");
                 (key.to_owned(), record.as_bytes().to_vec())
@@ -113,11 +195,6 @@ impl Effects for Outbox {
     }
 }
 
-fn settings(format: u8) -> Arc<Settings> {
-    let format = Format::new(format).expect("a format that is known");
-    Arc::new(Settings { format, campaign_partitions: PARTITIONS, ..Settings::default() })
-}
-
 fn progress() -> Progress {
     Progress {
         as_of: AS_OF,
@@ -131,26 +208,44 @@ fn meaning(settings: &Settings) -> Meaning {
     Meaning::of(settings, PARTITIONS, PARTITIONS)
 }
 
-/// What this program writes of a format's shop, in that format.
-fn written_today(format: u8) -> Written {
-    let settings = settings(format);
+/// What this program writes of a shop, in its format.
+fn written_today(shop: Shop) -> Written {
+    let settings = shop.settings(shop.format);
     let decoder = Decoder::new(&settings);
     let (mut customers, mut campaigns) = (Customers::new(Arc::clone(&settings)), Campaigns::new(Arc::clone(&settings)));
     let (mut of_customers, mut of_campaigns) = (Outbox::default(), Outbox::default());
-    for line in lines(&folder(format).join("events.jsonl")) {
-        let event = decoder.decode(line.as_bytes(), AS_OF).unwrap_or_else(|rejection| panic!("{line}: {rejection:?}"));
-        let taken = match event.home() {
-            Home::Customer(_) => customers.apply(&event, &mut of_customers),
-            Home::Campaign(_) => campaigns.apply(&event, &mut of_campaigns),
-        };
-        taken.unwrap_or_else(|rejection| panic!("{line}: {rejection:?}"));
-        customers.flush(AS_OF, &mut of_customers);
-        campaigns.flush(AS_OF, &mut of_campaigns);
+    let (mut now, mut rolled, mut absorbed) = (AS_OF, None, 0);
+    for step in shop.history() {
+        match step {
+            Step::Event(line) => {
+                let event = decoder.decode(line.as_bytes(), now).unwrap_or_else(|why| panic!("{line}: {why:?}"));
+                let taken = match event.home() {
+                    Home::Customer(_) => customers.apply(&event, &mut of_customers),
+                    Home::Campaign(_) => campaigns.apply(&event, &mut of_campaigns),
+                };
+                taken.unwrap_or_else(|rejection| panic!("{line}: {rejection:?}"));
+            }
+            Step::Time(moment) => {
+                now = moment;
+                while absorbed < of_customers.differences.len() {
+                    campaigns.absorb(&of_customers.differences[absorbed]).expect("a payload of the customers stage");
+                    absorbed += 1;
+                }
+                customers.flush(now, &mut of_customers);
+                campaigns.flush(now, &mut of_campaigns);
+                let since = rolled.replace(now).unwrap_or(now);
+                while !customers.roll(since, now, 1, &mut of_customers) {}
+                while !campaigns.roll(since, now, 1, &mut of_campaigns) {}
+            }
+        }
+        customers.flush(now, &mut of_customers);
+        campaigns.flush(now, &mut of_campaigns);
     }
-    for payload in &of_customers.differences {
+    for payload in &of_customers.differences[absorbed..] {
         campaigns.absorb(payload).expect("a payload of the customers stage");
     }
-    campaigns.flush(AS_OF, &mut of_campaigns);
+    campaigns.flush(now, &mut of_campaigns);
+    assert_eq!(now, AS_OF, "a history ends then");
 
     let facts = |of: &'static str, outbox: &Outbox| -> Vec<(String, Vec<u8>, Vec<u8>)> {
         outbox.facts.iter().map(|(key, value)| (of.to_owned(), key.clone(), value.clone())).collect()
@@ -169,13 +264,14 @@ fn written_today(format: u8) -> Written {
 #[test]
 fn a_format_is_written_as_it_ever_was() {
     let mut differing = Vec::new();
-    for format in READS {
-        for (name, text) in written_today(format).files() {
-            let file = folder(format).join(name);
+    for shop in Shop::all() {
+        for (name, text) in written_today(shop).files() {
+            let file = shop.folder().join(name);
             if fs::read_to_string(&file).is_ok_and(|golden| golden == text) {
                 continue;
             }
-            let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("format-{format}-{name}"));
+            let of = if shop.gives_up { "given-up-" } else { "" };
+            let today = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("format-{}-{of}{name}", shop.format));
             fs::write(&today, text).expect("the folder can be written");
             differing.push(format!("{} is now {}", file.display(), today.display()));
         }
@@ -184,25 +280,41 @@ fn a_format_is_written_as_it_ever_was() {
     assert!(differing.is_empty(), "a new format takes a new number and a folder of its own:\n{differing}");
 }
 
+/// What is written today can be read tomorrow only if these files hold all of it.
+#[test]
+fn each_kind_of_fact_that_is_written_stands_in_the_files_of_the_format() {
+    let shops: Vec<Written> = Shop::all().filter(|shop| shop.format == *READS.end()).map(Written::read).collect();
+    let kinds = |whose: &str| -> BTreeSet<u8> {
+        shops.iter().flat_map(|shop| shop.of(whose)).filter_map(|(key, _)| key.first().copied()).collect()
+    };
+    assert_eq!(kinds("customers"), BTreeSet::from_iter(Customers::KINDS.iter().copied()), "of customers");
+    assert_eq!(kinds("campaigns"), BTreeSet::from_iter(Campaigns::KINDS.iter().copied()), "of campaigns");
+    assert_eq!(kinds("progress"), BTreeSet::from_iter(PROGRESS_KEY.iter().copied()));
+    assert_eq!(kinds("settings"), BTreeSet::from_iter(SETTINGS_KEY.iter().copied()));
+    assert!(shops.iter().all(|shop| shop.of("differences").count() > 0));
+}
+
 #[test]
 fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
-    for format in READS {
-        let golden = Written::read(format);
-        let settings = settings(WRITES);
+    for shop in Shop::all() {
+        let golden = Written::read(shop);
+        let settings = shop.settings(WRITES);
         let customers: Customers = restored(&settings, golden.of("customers"));
         the_records_are(&golden.customers, &customers, |key| key.to_owned());
         let campaigns: Campaigns = restored(&settings, golden.of("campaigns"));
         the_records_are(&golden.campaigns, &campaigns, id_of);
 
-        // Another way to the same: what was spent, and the differences that were sent.
-        let is_of_spend = |key: &[u8]| key.first().is_some_and(|kind| b"ra".contains(kind));
-        let of_spend = golden.of("campaigns").filter(|(key, _)| is_of_spend(key));
-        let mut campaigns: Campaigns = restored(&settings, of_spend);
-        for (_, payload) in golden.of("differences") {
-            assert_eq!(campaigns.absorb(payload), Ok(()));
+        if !shop.gives_up {
+            // Another way to the same: what was spent, and the differences that were sent.
+            let is_of_spend = |key: &[u8]| key.first().is_some_and(|kind| b"ra".contains(kind));
+            let of_spend = golden.of("campaigns").filter(|(key, _)| is_of_spend(key));
+            let mut campaigns: Campaigns = restored(&settings, of_spend);
+            for (_, payload) in golden.of("differences") {
+                assert_eq!(campaigns.absorb(payload), Ok(()));
+            }
+            campaigns.flush(AS_OF, &mut Outbox::default());
+            the_records_are(&golden.campaigns, &campaigns, id_of);
         }
-        campaigns.flush(AS_OF, &mut Outbox::default());
-        the_records_are(&golden.campaigns, &campaigns, id_of);
 
         let (_, value) = golden.of("progress").next().expect("progress");
         assert_eq!(Progress::read(value), Ok(progress()));
@@ -213,8 +325,8 @@ fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
 
 #[test]
 fn the_records_of_each_format_are_read_back() {
-    for format in READS {
-        let golden = Written::read(format);
+    for shop in Shop::all() {
+        let golden = Written::read(shop);
         let campaigns = status::Campaigns::default();
         for (key, record) in &golden.campaigns {
             assert!(campaigns.take(key, Some(record)), "{key}");
@@ -225,18 +337,16 @@ fn the_records_of_each_format_are_read_back() {
 
 #[test]
 fn the_figures_of_each_format_are_those_of_the_batch() {
-    for format in READS {
-        let golden = Written::read(format);
-        let batch = Batch::read(&lines(&folder(format).join("events.jsonl")), &batch::Config::default());
-        assert_eq!(batch.rejected, []);
-        let records = batch.records(AS_OF.0);
+    for shop in Shop::all() {
+        let golden = Written::read(shop);
+        let records = shop.batch();
         let by_id = |records: &BTreeMap<String, Vec<u8>>, id: fn(&str) -> String| -> ByKey {
             records.iter().map(|(key, record)| (id(key), json(record))).collect()
         };
         let customers = by_id(&golden.customers, str::to_owned);
         let campaigns = by_id(&golden.campaigns, id_of);
-        assert_eq!(difference(&records.customers, &customers), None);
-        assert_eq!(difference(&records.campaigns, &campaigns), None);
+        assert_eq!(difference(&records.customers, &customers), None, "{shop:?}");
+        assert_eq!(difference(&records.campaigns, &campaigns), None, "{shop:?}");
     }
 }
 

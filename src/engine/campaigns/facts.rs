@@ -13,6 +13,9 @@ use crate::time::{Date, Millis};
 
 const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a campaign" };
 
+/// The first bytes of keys. Keys of no other kind are read.
+pub const KINDS: &[u8] = b"hdrascbz";
+
 /// A fact's identity: the first byte of its key says which kind follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
@@ -51,7 +54,7 @@ impl<'a> Key<'a> {
     /// # Errors
     /// Bytes that are no key.
     pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
-        let (kind, identity) = key.split_first().ok_or(MALFORMED)?;
+        let (kind, identity) = key.split_first().filter(|(kind, _)| KINDS.contains(kind)).ok_or(MALFORMED)?;
         match kind {
             b'h' => whole(identity).map(|(campaign, hour)| Key::Hour { campaign, hour }),
             b'd' => whole(identity).map(|(campaign, day)| Key::Day { campaign, day }),
@@ -272,6 +275,8 @@ mod tests {
             assert_eq!(Key::read(&bytes), Err(MALFORMED));
             assert!(written.insert(bytes));
         }
+        let kinds: std::collections::BTreeSet<u8> = written.iter().map(|key| key[0]).collect();
+        assert!(kinds.len() == KINDS.len() && KINDS.iter().all(|kind| kinds.contains(kind)));
     }
 
     #[test]
@@ -285,8 +290,8 @@ mod tests {
         #[test]
         fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Key::read(&key);
-            for kind in *b"hdrascbz" {
-                let _ = Key::read(&[&[kind], key.as_slice()].concat());
+            for kind in KINDS {
+                let _ = Key::read(&[&[*kind], key.as_slice()].concat());
             }
             let versioned = [&[format::WRITES], value.as_slice()].concat();
             let _ = (read::<ReportFact<'_>>(&versioned), read::<AmountFact<'_>>(&versioned), read_sums(&versioned));

@@ -95,6 +95,7 @@ impl Roll {
 
 impl Stage for Campaigns {
     const NAME: &'static str = "campaigns";
+    const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {
         let facts = Writer::new(settings.format);

@@ -12,6 +12,9 @@ use crate::time::Millis;
 
 const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a customer" };
 
+/// The first bytes of keys. Keys of no other kind are read.
+pub const KINDS: &[u8] = b"orxcfkz";
+
 /// A fact's identity: the first byte of its key says which kind follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key<'a> {
@@ -69,7 +72,7 @@ impl<'a> Key<'a> {
     }
 
     pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
-        let (&kind, mut rest) = key.split_first().ok_or(MALFORMED)?;
+        let (&kind, mut rest) = key.split_first().filter(|(kind, _)| KINDS.contains(kind)).ok_or(MALFORMED)?;
         let mut next = || -> Result<&'a str, FormatError> {
             let (len, after) = rest.split_first_chunk::<2>().ok_or(MALFORMED)?;
             let (id, after) = after.split_at_checked(u16::from_be_bytes(*len).into()).ok_or(MALFORMED)?;
@@ -205,6 +208,7 @@ mod tests {
     #[test]
     fn keys_are_read_as_they_were_written() {
         let mut bytes = Vec::new();
+        let mut kinds = std::collections::BTreeSet::new();
         for key in [
             Key::Order { customer: "c", order: "" },
             Key::Refund { customer: "c", order: "o", refund: "r" },
@@ -216,7 +220,9 @@ mod tests {
         ] {
             key.write(&mut bytes);
             assert_eq!(Key::read(&bytes), Ok(key));
+            kinds.insert(bytes[0]);
         }
+        assert!(kinds.len() == KINDS.len() && KINDS.iter().all(|kind| kinds.contains(kind)));
     }
 
     proptest! {

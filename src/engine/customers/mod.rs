@@ -188,6 +188,7 @@ impl Customers {
 
 impl Stage for Customers {
     const NAME: &'static str = "customers";
+    const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {
         let buffers = Buffers { format: settings.format, ..Buffers::default() };
