@@ -69,7 +69,10 @@ impl<S: Stage> Partition<S> {
             format::split(value, FormatError::Malformed { what: "fact" }).map_err(unreadable)?;
         }
         match (key, value) {
-            (PROGRESS_KEY, Some(value)) => self.progress = Progress::read(value).map_err(unreadable)?,
+            (PROGRESS_KEY, Some(value)) => {
+                self.progress = Progress::read(value).map_err(unreadable)?;
+                value.clone_into(&mut self.progress_fact);
+            }
             (SETTINGS_KEY, Some(value)) => {
                 let (topic, partition, offset) = at();
                 let checked = meaning.check(value);

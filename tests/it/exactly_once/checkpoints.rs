@@ -85,6 +85,23 @@ fn a_planned_restart_goes_on_from_its_checkpoints() {
 }
 
 #[test]
+fn an_instance_that_had_nothing_to_do_leaves_a_checkpoint_too() {
+    let mut restarts = Restarts::new("idle-checkpoints");
+    let half = restarts.load.len() / 2;
+    restarts.run(half);
+    for partition in 0..PARTITIONS {
+        fs::remove_file(restarts.checkpoint(partition)).unwrap();
+    }
+    let idle = restarts.run(0);
+    assert_eq!(restored(&idle).1, 0.0);
+    let next = restarts.run(0);
+    let (facts, of_checkpoints) = restored(&next);
+    assert!(facts <= TAIL && of_checkpoints > 200.0, "{facts} facts from Kafka, {of_checkpoints} of checkpoints");
+    assert_eq!(times_ignored(&next), 0);
+    restarts.finish();
+}
+
+#[test]
 fn a_checkpoint_that_the_changelog_left_behind_is_brought_up_to_date() {
     let mut restarts = Restarts::new("old-checkpoints");
     let quarter = restarts.load.len() / 4;
