@@ -13,7 +13,7 @@ use super::clients::{Clients, Link};
 use super::reachability::Reachability;
 
 /// How long one question to the broker may take; whoever asks asks again.
-const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before asking again.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 

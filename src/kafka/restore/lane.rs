@@ -18,7 +18,7 @@ use crate::kafka::error::WorkerError;
 use crate::kafka::objection::Objection;
 use crate::kafka::partition::Partition;
 use crate::kafka::progress::{Meaning, PROGRESS_KEY};
-use crate::kafka::watch::{ASK_AGAIN_AFTER, Watcher, is_hopeless, offset_in, watermarks};
+use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, is_hopeless, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -246,6 +246,8 @@ impl Lane {
         } else {
             watcher.high_watermarks(&list)?
         };
+        // A consumer that is assigned partitions before it has found their leader may not fetch for most of a second.
+        self.reader.fetch_metadata(Some(&self.changelog), ANSWER_WITHIN)?;
         for target in &mut self.targets {
             let low = offset_in(&lows, &self.changelog, target.partition()).unwrap_or(0);
             let high = offset_in(&highs, &self.changelog, target.partition());
