@@ -343,28 +343,30 @@ impl LimitWatch {
 }
 
 /// Starts a thread that works with `part` until that is told to stop or can't go on, and then `leave`s. It tells when it has
-/// ended, however it does, and when it is gone.
-fn spawn<P: Send + 'static>(
+/// ended, however it does, and when it is gone; then alone it frees what is left.
+fn spawn<P: Send + 'static, L>(
     name: String,
     ended: &Sender<Notice>,
     mut part: P,
     work: impl FnOnce(&mut P) -> Result<(), WorkerError> + Send + 'static,
-    leave: impl FnOnce(P) + Send + 'static,
+    leave: impl FnOnce(P) -> L + Send + 'static,
 ) -> Result<(), RunError> {
     let ended = ended.clone();
     let worker = name.clone();
     let thread = thread::Builder::new().name(name).spawn(move || {
-        let panicked = |_| Err(WorkerError::Panicked);
-        let end = panic::catch_unwind(AssertUnwindSafe(|| work(&mut part))).unwrap_or_else(panicked);
+        let end = panic::catch_unwind(AssertUnwindSafe(|| work(&mut part))).unwrap_or(Err(WorkerError::Panicked));
         // Nobody listens any more when the service has ended without this thread.
         if end.is_err() {
             let _ = ended.send(Notice::Ended { worker, end });
             drop(part);
+            let _ = ended.send(Notice::Gone);
         } else {
-            let end = panic::catch_unwind(AssertUnwindSafe(|| leave(part))).map_or_else(panicked, Ok);
+            let left = panic::catch_unwind(AssertUnwindSafe(|| leave(part)));
+            let end = if left.is_ok() { Ok(()) } else { Err(WorkerError::Panicked) };
             let _ = ended.send(Notice::Ended { worker, end });
+            let _ = ended.send(Notice::Gone);
+            drop(left);
         }
-        let _ = ended.send(Notice::Gone);
     });
     thread.map(drop).map_err(RunError::Thread)
 }

@@ -9,6 +9,7 @@ use super::{CHECKPOINT_WITHIN, COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Ph
 use crate::engine::Stage;
 use crate::kafka::clients::Rebalance;
 use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::partition::Partitions;
 use crate::kafka::transaction::Patience;
 use crate::kafka::watch::offset_in;
 
@@ -95,8 +96,9 @@ impl<S: Stage> Worker<S> {
     }
 
     /// Commits, so that nothing has to be done again, and leaves the group, so that others take over at once. What is left
-    /// of the time goes into checkpoints, for when this instance comes back.
-    pub fn leave(mut self) {
+    /// of the time goes into checkpoints, for when this instance comes back. The state is handed back: to free it takes
+    /// time that nobody has to wait for.
+    pub fn leave(mut self) -> Partitions<S> {
         let until = Instant::now() + CHECKPOINT_WITHIN;
         let mut is_whole = matches!(self.state.phase, Phase::Working);
         if is_whole
@@ -110,13 +112,15 @@ impl<S: Stage> Worker<S> {
             is_whole = false;
             let _ = self.pipeline.transactions.abort(Patience::of(Duration::from_secs(1)));
         }
-        let checkpoints = self.checkpoints.take().filter(|_| S::TELLS_FACTS);
-        let Some(checkpoints) = checkpoints.filter(|_| is_whole && self.park()) else { return };
+        let checkpoints = self.checkpoints.take().filter(|_| S::TELLS_FACTS && is_whole && self.park());
         let partitions = std::mem::take(&mut self.pipeline.partitions);
         let changelog = self.pipeline.outputs.changelog.clone();
         // Dropping the consumer leaves the group.
         drop(self);
-        checkpoints.write(&changelog, &partitions, until);
+        if let Some(checkpoints) = checkpoints {
+            checkpoints.write(&changelog, &partitions, until);
+        }
+        partitions
     }
 }
 
