@@ -8,6 +8,7 @@
 //!   customers stage gathers them between two flushes and hands them over as one payload a destination partition.
 //! - **Updates** (the records of the output topics) are written at a flush, one a touched key.
 
+mod blocks;
 pub mod campaigns;
 pub mod customers;
 pub mod decimal;
@@ -144,10 +145,17 @@ pub trait Stage: Send + Sync + Sized + 'static {
 
     fn sizes(&self) -> Sizes;
 
-    /// Whether [`Stage::tell_facts`] tells facts. A stage whose facts say more than it keeps of them does not.
-    const TELLS_FACTS: bool;
+    /// Hands out all that this state is made of, as blocks of bytes: a snapshot. To be called between a flush and what
+    /// comes after it.
+    ///
+    /// # Errors
+    /// The first of `take`'s, and then no more is handed out.
+    fn save<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E>;
 
-    /// Hands out the facts that this state is the fold of, key and value, each once: [`Stage::restore`] makes the same
-    /// state of them. To be called between a flush and what comes after it.
-    fn tell_facts(&self, take: impl FnMut(&[u8], &[u8]));
+    /// Takes the next block of a snapshot into a state that began with nothing, and says how many records it had: once all
+    /// are taken, the state is as if its facts had been restored. More facts may follow; call [`Stage::restored`] then.
+    ///
+    /// # Errors
+    /// It is no block of a snapshot of this build: the state is of no use any more.
+    fn load(&mut self, block: &[u8]) -> Result<u64, FormatError>;
 }

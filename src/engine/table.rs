@@ -118,6 +118,20 @@ impl<T: Identity> Table<T> {
         self.index.find(hash, |&slot| self[slot].owner() == owner && self[slot].id() == id).copied()
     }
 
+    /// Adds a value unless its identity is there, and says its number.
+    pub fn insert_new(&mut self, value: T) -> Option<u32> {
+        let (slab, hasher) = (&mut self.slab, &self.hasher);
+        let hash = hasher.hash_one((value.owner(), value.id()));
+        let is_it = |&slot: &u32| slab[slot].owner() == value.owner() && slab[slot].id() == value.id();
+        match self.index.entry(hash, is_it, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id()))) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(entry) => {
+                self.id_bytes += value.id().len();
+                Some(*entry.insert(slab.put(value)).get())
+            }
+        }
+    }
+
     /// Adds a value whose identity is not there yet, and says its number.
     pub fn insert(&mut self, value: T) -> u32 {
         let hash = self.hasher.hash_one((value.owner(), value.id()));
@@ -212,6 +226,15 @@ impl Names {
     /// The number of a text that may be missing: [`NONE`] then.
     pub fn optional_number(&mut self, text: Option<&str>) -> u32 {
         text.map_or(NONE, |text| self.number(text))
+    }
+
+    pub fn len(&self) -> u32 {
+        self.0.len()
+    }
+
+    /// The texts in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(_, name)| name.id())
     }
 
     /// The text of a number; `None` for [`NONE`].

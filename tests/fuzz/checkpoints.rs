@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bolero::TypeGenerator;
 use payback::engine::Stage;
+use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::kafka::checkpoint::{Checkpoints, Loading, Unfit};
 use payback::kafka::partition::{Partition, Partitions};
@@ -15,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bounds::bounded;
 use crate::corpus::{NOW, StoredFact};
-use crate::events::settings;
+use crate::events::{Recorded, settings};
 use crate::facts::meaning;
 use crate::mutation::Mutated;
 
@@ -50,6 +51,39 @@ fn checkpoint() -> Vec<u8> {
     fs::read(file.path()).expect("it can be read")
 }
 
+/// A snapshot of the corpus' facts of a stage.
+fn snapshot<S: Stage>() -> Vec<u8> {
+    let mut stage = S::new(settings(0));
+    for fact in StoredFact::of(S::NAME) {
+        stage.restore(&fact.key, Some(&fact.value)).expect("a fact");
+    }
+    stage.restored(Some(Millis(NOW)));
+    let mut snapshot = Vec::new();
+    let saved: Result<(), ()> = stage.save(|block| {
+        snapshot.extend_from_slice(block);
+        Ok(())
+    });
+    saved.expect("all is taken");
+    snapshot
+}
+
+/// Reads a snapshot, and goes on from what it holds.
+fn load<S: Stage>(block: &[u8], model: u8) -> bool {
+    let mut stage = S::new(settings(model));
+    if stage.load(block).is_err() {
+        return false;
+    }
+    let now = Millis(NOW);
+    stage.restored(Some(now));
+    let mut effects = Recorded::default();
+    while !stage.roll(now.plus(-Millis::DAY), now, 2, &mut effects) {}
+    for id in stage.ids() {
+        let _ = stage.record(id, now);
+    }
+    let _ = stage.sizes();
+    true
+}
+
 fn read(file: &[u8]) -> Result<(), Unfit> {
     let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &meaning())?;
     let mut partition: Partition<Customers> = Partition::new(settings(0));
@@ -80,4 +114,40 @@ fn checkpoints_hold() {
             assert!(input.sealed || !is_read || file.starts_with(&good), "damage is not noticed");
         });
     });
+}
+
+/// A good snapshot, and pieces that may stand in one.
+fn seeds<S: Stage>() -> Vec<Vec<u8>> {
+    let good = snapshot::<S>();
+    assert!(load::<S>(&good, 0));
+    let facts = StoredFact::of(S::NAME).into_iter().map(|fact| fact.value);
+    std::iter::once(good).chain(facts).collect()
+}
+
+/// Whatever stands in a file whose checksum is right.
+#[derive(Clone, Debug, TypeGenerator)]
+struct Block {
+    bytes: Mutated,
+    model: u8,
+}
+
+impl Block {
+    fn hold<S: Stage>(&self, seeds: &[Vec<u8>]) {
+        let block = self.bytes.of(0, seeds, &[]);
+        bounded(block.len(), 512, 3 << 20, || {
+            load::<S>(&block, self.model);
+        });
+    }
+}
+
+#[test]
+fn snapshots_of_customers_hold() {
+    let seeds = seeds::<Customers>();
+    bolero::check!().with_type::<Block>().with_iterations(4_000).for_each(|block| block.hold::<Customers>(&seeds));
+}
+
+#[test]
+fn snapshots_of_campaigns_hold() {
+    let seeds = seeds::<Campaigns>();
+    bolero::check!().with_type::<Block>().with_iterations(4_000).for_each(|block| block.hold::<Campaigns>(&seeds));
 }

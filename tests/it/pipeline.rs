@@ -12,6 +12,7 @@ use payback::home::home;
 use payback::money::Micros;
 use payback::settings::{Attribution, Currency, Model, Profit, Retention, Settings, VerdictRules, Window};
 use payback::time::{Millis, Zone};
+use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde_json::Value;
@@ -136,7 +137,7 @@ impl Pipeline {
         self.updates()
     }
 
-    /// Goes on from the facts alone, taken in any order. What was applied must have been flushed.
+    /// Goes on from the facts alone, taken in any order, or from a snapshot. What was applied must have been flushed.
     pub fn restart(&mut self, rng: &mut StdRng) {
         self.customers.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
         self.campaigns.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
@@ -183,21 +184,19 @@ impl<S: Stage> Partition<S> {
     }
 
     fn restart(&mut self, settings: &Arc<Settings>, as_of: Option<Millis>, rng: &mut StdRng) {
-        if S::TELLS_FACTS {
-            let mut told = BTreeMap::new();
-            self.stage.tell_facts(|key, value| {
-                let again = told.insert(key.to_vec(), value.to_vec());
-                assert_eq!(again, None, "each fact is told once");
-            });
-            assert!(told == self.effects.facts, "what the stage tells is what the changelog holds");
+        let mut again = S::new(Arc::clone(settings));
+        if rng.random() {
+            let saved = self.stage.save(|block| again.load(block).map(|_| ()));
+            saved.expect("a snapshot is read as it was written");
+        } else {
+            let mut facts: Vec<_> = self.effects.facts.iter().collect();
+            facts.shuffle(rng);
+            for (key, value) in facts {
+                again.restore(key, Some(value)).expect("a fact of this stage");
+            }
         }
-        self.stage = S::new(Arc::clone(settings));
-        let mut facts: Vec<_> = self.effects.facts.iter().collect();
-        facts.shuffle(rng);
-        for (key, value) in facts {
-            self.stage.restore(key, Some(value)).expect("a fact of this stage");
-        }
-        self.stage.restored(as_of);
+        again.restored(as_of);
+        self.stage = again;
     }
 }
 

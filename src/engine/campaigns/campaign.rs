@@ -6,6 +6,7 @@ use super::calendar::{Calendar, Reach};
 use super::naming::Naming;
 use super::settling::Carried;
 use super::totals::{Bucket, Part, Totals};
+use crate::engine::ledger::LedgerSums;
 use crate::engine::table::Identity;
 use crate::time::{Date, Millis, Zone};
 
@@ -158,6 +159,13 @@ impl Campaign {
             (zone.start_of(day).plus(-3 * Millis::HOUR), zone.start_of(day.plus(1)).plus(3 * Millis::HOUR));
         let around = self.hours.range(from..to.max(from)).map(|(hour, bucket)| (*hour, bucket));
         around.filter(move |(hour, _)| zone.date(*hour) == day)
+    }
+
+    /// What a day has of the ledger beside its hours that are kept singly.
+    pub fn ledger_of_day(&self, day: Date, zone: &Zone) -> LedgerSums {
+        let of = |bucket: &Bucket| bucket.ledger.as_deref().copied().unwrap_or_default();
+        let whole = self.days.get(&day).map(of).unwrap_or_default();
+        self.hours_of(day, zone).fold(whole, |sums, (_, bucket)| sums - of(bucket))
     }
 
     /// Forgets the running sums, what was written and what is settled: all may have changed elsewhere.

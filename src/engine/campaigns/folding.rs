@@ -102,13 +102,8 @@ impl Campaigns {
 
     /// Takes the fact of a day's bucket. In the state the day has the hours that are facts of their own as well.
     pub(super) fn fold_day(&mut self, campaign: u32, day: Date, sums: LedgerSums) {
-        let zone = &self.settings.zone;
         let campaign = &mut self.campaigns[campaign];
-        let mut former =
-            campaign.days.get(&day).and_then(|bucket| bucket.ledger.as_deref()).copied().unwrap_or_default();
-        for (_, bucket) in campaign.hours_of(day, zone) {
-            former -= bucket.ledger.as_deref().copied().unwrap_or_default();
-        }
+        let former = campaign.ledger_of_day(day, &self.settings.zone);
         campaign.book_day(day, sums - former);
     }
 

@@ -7,7 +7,7 @@
 //! - [`folding`]: facts to state, when they are made and when they are restored; and the joining of hour facts into that
 //!   of their day when the day is no longer recent.
 //! - [`settling`]: amounts, reports and days that are too old to be kept singly become sums.
-//! - [`figures`], [`record`], [`output`]: totals to records.
+//! - [`figures`], [`record`], [`output`]: totals to records. [`snapshot`]: the state as a whole.
 
 mod calendar;
 mod campaign;
@@ -18,6 +18,7 @@ mod naming;
 mod output;
 pub mod record;
 mod settling;
+mod snapshot;
 mod spend;
 mod totals;
 
@@ -263,10 +264,13 @@ impl Stage for Campaigns {
         Sizes { campaigns: self.existing, bytes: bytes as u64, ..Sizes::default() }
     }
 
-    /// A report's fact holds what no figure is made of yet.
-    const TELLS_FACTS: bool = false;
+    fn save<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.write_snapshot(take)
+    }
 
-    fn tell_facts(&self, _: impl FnMut(&[u8], &[u8])) {}
+    fn load(&mut self, block: &[u8]) -> Result<u64, FormatError> {
+        self.read_snapshot(block)
+    }
 }
 
 impl Campaigns {

@@ -52,13 +52,17 @@ pub struct Settled {
 }
 
 impl Settled {
+    pub fn fact(self) -> SettledFact {
+        SettledFact { media: self.media, all: self.all }
+    }
+
     fn sums(self) -> SpendSums {
         SpendSums { media: self.media, all: self.all, ..SpendSums::default() }
     }
 }
 
 impl Carried {
-    fn fact<'a>(&self, names: &'a Names) -> CarriedFact<'a> {
+    pub fn fact<'a>(&self, names: &'a Names) -> CarriedFact<'a> {
         let labels = self.naming.best().map(|best| best.and_then(|(at, label)| Some((at, names.text(label)?))));
         CarriedFact { events: self.events, labels, through: self.naming.through() }
     }
@@ -147,8 +151,7 @@ impl Campaigns {
         days.dedup();
         let campaign = self.campaigns[number].id();
         for day in days {
-            let Settled { media, all } = carried.days[&day];
-            self.facts.put(&Key::Settled { campaign, day }, &SettledFact { media, all }, effects);
+            self.facts.put(&Key::Settled { campaign, day }, &carried.days[&day].fact(), effects);
         }
         self.facts.put(&Key::Carried { campaign }, &carried.fact(&self.spend.names), effects);
         let campaign = &mut self.campaigns[number];

@@ -4,6 +4,7 @@ mod figures;
 mod naming;
 mod restore;
 mod settling;
+mod snapshots;
 mod time;
 
 use std::collections::BTreeMap;

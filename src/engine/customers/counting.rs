@@ -37,7 +37,8 @@ impl Customers {
         self.count(slot, Sign::Plus);
     }
 
-    fn count(&mut self, slot: u32, sign: Sign) {
+    /// Adds an order's figures to all sums, or takes them out.
+    pub(super) fn count(&mut self, slot: u32, sign: Sign) {
         let order = &self.orders[slot];
         let Some(counted) = Counted::of(&self.orders, &self.refunds, slot) else { return };
         let customer = &mut self.customers[order.customer];

@@ -1,6 +1,8 @@
 //! What orders and costs that are gone are known by: a fingerprint each, 64 bits of a hash of the id, in blocks of a size
 //! that a fact can have. Two of one customer are taken for one another once in 2^64 pairs, and then the later is refused.
 
+use std::ops::Range;
+
 use crate::engine::FormatError;
 use crate::format::Format;
 
@@ -75,7 +77,7 @@ impl Known {
     }
 
     /// The blocks that there are.
-    pub fn numbers(&self) -> impl Iterator<Item = u16> {
+    pub fn numbers(&self) -> Range<u16> {
         0..self.blocks().len() as u16
     }
 

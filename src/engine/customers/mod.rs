@@ -8,17 +8,17 @@
 //! - [`refunds`]: those of one order, be they one or a hundred thousand.
 //! - [`carrying`]: what is too old to be kept singly; [`known`]: what it is known by.
 //! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
-//!   [`export`]: all of it, told again.
+//!   [`snapshot`]: the state as a whole.
 
 mod carrying;
 mod contribution;
 mod counting;
-mod export;
 mod facts;
 mod intake;
 mod known;
 mod record;
 mod refunds;
+mod snapshot;
 mod state;
 mod timeline;
 
@@ -35,6 +35,7 @@ use self::facts::{CancellationFact, CarriedFact, Key};
 use self::known::Known;
 use self::record::Figures;
 use self::refunds::Refunds;
+use self::snapshot::AtHand;
 use self::state::{Acquisition, CARRIED, Cost, Counted, Customer, Order, Placed, Touch};
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
@@ -78,6 +79,8 @@ pub struct Customers {
     unwritten: Vec<(u32, u16)>,
     /// Facts were deleted in this restore.
     deleted: bool,
+    /// Where the snapshot that is being read has come to.
+    at_hand: AtHand,
     totals: Totals,
     buffers: Buffers,
 }
@@ -137,6 +140,18 @@ impl Customers {
             }
             None => Acquisition::NOBODY,
         }
+    }
+
+    /// Takes a restored customer as one of whom all that followed was sent when its facts were written.
+    fn adopt(&mut self, slot: u32, as_of: Millis) {
+        self.settle(slot);
+        let acquisition = self.acquisition(&self.customers[slot]);
+        let customer = &mut self.customers[slot];
+        customer.contributed = acquisition;
+        customer.touched = false;
+        self.count_contributing(slot);
+        self.count_carried(slot);
+        self.note_upcoming(slot, as_of);
     }
 
     /// Books over a customer whose acquisition has changed since the last flush.
@@ -212,6 +227,7 @@ impl Stage for Customers {
             sweep: Sweep::default(),
             unwritten: Vec::new(),
             deleted: false,
+            at_hand: AtHand::NOTHING,
             totals: Totals::default(),
             buffers,
         }
@@ -293,15 +309,9 @@ impl Stage for Customers {
 
     fn restored(&mut self, as_of: Option<Millis>) {
         for (slot, _) in mem::take(&mut self.touched) {
-            self.settle(slot);
-            let acquisition = self.acquisition(&self.customers[slot]);
-            let customer = &mut self.customers[slot];
-            customer.contributed = acquisition;
-            customer.touched = false;
-            self.count_contributing(slot);
-            self.count_carried(slot);
-            self.note_upcoming(slot, as_of.unwrap_or(Millis::MIN));
+            self.adopt(slot, as_of.unwrap_or(Millis::MIN));
         }
+        self.at_hand = AtHand::NOTHING;
         if mem::take(&mut self.deleted) {
             self.drop_empty_orders();
         }
@@ -392,9 +402,11 @@ impl Stage for Customers {
         }
     }
 
-    const TELLS_FACTS: bool = true;
+    fn save<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.write_snapshot(take)
+    }
 
-    fn tell_facts(&self, take: impl FnMut(&[u8], &[u8])) {
-        Customers::tell_facts(self, take);
+    fn load(&mut self, block: &[u8]) -> Result<u64, FormatError> {
+        self.read_snapshot(block)
     }
 }

@@ -1,5 +1,7 @@
 //! What is kept of a customer, an order and a customer cost. Sizes matter: there are millions of them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::order::{OrderSums, Refunded, figures, refunded_in_excess};
 use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
@@ -113,8 +115,8 @@ pub struct Order {
 /// No moment.
 const NOT_CANCELLED: Millis = Millis(i64::MAX);
 
-/// What a `purchase` says.
-#[derive(Debug)]
+/// What a `purchase` says. Snapshots hold it as it is.
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Placed {
     pub occurred_at: Millis,
     pub updated_at: Millis,
@@ -132,7 +134,7 @@ pub struct Placed {
 }
 
 /// A touchpoint: 16 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Touch {
     pub at: Millis,
     /// Campaign, or [`NONE`].

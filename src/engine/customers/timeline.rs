@@ -24,6 +24,13 @@ impl Default for Timeline {
 }
 
 impl Timeline {
+    /// Makes room for so many more, as long as they are few.
+    pub fn reserve(&mut self, entries: usize) {
+        if let Timeline::Few(few) = self {
+            few.reserve_exact(entries);
+        }
+    }
+
     pub fn insert(&mut self, entry: Entry) {
         match self {
             Timeline::Few(entries) => {

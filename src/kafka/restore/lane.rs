@@ -49,7 +49,7 @@ pub struct Lane {
     objection: Objection,
     /// Facts read so far from the changelog.
     pub facts: u64,
-    /// Facts read so far from checkpoints.
+    /// Records read so far from checkpoints.
     pub loaded: u64,
 }
 
@@ -190,7 +190,7 @@ impl Lane {
     /// Reads the checkpoints of partitions that begin anew. `false`: time is up.
     fn load<S: Stage>(&mut self, share: &mut Share<'_, S>, around: &Surroundings<'_>, until: Instant) -> bool {
         let loading = self.loading.get_or_insert_with(|| {
-            let Some(checkpoints) = around.checkpoints.filter(|_| S::TELLS_FACTS) else { return Vec::new() };
+            let Some(checkpoints) = around.checkpoints else { return Vec::new() };
             let new = share.iter().filter(|(_, partition)| partition.changelog_position.is_none());
             let open = |number| Some((number, checkpoints.open(&self.changelog, number, around.meaning)?));
             new.filter_map(|(number, _)| open(*number)).collect()
@@ -200,7 +200,7 @@ impl Lane {
                 match next.step(partition, until) {
                     Ok(None) => return false,
                     Ok(Some(proof)) => {
-                        self.loaded += next.facts;
+                        self.loaded += next.records;
                         let target = self.targets.iter_mut().find(|target| target.number == *number);
                         target.into_iter().for_each(|target| target.proof = Some(proof.clone()));
                     }

@@ -100,7 +100,7 @@ impl Restore {
         self.lanes.iter().map(|lane| lane.facts).sum()
     }
 
-    /// Facts read so far from checkpoints.
+    /// Records read so far from checkpoints.
     pub fn loaded(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.loaded).sum()
     }

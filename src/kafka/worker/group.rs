@@ -112,7 +112,7 @@ impl<S: Stage> Worker<S> {
             is_whole = false;
             let _ = self.pipeline.transactions.abort(Patience::of(Duration::from_secs(1)));
         }
-        let checkpoints = self.checkpoints.take().filter(|_| S::TELLS_FACTS && is_whole && self.park());
+        let checkpoints = self.checkpoints.take().filter(|_| is_whole && self.park());
         let partitions = std::mem::take(&mut self.pipeline.partitions);
         let changelog = self.pipeline.outputs.changelog.clone();
         // Dropping the consumer leaves the group.

@@ -11,7 +11,7 @@ use crate::settings::{Retention, Window, WindowSpan};
 
 const DAY: i64 = Millis::DAY;
 
-fn settings(retention: Retention) -> Settings {
+pub fn settings(retention: Retention) -> Settings {
     let mut settings = Settings { zone: berlin(), retention, ..Settings::default() };
     let windows =
         [WindowSpan::Hours(1), WindowSpan::Hours(24), WindowSpan::Days(1), WindowSpan::Days(9), WindowSpan::Lifetime];
@@ -21,10 +21,10 @@ fn settings(retention: Retention) -> Settings {
     settings
 }
 
-const SHORT: Retention = Retention { hours_days: 1, days: 9, spend_days: 3, orders_days: None };
+pub const SHORT: Retention = Retention { hours_days: 1, days: 9, spend_days: 3, orders_days: None };
 
 /// A shop of some days before `start`, for which the first week is over.
-fn shop(settings: &Settings, start: Millis) -> Shop {
+pub fn shop(settings: &Settings, start: Millis) -> Shop {
     let mut shop = Shop::new(settings.clone());
     for back in [9, 5, 1] {
         shop.flush(start.plus(-back * DAY));
