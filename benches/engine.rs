@@ -1,9 +1,9 @@
 //! What an event costs in the engine, and what it leaves in memory.
 //!
 //! `cargo bench --bench engine` prints, by Criterion, the time of 1,000 purchases decoded, applied and flushed for
-//! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, and of 300,000 facts restored; before that the
-//! bytes of resident memory an order and a customer. Times are the thread's own CPU time: what else the machine does
-//! doesn't count.
+//! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, of 300,000 facts restored, and of 1,250,000
+//! orders written to a snapshot and read from it; before that the bytes of resident memory an order and a customer. Times
+//! are the thread's own CPU time: what else the machine does doesn't count.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -210,6 +210,50 @@ fn restore(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A snapshot of a state that grew as orders came, and of one that was read from a snapshot.
+fn snapshots(criterion: &mut Criterion) {
+    let grown = Shop::filled(250_000, 1_250_000).stage;
+    let saved = |stage: &Customers| {
+        let mut blocks = Vec::new();
+        let saved: Result<(), ()> = stage.save(|block| {
+            blocks.push(block.to_vec());
+            Ok(())
+        });
+        assert!(saved.is_ok());
+        blocks
+    };
+    let blocks = saved(&grown);
+    let load = || {
+        let start = cpu_time();
+        let mut stage = Customers::new(Arc::new(Settings::default()));
+        stage.expect(grown.sizes());
+        for block in &blocks {
+            stage.load(block).expect("a snapshot is read as it was written");
+        }
+        stage.restored(Some(NOW));
+        (stage, cpu_time() - start)
+    };
+    let loaded = load().0;
+    let mut group = criterion.benchmark_group("snapshot");
+    group.throughput(Throughput::Elements(1_250_000)).sample_size(10);
+    for (name, stage) in [("save_grown", &grown), ("save_loaded", &loaded)] {
+        group.bench_function(name, |bencher| {
+            bencher.iter_custom(|rounds| {
+                let save = || {
+                    let start = cpu_time();
+                    assert!(stage.save(|block| if black_box(block).is_empty() { Err(()) } else { Ok(()) }).is_ok());
+                    cpu_time() - start
+                };
+                (0..rounds).map(|_| save()).sum::<Duration>()
+            });
+        });
+    }
+    group.bench_function("load", |bencher| {
+        bencher.iter_custom(|rounds| (0..rounds).map(|_| load().1).sum::<Duration>())
+    });
+    group.finish();
+}
+
 /// Resident bytes of this process, where the system tells.
 fn resident() -> Option<u64> {
     let pages = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -249,5 +293,6 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     events(&mut criterion);
     restore(&mut criterion);
+    snapshots(&mut criterion);
     criterion.final_summary();
 }

@@ -48,7 +48,7 @@ pub fn run(options: &Options) {
         facts as f64 / seconds
     );
 
-    for _ in 0..2 {
+    for _ in 0..5 {
         let asked = Instant::now();
         instance.process.signal(Signal::TERM);
         assert!(instance.process.wait(LIMIT).success(), "it leaves as it should");
@@ -57,7 +57,7 @@ pub fn run(options: &Options) {
         wait_until("the instance is ready", LIMIT, || instance.is_ready());
         let (facts, of_checkpoints, seconds) = instance.restored().expect("it is ready");
         println!(
-            "stopped and started: ready after {:.1} s ({left:.1} s to leave, {seconds:.1} s to restore {of_checkpoints} facts of \
+            "stopped and started: ready after {:.1} s ({left:.1} s to leave, {seconds:.1} s to restore {of_checkpoints} records of \
              checkpoints and {facts} from Kafka)",
             asked.elapsed().as_secs_f64()
         );
