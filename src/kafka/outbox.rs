@@ -79,9 +79,9 @@ impl<'a> Outbox<'a> {
 
 impl Effects for Outbox<'_> {
     fn fact(&mut self, key: &[u8], value: Option<&[u8]>) {
-        if self.failure.is_none() {
-            self.failure = self.transactions.fact(self.partition, key, value).err();
-        }
+        let mut record = BaseRecord::to(&self.outputs.changelog).partition(self.partition).key(key);
+        record.payload = value;
+        self.send(record);
     }
 
     fn update(&mut self, key: &str, value: Option<&[u8]>) {

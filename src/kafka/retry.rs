@@ -129,8 +129,8 @@ impl Sender {
     /// Ends what an earlier one has left open, and fences it.
     fn new(id: String, clients: &Clients, sources: &[String], topic: &str) -> Result<Sender, LettersError> {
         let reachability: Arc<Reachability> = Arc::default();
-        let transactions = Transactions::new(clients.producer(&id), String::new(), reachability)
-            .map_err(LettersError::kafka("a producer"))?;
+        let transactions =
+            Transactions::new(clients.producer(&id), reachability).map_err(LettersError::kafka("a producer"))?;
         let began = Instant::now();
         while !transactions
             .introduce(Duration::from_secs(2))

@@ -254,9 +254,8 @@ impl Service<'_> {
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the watching client"))?;
         let producer = self.clients.producer(&transactional_id);
-        let changelog = config.kafka.changelog_topic(S::NAME);
-        let mut transactions = Transactions::new(producer, changelog, Arc::clone(&self.reachability))
-            .map_err(WorkerError::kafka("the producer"))?;
+        let mut transactions =
+            Transactions::new(producer, Arc::clone(&self.reachability)).map_err(WorkerError::kafka("the producer"))?;
         let (status, questions) = self.status.add_worker(S::NAME);
         transactions.tell(Arc::clone(&status.transaction));
         let pipeline = Pipeline::new(self.parts(kind, transactions, transactional_id));

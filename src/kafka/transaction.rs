@@ -12,7 +12,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use super::clients::Link;
 use super::crash;
-use super::fact_buffer::FactBuffer;
+use super::outgoing::Outgoing;
 use super::reachability::Reachability;
 use super::watch::is_hopeless;
 use crate::status::OpenTransaction;
@@ -25,8 +25,7 @@ pub struct Transactions {
     open: bool,
     /// Who is told when one is opened and ended.
     told: Option<Arc<OpenTransaction>>,
-    changelog: String,
-    facts: FactBuffer,
+    outgoing: Outgoing,
 }
 
 /// Why a transaction did not come to its end.
@@ -116,25 +115,13 @@ impl Patience {
 }
 
 impl Transactions {
-    /// A producer, not yet introduced to the broker. Facts go to `changelog`.
+    /// A producer, not yet introduced to the broker.
     ///
     /// # Errors
     /// librdkafka refuses the configuration.
-    pub fn new(
-        config: ClientConfig,
-        changelog: String,
-        reachability: Arc<Reachability>,
-    ) -> Result<Transactions, KafkaError> {
+    pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
-        Ok(Transactions {
-            config,
-            reachability,
-            producer,
-            open: false,
-            told: None,
-            changelog,
-            facts: FactBuffer::default(),
-        })
+        Ok(Transactions { config, reachability, producer, open: false, told: None, outgoing: Outgoing::default() })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -195,27 +182,30 @@ impl Transactions {
     fn end(&mut self) {
         self.open = false;
         self.told.iter().for_each(|told| told.ended());
-        self.facts.clear();
+        self.outgoing.clear();
         self.producer.context().set_waiting(false);
     }
 
-    /// Takes a fact for a partition of the changelog into the open transaction; [`Transactions::acknowledge`] hands over
-    /// what is kept back of them.
-    pub fn fact(&mut self, partition: i32, key: &[u8], value: Option<&[u8]>) -> Result<(), Failure> {
-        self.facts.push(partition, key, value);
-        if self.facts.is_full() { self.send_facts() } else { Ok(()) }
+    /// Takes a record into the open transaction; [`Transactions::acknowledge`] hands over what is kept back of them. May
+    /// wait while the producer's queue is full.
+    pub fn send(&mut self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
+        self.outgoing.push(record);
+        let producer = &self.producer;
+        let is_idle = || {
+            producer.poll(Duration::ZERO);
+            producer.in_flight_count() == 0
+        };
+        if self.outgoing.are_due(is_idle) { self.hand_over() } else { Ok(()) }
     }
 
-    fn send_facts(&mut self) -> Result<(), Failure> {
-        self.facts.records(&self.changelog).try_for_each(|record| self.send(record))?;
-        self.facts.clear();
-        Ok(())
-    }
-
-    /// Hands a record to the open transaction. Waits while the queue is full.
-    pub fn send(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
-        let Err((error, record)) = self.producer.send(record) else { return Ok(()) };
-        self.send_when_there_is_room(error, record)
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        let mut outgoing = std::mem::take(&mut self.outgoing);
+        let outcome = outgoing.drain(|record| match self.producer.send(record) {
+            Ok(()) => Ok(()),
+            Err((error, record)) => self.send_when_there_is_room(error, record),
+        });
+        self.outgoing = outgoing;
+        outcome
     }
 
     fn send_when_there_is_room(
@@ -247,9 +237,9 @@ impl Transactions {
         std::thread::sleep(PUMP_EVERY);
     }
 
-    /// Hands over the last facts, and waits until all records are acknowledged.
+    /// Hands over the last records, and waits until all are acknowledged.
     pub fn acknowledge(&mut self, patience: Patience) -> Result<(), Failure> {
-        self.send_facts()?;
+        self.hand_over()?;
         crash::at(crash::Point::AfterProduce);
         if self.producer.in_flight_count() > 0 {
             crash::at(crash::Point::BeforeLastAcknowledgement);
