@@ -22,7 +22,7 @@ pub struct LimitsConfig {
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        LimitsConfig { state_bytes: None, input_queue_bytes: 16 * MIB, output_queue_bytes: 64 * MIB }
+        LimitsConfig { state_bytes: None, input_queue_bytes: 8 * MIB, output_queue_bytes: 32 * MIB }
     }
 }
 

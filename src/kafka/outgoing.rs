@@ -10,9 +10,9 @@ use rdkafka::message::OwnedHeaders;
 use rdkafka::producer::BaseRecord;
 
 /// Records are handed over when they come to so many bytes and the broker has acknowledged those before.
-const ENOUGH: usize = 512 << 10;
+const ENOUGH: usize = 1 << 20;
 /// Whether it has is looked at when so many more bytes have come.
-const STEP: usize = 64 << 10;
+const STEP: usize = 128 << 10;
 /// Records are handed over when they come to so many bytes in any case: memory is bounded.
 const MOST: usize = 2 << 20;
 

@@ -30,12 +30,17 @@ use crate::status::{self, Answer, Question};
 use crate::time::Millis;
 
 /// Records after which a transaction is committed before its time.
-const MAX_RECORDS: usize = 50_000;
+const MAX_RECORDS: usize = 30_000;
 /// How long a worker with nothing to do waits for a record, and a question for its answer.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
+/// A worker that is behind, for which there is always another record, commits after this many intervals: a transaction
+/// costs worker and broker much the same whatever is in it, and a backlog is not through sooner in small parts.
+const INTERVALS_BEHIND: u32 = 5;
+/// The longest that is made of them, well within the time of a transaction.
+const LONGEST_BEHIND: Duration = Duration::from_secs(2);
 /// Records taken between two looks at everything else, and bytes of them: what a round puts out must reach a slow broker
 /// well within the time of a transaction.
 const ROUND: usize = 512;
@@ -81,6 +86,8 @@ pub struct State {
     /// When the open transaction's first record came.
     began: Option<Instant>,
     last_commit: Option<Instant>,
+    /// Whether there was nothing more to take at some moment since then.
+    caught_up: bool,
     /// Since the last assignment.
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
@@ -182,7 +189,8 @@ impl<S: Stage> Worker<S> {
     fn work(&mut self) -> Result<(), Trouble> {
         let mut wait = match self.commit_due_in() {
             // In whole milliseconds: through a fraction the client would spin.
-            Some(left) => whole_millis(left),
+            Some(left) if self.state.caught_up => whole_millis(left),
+            Some(_) => Duration::ZERO,
             None => IDLE_WAIT.min(self.commit_interval),
         };
         let mut now = clock();
@@ -206,7 +214,10 @@ impl<S: Stage> Worker<S> {
                     break;
                 }
                 // Also when the group has something to say, which goes first.
-                None => break,
+                None => {
+                    self.state.caught_up = true;
+                    break;
+                }
             }
             wait = Duration::ZERO;
         }
@@ -242,7 +253,12 @@ impl<S: Stage> Worker<S> {
 
     /// What is left of the interval since the last commit.
     fn interval_left(&self) -> Duration {
-        self.state.last_commit.map_or(Duration::ZERO, |last| self.commit_interval.saturating_sub(last.elapsed()))
+        let interval = if self.state.caught_up {
+            self.commit_interval
+        } else {
+            (self.commit_interval * INTERVALS_BEHIND).min(LONGEST_BEHIND).max(self.commit_interval)
+        };
+        self.state.last_commit.map_or(Duration::ZERO, |last| interval.saturating_sub(last.elapsed()))
     }
 
     fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
@@ -254,6 +270,7 @@ impl<S: Stage> Worker<S> {
         self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
         self.state.began = None;
         self.state.last_commit = Some(Instant::now());
+        self.state.caught_up = false;
         self.report.committed(&mut self.pipeline.tally, clock(), begun.elapsed());
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
