@@ -13,8 +13,8 @@ use crate::engine::ledger::{LedgerSums, read_payload};
 use crate::engine::{Effects, Outcome, Sizes, Stage};
 use crate::events::{Decoder, Reason};
 use crate::money::{Micros, Sum};
-use crate::settings::{Model, Settings};
-use crate::time::Millis;
+use crate::settings::{Currency, Model, Settings};
+use crate::time::{Millis, Zone};
 
 /// 2026-11-21T10:00:00Z.
 const NOW: Millis = Millis(1_795_255_200_000);
@@ -124,6 +124,33 @@ fn the_formula_is_rounded_once() {
     let record = shop.record("c");
     assert_eq!(record["average_order_value"], "0.333333");
     assert_eq!(record["ltv"]["formula"], "2.5", "not 2.4999975");
+}
+
+#[test]
+fn the_contract_shows_what_is_written() {
+    let mut shop = Shop::new(|settings| {
+        settings.currency = Currency(*b"JPY");
+        settings.zone = Zone::named("Asia/Tokyo").unwrap();
+    });
+    let order = |id: u32, at: &str, quantity: u32| {
+        let items = json!([{"sku": "A", "quantity": quantity, "unit_price": 1}]);
+        json!({"type": "purchase", "customer_id": "c-1", "order_id": id, "occurred_at": at, "items": items,
+            "revenue": 200_000, "cost_of_goods": 80_000, "operating_cost": 10_000, "campaign_id": "google:1", "channel": "search"})
+    };
+    shop.take(order(1, "2026-01-14T12:00:00+09:00", 1));
+    for (id, month) in [(2, 3), (3, 5), (4, 8)] {
+        shop.take(order(id, &format!("2026-{month:02}-01T12:00:00+09:00"), 2));
+    }
+    shop.take(order(5, "2026-11-03T14:30:00+09:00", 2));
+    for (id, amount, kind) in [("k", 20_000, "acquisition"), ("l", 5_000, "retention")] {
+        shop.take(json!({"type": "customer_cost", "customer_id": "c-1", "cost_id": id, "occurred_at": NOW.0,
+            "amount": amount, "kind": kind}));
+    }
+    shop.stage.flush(NOW.plus(5_000), &mut shop.out);
+    let contract = include_str!("../../../docs/events.md");
+    let mut examples = contract.split("```json").skip(1).filter_map(|part| part.split("```").next());
+    let shown = examples.find(|example| example.contains("\"acquired_by\"")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(shown).unwrap(), shop.out.updates["c-1"]);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The figures of a campaign's record.
 
+use serde_json::Value;
+
 use super::*;
 use crate::domain::verdict::Verdict;
 use crate::engine::campaigns::record::Why;
@@ -48,6 +50,18 @@ fn example() -> Shop {
 fn a_whole_record_is_written_as_the_contract_shows_it() {
     let shop = example();
     insta::assert_snapshot!(String::from_utf8(shop.out.topic["campaign/google:1"].clone()).unwrap());
+}
+
+#[test]
+fn the_contract_shows_what_is_written() {
+    let shop = example();
+    let mut written: Value = serde_json::from_slice(&shop.out.topic["campaign/google:1"]).unwrap();
+    written["windows"].as_object_mut().unwrap().retain(|window, _| window == "lifetime");
+    written["currency"] = "JPY".into();
+    let contract = include_str!("../../../../docs/events.md");
+    let mut examples = contract.split("```json").skip(1).filter_map(|part| part.split("```").next());
+    let shown = examples.find(|example| example.contains("\"scope\"")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(shown).unwrap(), written);
 }
 
 #[test]
