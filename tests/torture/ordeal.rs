@@ -25,7 +25,11 @@ use crate::witness::{Adding, Witness};
 
 pub const PARTITIONS: i32 = 4;
 /// What instances say is read when something failed.
-const LOG: &[(&str, &str)] = &[("RUST_LOG", "info,payback=debug")];
+const LOG: (&str, &str) = ("RUST_LOG", "info,payback=debug");
+/// Instances that keep checkpoints; the others restore from Kafka alone.
+const WITH_CHECKPOINTS: usize = 2;
+/// Among so many faults are some of all that there is to survive.
+const MANY: usize = 40;
 /// A member is given up after so long without a sign of life.
 pub const SESSION: Duration = Duration::from_secs(4);
 /// What a fault takes on the average, with the wait for the next.
@@ -85,7 +89,7 @@ impl Ordeal {
         let probes = Probes::new(PARTITIONS as u32);
         let mut instances: [Option<Instance>; MOST] = Default::default();
         for (place, instance) in instances.iter_mut().enumerate().take(AT_FIRST) {
-            instance.insert(processor.start_with(name(place), LOG)).wait_until_ready();
+            instance.insert(start(&processor, place)).wait_until_ready();
         }
         let witness = Witness::start(&processor, Adding::new(&steady, &probes, faults + 1));
         println!("{} events, of which {} only add", load.len(), steady.deliveries().len());
@@ -146,12 +150,32 @@ impl Ordeal {
         updates_of_each(&self.processor, &self.steady, COMPARED);
         let told = self.witness.finish(&self.processor);
         self.tell(&told);
-        let [aborted, restored] = ["payback_transactions_aborted_total", "payback_restored_facts_total"]
-            .map(|metric| self.processor.counted(metric));
-        self.tell(&format!("{aborted} transactions aborted, {restored} facts restored"));
+        let counted = |metric| self.processor.counted(metric);
+        let [aborted, restored] = ["payback_transactions_aborted_total", "payback_restored_facts_total"].map(counted);
+        let (forwarded, of_checkpoints) = (counted("payback_forwarded_total"), self.of_checkpoints());
+        self.tell(&format!(
+            "{aborted} transactions aborted, {forwarded} records forwarded, {restored} facts restored, and {of_checkpoints} of \
+             checkpoints"
+        ));
         println!("{}", table(&self.recoveries));
         println!("seed {}: {faults} faults, {} events, 0 differences", self.seed, all.len());
         assert!(restored > 0.0, "nothing was restored");
+        if faults >= MANY {
+            assert!(aborted > 0.0, "no transaction was aborted");
+            assert!(forwarded > 0.0, "no record was forwarded");
+            assert!(of_checkpoints > 0, "no checkpoint was read");
+        }
+    }
+
+    /// Facts that restores did not have to read, as instances say in their logs.
+    fn of_checkpoints(&self) -> u64 {
+        let logs = fs::read_dir(self.processor.folder.path()).into_iter().flatten().flatten();
+        let texts = logs.filter_map(|log| fs::read_to_string(log.path()).ok());
+        let in_text = |text: String| {
+            let after = text.split(" of_checkpoints=").skip(1);
+            after.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum::<u64>()
+        };
+        texts.map(in_text).sum()
     }
 
     /// One fault strikes.
@@ -222,7 +246,7 @@ impl Ordeal {
     }
 
     fn start(&mut self, instance: usize) {
-        self.instances[instance] = Some(self.processor.start_with(name(instance), LOG));
+        self.instances[instance] = Some(start(&self.processor, instance));
         self.dazed[instance] = None;
     }
 
@@ -346,6 +370,16 @@ impl Drop for Ordeal {
             eprintln!("seed {}: the logs are in {}", self.seed, folder.display());
         }
     }
+}
+
+/// Starts the instance of this place. Its checkpoints outlive it.
+fn start(processor: &Processor, place: usize) -> Instance {
+    let folder = processor.folder.path().join(format!("checkpoints-{}", name(place)));
+    let mut variables = vec![LOG];
+    if place < WITH_CHECKPOINTS {
+        variables.push(("PAYBACK_CHECKPOINTS__FOLDER", folder.to_str().expect("a path in UTF-8")));
+    }
+    processor.start_with(name(place), &variables)
 }
 
 /// With its topics; the changelogs are compacted while they are in use, as they would be after months.
