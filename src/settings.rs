@@ -76,7 +76,7 @@ impl Settings {
     }
 }
 
-/// How far back from the present history is kept singly, in days; what is older is kept as sums.
+/// How far back from the present history is kept individually, in days; what is older is kept as sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Hours of campaigns; older ones are joined into days.

@@ -67,10 +67,10 @@ pub struct History {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Days that hours of campaigns are kept singly.
+    /// Days that hours of campaigns are kept individually.
     #[serde(deserialize_with = "values::integer")]
     pub hours_days: u32,
-    /// Days that days of campaigns are kept singly.
+    /// Days that days of campaigns are kept individually.
     #[serde(deserialize_with = "values::integer")]
     pub days: u32,
     /// Days that single amounts of spend can be changed.
@@ -214,7 +214,7 @@ fn retention(section: &Retention) -> Result<settings::Retention, Problem> {
     Ok(settings::Retention { hours_days, days, spend_days, orders_days })
 }
 
-/// What is not kept singly can't be looked at singly.
+/// What is not kept individually can't be looked at individually.
 fn check_reach(settings: &Settings) -> Result<(), Problem> {
     let retention = settings.retention;
     for window in &settings.windows {
@@ -237,7 +237,7 @@ fn windows(names: &[String]) -> Result<Vec<Window>, Problem> {
     })?;
     let mut seen = HashSet::new();
     let read = |name: &String| {
-        ensure(seen.insert(name.clone()), "windows", || format!("{name:?} stands there twice"))?;
+        ensure(seen.insert(name.clone()), "windows", || format!("{name:?} appears twice"))?;
         Window::parse(name).ok_or_else(|| {
             let expected = format!("1h to {}h, 1d to {}d, or lifetime", Window::MAX_HOURS, Window::MAX_DAYS);
             Problem::new("windows", format!("expected {expected}, found {name:?}"))
@@ -290,7 +290,7 @@ fn attribution(section: &Attribution) -> Result<settings::Attribution, Problem> 
     for channel in channels {
         let fits = (1..=MAX_TEXT_BYTES).contains(&channel.len());
         ensure(fits, key, || format!("expected channels of 1 to {MAX_TEXT_BYTES} bytes, found {channel:?}"))?;
-        ensure(seen.insert(channel), key, || format!("{channel:?} stands there twice"))?;
+        ensure(seen.insert(channel), key, || format!("{channel:?} appears twice"))?;
     }
     Ok(settings::Attribution {
         model: match section.model {

@@ -114,7 +114,7 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[attribution]\nlookback_days = -1", "attribution.lookback_days: expected 0 to 3660, found -1"),
         ("[attribution]\nhalf_life_days = 0", "attribution.half_life_days: expected 1 to 3660, found 0"),
         ("[attribution]\nignore_channels = [\"\"]", "attribution.ignore_channels: expected channels of 1 to 256"),
-        ("[attribution]\nignore_channels = \"a,a\"", "attribution.ignore_channels: \"a\" stands there twice"),
+        ("[attribution]\nignore_channels = \"a,a\"", "attribution.ignore_channels: \"a\" appears twice"),
         ("[verdict]\nprofit = \"hope\"", "verdict.profit: unknown variant"),
         (
             "[verdict]\nwindow = \"1h\"",
@@ -125,7 +125,7 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[verdict]\nmaturity_days = -1", "verdict.maturity_days: expected 0 to 3660"),
         ("[verdict]\nmax_spend_gap = 2", "verdict.max_spend_gap: expected a share"),
         ("windows = []", "windows: expected 1 to 24 windows"),
-        ("windows = [\"7d\", \"7d\"]", "windows: \"7d\" stands there twice"),
+        ("windows = [\"7d\", \"7d\"]", "windows: \"7d\" appears twice"),
         ("windows = [\"0h\"]", "windows: expected 1h to 960h, 1d to 3660d, or lifetime, found \"0h\""),
         ("windows = [\"961h\"]", "windows: expected 1h to 960h"),
         ("windows = [\"week\"]", "windows: expected 1h to 960h"),

@@ -8,7 +8,7 @@ use crate::time::Millis;
 /// has piled up meanwhile, is read in this time, and in any order.
 pub const GRACE: i64 = 7 * Millis::DAY;
 
-/// Since when a partition goes with the time.
+/// Since when the partition has kept up with the clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grace {
     since: Option<Millis>,

@@ -105,7 +105,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// with the next [`Stage::flush`].
     ///
     /// # Errors
-    /// The event is [too late](crate::events::Reason::TooLate): what it would change is not kept singly any more. No figure
+    /// The event is [too late](crate::events::Reason::TooLate): what it would change is not kept individually any more. No figure
     /// has changed.
     fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection>;
 

@@ -107,7 +107,7 @@ impl<T: Identity> Table<T> {
         self.slab.places - self.slab.free.len() as u32
     }
 
-    /// Every number that was ever given is below. A place whose value was removed holds a default.
+    /// One more than the largest number given so far. A place whose value was removed holds a default.
     pub fn places(&self) -> u32 {
         self.slab.places
     }

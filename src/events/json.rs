@@ -38,7 +38,7 @@ pub(super) enum Value<'a> {
 pub(super) enum Malformed {
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    #[error("the field `{0}` stands there twice")]
+    #[error("the field `{0}` appears twice")]
     Twice(String),
 }
 

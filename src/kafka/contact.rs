@@ -34,7 +34,7 @@ impl Complaint {
             Some(Code::Authentication) => {
                 Complaint::Refused(format!("{reason}: check sasl.* in kafka.properties, and the user on the brokers"))
             }
-            // A connection that was cut in the midst of a handshake is not among these.
+            // A connection that was cut in the middle of a handshake is not among these.
             Some(Code::SSL) => Complaint::Refused(format!("{reason}: check ssl.* in kafka.properties")),
             // By TLS 1.3 a client learns after its handshake that its certificate was refused.
             Some(Code::BrokerTransportFailure) if reason.contains(" alert ") => {

@@ -75,12 +75,12 @@ mod armed {
     struct Plan {
         point: String,
         left: AtomicU64,
-        /// What the names of threads begin with that it is for.
+        /// Prefix of the names of the threads that it applies to.
         of: String,
     }
 
     impl Plan {
-        /// What a variable says: a point, the how-many-eth time there, and whose.
+        /// What a variable says: a point, which visit to it, and whose.
         fn of(variable: &str) -> Option<Plan> {
             let plan = std::env::var(variable).ok()?;
             let (plan, of) = plan.split_once('@').unwrap_or((&plan, ""));

@@ -45,7 +45,7 @@ impl<'a> DeadLetter<'a> {
             size => {
                 let why = match size {
                     Some(size) => format!("{size} bytes"),
-                    None => "a name that is no UTF-8".to_owned(),
+                    None => "a name that is not valid UTF-8".to_owned(),
                 };
                 let own = OwnedHeaders::new_with_capacity(8).insert(Header { key: CUT_HEADERS, value: Some(&why) });
                 origin.add_to(own)

@@ -24,7 +24,7 @@ pub enum WorkerError {
     )]
     Lost { topic: String, partition: i32, from: i64, to: i64, lost: i64, group: String },
     #[error(
-        "{topic} partition {partition} ends at offset {end}, but was read up to {read} before: it was truncated or made anew. Set \
+        "{topic} partition {partition} ends at offset {end}, but was read up to {read} before: it was truncated or recreated. Set \
          the offset of consumer group {group} to where reading is to go on"
     )]
     Truncated { topic: String, partition: i32, end: i64, read: i64, group: String },

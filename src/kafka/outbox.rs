@@ -52,7 +52,7 @@ impl Outputs {
 }
 
 /// Takes the effects of one partition. The first failure is kept, and what comes after it goes nowhere: the transaction
-/// is lost anyhow.
+/// is lost anyway.
 pub struct Outbox<'a> {
     transactions: &'a mut Transactions,
     outputs: &'a Outputs,

@@ -11,7 +11,7 @@ use rdkafka::producer::BaseRecord;
 
 /// Records are handed over when they come to so many bytes and the broker has acknowledged those before.
 const ENOUGH: usize = 1 << 20;
-/// Whether it has is looked at when so many more bytes have come.
+/// After this many more bytes, check again whether it has.
 const STEP: usize = 128 << 10;
 /// Records are handed over when they come to so many bytes in any case: memory is bounded.
 const MOST: usize = 2 << 20;
@@ -22,7 +22,7 @@ pub struct Outgoing {
     records: Vec<Kept>,
     /// Keys and values, one after the other.
     bytes: Vec<u8>,
-    /// So many bytes there were when it was last looked whether they can go.
+    /// How many bytes there were at the last such check.
     looked_at: usize,
     /// Those that records were for so far: a handful.
     topics: Vec<String>,

@@ -24,7 +24,7 @@ use crate::home::home;
 use crate::settings::Settings;
 use crate::time::Millis;
 
-/// Keys that one slice of an hour roll looks at, of each partition. Tests that end in the midst of a roll need slices.
+/// Keys that one slice of an hour roll looks at, of each partition. Tests that end in the middle of a roll need slices.
 const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
 
 /// What a worker does with records, and the state that it does it to.
@@ -170,7 +170,8 @@ impl<S: Stage> Pipeline<S> {
             .map(|headers| headers + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len));
         // Room for the headers that are added and for what wraps a record.
         if size.is_none_or(|size| size > MAX_MESSAGE_BYTES - (64 << 10)) {
-            let detail = "key and headers leave no room to forward it to its home, or a header's name is no UTF-8";
+            let detail =
+                "key and headers leave no room to forward it to its home, or a header's name is not valid UTF-8";
             let rejection = Rejection { reason: Reason::TooLarge, detail: detail.to_owned() };
             return self.reject(record, &origin, false, &rejection);
         }

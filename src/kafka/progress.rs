@@ -55,7 +55,7 @@ pub struct Meaning {
 const HOURS_KEPT: &str = "windows: hours that are kept singly";
 const DAYS_KEPT: &str = "windows: days that are kept singly";
 
-/// How much is kept singly, and how much of it the windows look at. What was once kept for less time is gone.
+/// How much is kept individually, and how much of it the windows look at. What was once kept for less time is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Reach {
     key: &'static str,
@@ -120,7 +120,7 @@ impl Meaning {
         buffer.extend_from_slice(self.text.as_bytes());
     }
 
-    /// Compares with what a fact's value says. What is returned is to be written in its place: less is kept singly now.
+    /// Compares with what a fact's value says. What is returned is to be written in its place: less is kept individually now.
     ///
     /// # Errors
     /// The value can't be read, or what differs first.

@@ -17,9 +17,9 @@ use crate::metrics::{Metrics, StageMetrics};
 use crate::status;
 use crate::time::Millis;
 
-/// What costs a look at every partition is looked at this often.
+/// How often sizes, which take a walk over all partitions, are refreshed.
 const SIZES_EVERY: Duration = Duration::from_secs(1);
-/// What costs a question to the broker, this often.
+/// How often lag, which takes a question to the broker, is refreshed.
 const LAG_EVERY: Duration = Duration::from_secs(5);
 
 /// A worker's line to the metrics.

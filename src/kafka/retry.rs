@@ -1,6 +1,6 @@
 //! Sends dead letters again, each to the topic that it came from, as it was. Which were sent stands in a topic of its own
 //! ([`retried`]) and is written in the same transactions, so that a letter is sent once, however often this is begun anew or ended
-//! in its midst. (Offsets of a consumer group would expire while nobody is in it.)
+//! before its end. (Offsets of a consumer group would expire while nobody is in it.)
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -117,7 +117,7 @@ struct Sender {
     group: Arc<ConsumerGroupMetadata>,
     /// Where letters are sent.
     sources: Vec<String>,
-    /// Where stands which were sent.
+    /// The topic that records which letters were sent.
     topic: String,
     /// What the open transaction does.
     changes: Changes,

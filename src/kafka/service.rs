@@ -312,7 +312,7 @@ impl Service<'_> {
     }
 }
 
-/// How often is looked whether the state takes more than it may.
+/// How often the state's size is compared with its limit.
 const LIMIT_EVERY: Duration = Duration::from_secs(1);
 
 /// Says in the log, once each time that it changes, whether the state takes more than it may.

@@ -87,7 +87,7 @@ pub enum Progress {
     Current,
 }
 
-/// The wish for a customer's record.
+/// A request for a customer's record.
 #[derive(Debug)]
 pub struct Question {
     pub customer_id: String,

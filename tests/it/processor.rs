@@ -272,7 +272,7 @@ impl Instance {
         self.wait_for_end();
     }
 
-    /// Stops it as it is, in the midst of whatever it does.
+    /// Stops it as it is, in the middle of whatever it does.
     pub fn freeze(&self) {
         self.process.signal(Signal::STOP);
     }

@@ -1,4 +1,4 @@
-//! What is too old to be kept singly is given up, on real Kafka: its facts leave the changelog, its sums stay, and what
+//! What is too old to be kept individually is given up, on real Kafka: its facts leave the changelog, its sums stay, and what
 //! would change it is a dead letter.
 
 mod crashes;

@@ -1,4 +1,4 @@
-//! Which hours and days the windows hold at a moment, and which hours are still kept singly. It changes with the hour.
+//! Which hours and days the windows hold at a moment, and which hours are still kept individually. It changes with the hour.
 
 use crate::settings::{Settings, WindowSpan};
 use crate::time::{Date, Millis, Zone};

@@ -152,7 +152,7 @@ impl Campaign {
         add_to_bucket(&mut self.hours, hour, part);
     }
 
-    /// The hours of a day that are kept singly. An hour is of the day that its start is in; where clocks change at
+    /// The hours of a day that are kept individually. An hour is of the day that its start is in; where clocks change at
     /// midnight that may lie a little outside of what the day spans.
     pub fn hours_of<'a>(&'a self, day: Date, zone: &'a Zone) -> impl Iterator<Item = (Millis, &'a Bucket)> {
         let (from, to) =
@@ -161,7 +161,7 @@ impl Campaign {
         around.filter(move |(hour, _)| zone.date(*hour) == day)
     }
 
-    /// What a day has of the ledger beside its hours that are kept singly.
+    /// What a day has of the ledger beside its hours that are kept individually.
     pub fn ledger_of_day(&self, day: Date, zone: &Zone) -> LedgerSums {
         let of = |bucket: &Bucket| bucket.ledger.as_deref().copied().unwrap_or_default();
         let whole = self.days.get(&day).map(of).unwrap_or_default();

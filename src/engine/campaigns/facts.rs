@@ -27,7 +27,7 @@ pub enum Key<'a> {
     Report { campaign: &'a str, date: Date, kind: SpendKind, breakdown: Option<&'a str> },
     /// A spend id's current [`AmountFact`].
     Amount { campaign: &'a str, spend: &'a str },
-    /// Amounts of a day that are not kept singly: a [`SettledFact`].
+    /// Amounts of a day that are not kept individually: a [`SettledFact`].
     Settled { campaign: &'a str, day: Date },
     /// What settled amounts and reports say: a [`CarriedFact`].
     Carried { campaign: &'a str },

@@ -200,7 +200,7 @@ impl Campaigns {
         joined
     }
 
-    /// Drops the hours of a day that are kept singly, and deletes their facts. Returns whether there were any facts.
+    /// Drops the hours of a day that are kept individually, and deletes their facts. Returns whether there were any facts.
     pub(super) fn drop_hours(&mut self, number: u32, day: Date, effects: &mut impl Effects) -> bool {
         let campaign = &mut self.campaigns[number];
         let hours: Vec<Millis> = campaign.hours_of(day, &self.settings.zone).map(|(hour, _)| hour).collect();

@@ -6,7 +6,7 @@
 //! - [`calendar`]: which hours and days the windows hold. Windows are summed anew only when they have moved.
 //! - [`folding`]: facts to state, when they are made and when they are restored; and the joining of hour facts into that
 //!   of their day when the day is no longer recent.
-//! - [`settling`]: amounts, reports and days that are too old to be kept singly become sums.
+//! - [`settling`]: amounts, reports and days that are too old to be kept individually become sums.
 //! - [`figures`], [`record`], [`output`]: totals to records. [`snapshot`]: the state as a whole.
 
 mod calendar;

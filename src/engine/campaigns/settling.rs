@@ -1,4 +1,4 @@
-//! What is older than is kept singly becomes sums: amounts those of their day, days those of the lifetime. Figures stay as
+//! What is older than is kept individually becomes sums: amounts those of their day, days those of the lifetime. Figures stay as
 //! they are; what can't be told apart any more can't be changed either.
 //!
 //! The [`Horizons`] say up to which day. They are facts, follow `as_of` and never go back, and by them alone it is decided

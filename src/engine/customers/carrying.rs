@@ -1,4 +1,4 @@
-//! Orders and costs that are too old to be kept singly are carried forward: as sums and counts of their customer, its
+//! Orders and costs that are too old to be kept individually are carried forward: as sums and counts of their customer, its
 //! first order, who acquired it, and eight bytes each to know them by. Figures stay as they are.
 //!
 //! The [`Horizon`] says from when. It is a fact, follows `as_of` and never goes back, and by it alone it is decided whether
@@ -127,7 +127,7 @@ impl Customers {
         }
     }
 
-    /// Refuses an event that would change what is not kept singly, and else carries what its customer has of that.
+    /// Refuses an event that would change what is not kept individually, and else carries what its customer has of that.
     pub(super) fn make_way(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<(), Rejection> {
         let horizon = self.horizon.orders;
         let day = || self.settings.zone.date(horizon);
@@ -174,7 +174,7 @@ impl Customers {
         if let Some(customer) = customer
             && self.customers[customer].timeline.first().is_some_and(|(first, _)| first < horizon)
         {
-            // They may have left the last 365 days as well, which a roll finds by the orders that are kept singly.
+            // They may have left the last 365 days as well, which a roll finds by the orders that are kept individually.
             self.touch(customer);
             self.carry_orders(customer, effects);
             self.write_carried(effects);
@@ -271,7 +271,7 @@ impl Customers {
         self.unwritten.push((cost.customer, carried.known.insert(cost_fingerprint(&cost.id))));
     }
 
-    /// The first order of those that are kept singly, with what follows from it now.
+    /// The first order of those that are kept individually, with what follows from it now.
     pub(super) fn first_of(&self, customer: &Customer) -> Option<First> {
         let placed = self.first_placed(customer)?;
         let known_before = self.known_before(customer);

@@ -35,7 +35,7 @@ pub enum Key<'a> {
         customer: &'a str,
         cost: &'a str,
     },
-    /// What is not kept singly of a customer's orders and costs: a [`CarriedFact`].
+    /// What is not kept individually of a customer's orders and costs: a [`CarriedFact`].
     Carried {
         customer: &'a str,
     },
@@ -141,7 +141,7 @@ pub struct CostFact {
     pub digest: u64,
 }
 
-/// What is not kept singly of a customer's orders and costs.
+/// What is not kept individually of a customer's orders and costs.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CarriedFact<'a> {
     /// Those that counted, and of these, those that were refunded in excess.

@@ -6,7 +6,7 @@
 //!
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
 //! - [`refunds`]: those of one order, be they one or a hundred thousand.
-//! - [`carrying`]: what is too old to be kept singly; [`known`]: what it is known by.
+//! - [`carrying`]: what is too old to be kept individually; [`known`]: what it is known by.
 //! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
 //!   [`snapshot`]: the state as a whole.
 
@@ -115,13 +115,13 @@ impl Buffers {
 }
 
 impl Customers {
-    /// Whether the customer bought before this stream knows of it, by the orders that are kept singly.
+    /// Whether the customer bought before this stream knows of it, by the orders that are kept individually.
     fn known_before(&self, customer: &Customer) -> bool {
         let Some(first) = self.first_placed(customer).map(|placed| placed.occurred_at) else { return false };
         self.since(customer).0 < first || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
     }
 
-    /// The first of the orders that are kept singly.
+    /// The first of the orders that are kept individually.
     fn first_placed(&self, customer: &Customer) -> Option<&Placed> {
         self.order_at(self.first_order(customer)).and_then(Order::counting)
     }

@@ -30,9 +30,9 @@ pub struct Customer {
     pub first_at: Millis,
     /// That order counts no more, or was moved: all that is known is that each other comes after where it was.
     pub first_is_gone: bool,
-    /// What is not kept singly of its orders and costs; none while all is.
+    /// What is not kept individually of its orders and costs; none while all is.
     pub carried: Option<Box<Carried>>,
-    /// By what the ledger's differences went out last.
+    /// The acquisition with which the differences sent so far were computed.
     pub contributed: Acquisition,
     pub touched: bool,
     pub contributing: Contributing,
@@ -47,7 +47,7 @@ pub struct Acquisition {
     pub order: u32,
 }
 
-/// The number of an acquisition order that is not kept singly any more.
+/// The number of an acquisition order that is not kept individually any more.
 pub const CARRIED: u32 = NONE - 1;
 
 impl Acquisition {

@@ -106,7 +106,7 @@ fn a_name_that_stands_twice_is_found_among_few_and_among_many() {
         assert_eq!(read(&format!("{{{}}}", text.join(","))).unwrap().len(), fields);
         text[fields - 1] = r#""f\u0069eld-0":null"#.to_owned();
         let error = read(&format!("{{{}}}", text.join(","))).unwrap_err();
-        assert_eq!(error.to_string(), "the field `field-0` stands there twice");
+        assert_eq!(error.to_string(), "the field `field-0` appears twice");
     }
 }
 

@@ -176,7 +176,7 @@ fn a_field_that_stands_twice_is_invalid_json_known_or_not_and_wherever_it_stands
         assert_eq!(verdict(&with(event, path, Some(twice))), "invalid_json", "{path}: {twice}");
     }
     let twice = with(event, "items/1/note", Some("1, \"sku\": \"A\""));
-    assert_eq!(rejection(&twice).detail, "items[1]: the field `sku` stands there twice");
+    assert_eq!(rejection(&twice).detail, "items[1]: the field `sku` appears twice");
 }
 
 #[test]

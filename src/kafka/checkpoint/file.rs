@@ -27,7 +27,7 @@ pub struct Header {
     /// As the changelog holds it, and the settings.
     pub progress: Vec<u8>,
     pub settings: Vec<u8>,
-    /// How many there are of what there is most of.
+    /// Counts, so that a reader can reserve room.
     pub customers: u64,
     pub orders: u64,
 }

@@ -6,7 +6,7 @@
 //!
 //! Whether it belongs to this changelog is decided there: among the last records before the offset up to which the file
 //! goes must be the very progress that it says was written last ([`Proof`]). A changelog that went on keeps that record until it
-//! is compacted, and a file that is older than that is of no use anyhow; another changelog never has it.
+//! is compacted, and a file that is older than that is of no use anyway; another changelog never has it.
 
 mod file;
 mod loading;

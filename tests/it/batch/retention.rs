@@ -1,4 +1,4 @@
-//! What is too old to be kept singly, the slow way: all events are kept, and what may not be changed any more is looked up
+//! What is too old to be kept individually, the slow way: all events are kept, and what may not be changed any more is looked up
 //! among them.
 
 use std::collections::BTreeMap;

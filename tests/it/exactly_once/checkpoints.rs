@@ -124,7 +124,7 @@ fn a_checkpoint_that_is_damaged_or_of_something_else_is_ignored() {
     let harms: [(&str, Harm); 6] = [
         ("nothing is left", |file, _| file.clear()),
         ("the end is missing", |file, _| file.truncate(file.len() - 1)),
-        ("a bit has flipped in the midst", |file, _| {
+        ("a bit has flipped in the middle", |file, _| {
             let middle = file.len() / 2;
             file[middle] ^= 4;
         }),

@@ -1,4 +1,4 @@
-//! What is too old to be kept singly: it counts on, can't be changed, and takes no memory of its own.
+//! What is too old to be kept individually: it counts on, can't be changed, and takes no memory of its own.
 
 use std::collections::HashMap;
 

@@ -82,7 +82,7 @@ proptest! {
     }
 }
 
-/// Hours may be kept singly for longer than before: then a day that has become a fact of its own has hours again.
+/// Hours may be kept individually for longer than before: then a day that has become a fact of its own has hours again.
 #[test]
 fn a_day_that_came_to_nothing_by_its_hours_is_nothing_still() {
     let day_of_hours = |days| settings(Retention { hours_days: days, ..SHORT.of_everything() });
