@@ -7,20 +7,25 @@ use crate::time::{Millis, Zone};
 /// The settings of one processor. All numbers with a fraction are exact decimals with six places ([`Micros`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
+    /// `reporting.currency`: that of all money.
     pub currency: Currency,
+    /// `reporting.time_zone`: days, months and hours begin by it.
     pub zone: Zone,
     /// `ltv.lifespan_years`.
     pub lifespan_years: Micros,
     /// `costs.default_margin`, 0 to 1: estimates the cost of goods of orders that state none.
     pub default_margin: Option<Micros>,
-    /// `costs.min_coverage`, 0 to 1.
+    /// `costs.min_coverage`, 0 to 1: share of revenue with a known or estimated cost, below which profit is unknown.
     pub min_coverage: Micros,
     /// `history.complete_from`: customers whose first order is earlier were known before.
     pub complete_from: Option<Millis>,
+    /// `attribution`: how orders are shared among campaigns.
     pub attribution: Attribution,
+    /// `verdict`: what a campaign is judged by.
     pub verdict: VerdictRules,
     /// In the order in which they are written out; names are unique.
     pub windows: Vec<Window>,
+    /// `retention`: how long history is kept individually.
     pub retention: Retention,
     /// Partitions of the campaigns stage's internal topic: where a difference is sent.
     pub campaign_partitions: u32,
@@ -118,13 +123,16 @@ impl Currency {
         code.iter().all(u8::is_ascii_uppercase).then_some(Currency(code))
     }
 
+    /// The three letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XXX")
     }
 }
 
+/// How an order is shared among the touchpoints before it: which take part, and by which weights.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attribution {
+    /// The weights.
     pub model: Model,
     /// `attribution.lookback_days`, in milliseconds: touchpoints at most this long before the order take part.
     pub lookback: i64,
@@ -145,25 +153,34 @@ impl Default for Attribution {
     }
 }
 
-/// How an order's figures are shared among its touchpoints.
+/// How an order's figures are shared among the touchpoints that take part: each gets its weight / the sum of the weights,
+/// rounded down; the millionths that are left go by largest remainder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Model {
+    /// All to the last.
     Last,
+    /// All to the first.
     First,
+    /// The same to each.
     Linear,
+    /// Of one, all; of two, half each; of more, 40 % to the first, 40 % to the last, and 20 % shared by those between.
     Position,
+    /// By the weight 10^9 x 2^(-age / half-life), rounded to an integer of at least 1.
     TimeDecay,
 }
 
+/// What a campaign is judged by: the settings of [`judge`](crate::domain::verdict::judge).
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerdictRules {
+    /// What has to cover the investment.
     pub profit: Profit,
     /// Index into [`Settings::windows`] of the window whose verdict is the campaign's.
     pub window: usize,
-    /// In the reporting currency.
+    /// In the reporting currency: with less invested there is too little data.
     pub min_spend: Micros,
+    /// Days after which the LTV of an acquired customer has had the time to grow.
     pub maturity_days: i32,
-    /// Share of a short window, 0 to 1, that spend may be behind.
+    /// Share, 0 to 1, of a window of at most 24 hours that spend may be behind.
     pub max_spend_gap: Micros,
 }
 
@@ -182,19 +199,25 @@ impl Default for VerdictRules {
 /// The profit that a campaign's value and verdict go by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profit {
+    /// Gross profit - operating cost.
     OperatingProfit,
+    /// Revenue - cost of goods.
     GrossProfit,
+    /// Revenue, for shops that state no costs.
     Revenue,
 }
 
 /// A window with the name under which it is written out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
+    /// `24h`, `7d`, `lifetime`.
     pub name: String,
+    /// What it spans.
     pub span: WindowSpan,
 }
 
 impl Window {
+    /// With the name that its span has.
     pub fn new(span: WindowSpan) -> Window {
         let name = match span {
             WindowSpan::Hours(hours) => format!("{hours}h"),
@@ -229,6 +252,7 @@ impl Window {
     pub const MAX_DAYS: u32 = 3_660;
 }
 
+/// What a window spans, in the reporting time zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowSpan {
     /// So many whole hours, the last being the one of `as_of`.

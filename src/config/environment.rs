@@ -20,6 +20,9 @@ const PREFIX: &str = "PAYBACK_";
 const OTHERS: [&str; 3] = ["PAYBACK_SERVICE_", "PAYBACK_PORT", "PAYBACK_TEST_"];
 
 /// The process's own `PAYBACK_` variables.
+///
+/// # Errors
+/// A value that is not UTF-8, by the name of its variable.
 pub fn variables() -> Result<Vec<(String, String)>, ConfigError> {
     let ours = env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
     ours.map(|(name, value)| {
@@ -33,6 +36,9 @@ pub fn variables() -> Result<Vec<(String, String)>, ConfigError> {
 }
 
 /// Sets in `table` what the variables say. Returns which variable set which key, for the errors to name.
+///
+/// # Errors
+/// A variable whose name can be no key.
 pub fn overlay(
     table: &mut Table,
     environment: impl IntoIterator<Item = (String, String)>,

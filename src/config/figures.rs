@@ -13,6 +13,7 @@ use crate::money::Micros;
 use crate::settings::{self, Currency, Settings, VerdictRules, Window, WindowSpan};
 use crate::time::{Date, Millis, Zone};
 
+/// `[reporting]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reporting {
@@ -28,6 +29,7 @@ impl Default for Reporting {
     }
 }
 
+/// `[ltv]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Ltv {
@@ -41,6 +43,7 @@ impl Default for Ltv {
     }
 }
 
+/// `[costs]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Costs {
@@ -56,6 +59,7 @@ impl Default for Costs {
     }
 }
 
+/// `[history]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct History {
@@ -63,7 +67,7 @@ pub struct History {
     pub complete_from: Option<String>,
 }
 
-/// As [`settings::Retention`].
+/// `[retention]`, as [`settings::Retention`].
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
@@ -88,9 +92,11 @@ impl Default for Retention {
     }
 }
 
+/// `[attribution]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Attribution {
+    /// How the order is shared among touchpoints.
     pub model: Model,
     /// Days before the order in which touchpoints take part.
     #[serde(deserialize_with = "values::integer")]
@@ -114,7 +120,7 @@ impl Default for Attribution {
     }
 }
 
-/// [`settings::Model`] by its name.
+/// [`settings::Model`] by its name; what each does stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Model {
@@ -125,9 +131,11 @@ pub enum Model {
     TimeDecay,
 }
 
+/// `[verdict]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Verdict {
+    /// What has to cover the investment.
     pub profit: Profit,
     /// Name of the window whose verdict is the campaign's.
     pub window: String,

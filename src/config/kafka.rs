@@ -11,6 +11,7 @@ use toml::{Table, Value};
 use super::secret::HIDDEN;
 use super::{Problem, ensure, topics, values};
 
+/// `[kafka]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaConfig {

@@ -6,6 +6,7 @@ use super::{Problem, ensure, values};
 
 const MIB: u64 = 1 << 20;
 
+/// `[limits]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {

@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Problem, ensure, values};
 use crate::format::Format;
 
+/// `[workers]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkersConfig {
@@ -35,6 +36,7 @@ impl WorkersConfig {
     }
 }
 
+/// `[commit]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommitConfig {
@@ -63,6 +65,7 @@ impl CommitConfig {
     }
 }
 
+/// `[checkpoints]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointsConfig {
@@ -70,6 +73,7 @@ pub struct CheckpointsConfig {
     pub folder: Option<PathBuf>,
 }
 
+/// `[format]`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FormatConfig {
@@ -78,6 +82,7 @@ pub struct FormatConfig {
     pub write: Format,
 }
 
+/// `[metrics]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
@@ -99,11 +104,13 @@ impl MetricsConfig {
     }
 }
 
+/// `[log]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
     /// What is logged: a level, or directives as `RUST_LOG` has them, which goes before this.
     pub level: String,
+    /// Text or JSON.
     pub format: LogFormat,
 }
 
@@ -113,10 +120,13 @@ impl Default for LogConfig {
     }
 }
 
+/// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
+    /// For people.
     Text,
+    /// For machines: a JSON object a line.
     Json,
 }
 

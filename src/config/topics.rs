@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{KafkaConfig, Problem, ensure, values};
 
+/// `[topics]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TopicsConfig {
@@ -15,8 +16,11 @@ pub struct TopicsConfig {
     /// Sources of the campaigns stage.
     #[serde(deserialize_with = "values::list")]
     pub ad_spend: Vec<String>,
+    /// Gets each customer's figures.
     pub ltv_updates: String,
+    /// Gets each campaign's figures.
     pub roas_updates: String,
+    /// Gets what can't be used.
     pub dead_letters: String,
     /// Creates sources that are missing. Other topics are always created.
     #[serde(deserialize_with = "values::switch")]

@@ -11,6 +11,7 @@ use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::time::Millis;
 
+/// What was spent on one customer, beside advertising. Identified by customer and cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomerCost<'a> {
     pub customer_id: Cow<'a, str>,
@@ -18,13 +19,18 @@ pub struct CustomerCost<'a> {
     pub occurred_at: Millis,
     pub amount: Micros,
     pub kind: CustomerCostKind,
+    /// By which it was spent (`email`, `call`); any text.
     pub channel: Option<Cow<'a, str>>,
+    /// Of the whole content: decides between two different events that are alike in time and amount.
     pub digest: u64,
 }
 
+/// What a customer cost was for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum CustomerCostKind {
+    /// To win the customer: the campaign that did has it in `invested`.
     Acquisition,
+    /// To keep the customer.
     Retention,
 }
 

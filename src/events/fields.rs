@@ -48,6 +48,9 @@ pub(super) struct Wrong {
 
 impl<'a> Fields<'a> {
     /// Reads a record.
+    ///
+    /// # Errors
+    /// It is no JSON object, or has a field twice.
     pub fn of_record(record: &'a str) -> Result<Fields<'a>, Rejection> {
         let mut fields = Fields { members: Members::new(), place: Place::Event };
         match read_object(record, &mut fields.members) {
@@ -62,6 +65,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that may be left out.
+    ///
+    /// # Errors
+    /// `read` finds its value wrong.
     pub fn optional<T>(
         &self,
         name: &'static str,
@@ -77,6 +83,9 @@ impl<'a> Fields<'a> {
     }
 
     /// A field that must be there.
+    ///
+    /// # Errors
+    /// It is not, or `read` finds its value wrong.
     pub fn required<T>(
         &self,
         name: &'static str,
@@ -89,6 +98,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Reads each object of a list that may be left out. `None` when it is, else how many there are.
+    ///
+    /// # Errors
+    /// It is no list, has more than `most` elements or one that is no object, or `read` refuses one.
     pub fn list(
         &self,
         name: &'static str,

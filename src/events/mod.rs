@@ -36,11 +36,17 @@ use crate::time::Millis;
 /// One accepted event.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event<'a> {
+    /// An order, or a new version of one.
     Purchase(Purchase<'a>),
+    /// Money given back for an order.
     Refund(Refund<'a>),
+    /// The end of an order.
     Cancellation(Cancellation<'a>),
+    /// What was spent on one customer, beside advertising.
     CustomerCost(CustomerCost<'a>),
+    /// An amount spent on a campaign at a moment.
     AdSpend(AdSpend<'a>),
+    /// A platform's current total of one cell of spend.
     AdSpendReport(AdSpendReport<'a>),
 }
 
@@ -54,6 +60,7 @@ pub enum Home<'a> {
 }
 
 impl Event<'_> {
+    /// Whose it is: the customer's or the campaign's.
     pub fn home(&self) -> Home<'_> {
         match self {
             Event::Purchase(purchase) => Home::Customer(&purchase.customer_id),

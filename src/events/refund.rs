@@ -9,6 +9,7 @@ use super::rejection::Rejection;
 use crate::money::Micros;
 use crate::time::Millis;
 
+/// Money given back for an order. Identified by customer, order and refund; booked on its order, which it may precede.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refund<'a> {
     pub customer_id: Cow<'a, str>,
@@ -19,6 +20,7 @@ pub struct Refund<'a> {
     pub amount: Micros,
     /// Cost of goods that came back.
     pub cost_recovered: Micros,
+    /// Of the whole content: decides between two different events that are alike in time and amount.
     pub digest: u64,
 }
 
@@ -43,6 +45,7 @@ impl<'a> Refund<'a> {
     }
 }
 
+/// The end of an order: it counts for nothing, at any time, whichever of both comes first. Identified by customer and order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cancellation<'a> {
     pub customer_id: Cow<'a, str>,

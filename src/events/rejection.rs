@@ -33,20 +33,35 @@ impl std::error::Error for Rejection {}
 /// The codes under which rejections are written and counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Reason {
+    /// There is no value.
     Empty,
+    /// Over 1 MiB, or its key and headers are too large for it to be forwarded.
     TooLarge,
+    /// No JSON, or a field twice.
     InvalidJson,
+    /// JSON, but no object.
     NotAnObject,
+    /// No `type` that is known.
     UnknownType,
+    /// A field that is required is not there.
     MissingField,
+    /// A value of the wrong JSON type or out of range, or too many of something.
     InvalidField,
+    /// An id that is empty, too long, or neither text nor an integer.
     InvalidId,
+    /// No decimal number, or none from 0 to 9,000,000,000,000.
     InvalidMoney,
+    /// Neither RFC 3339 with an offset nor integer milliseconds; so are dates.
     InvalidTime,
+    /// Not three capital letters.
     InvalidCurrency,
+    /// A currency that can't be converted.
     NoExchangeRate,
+    /// The discount is greater than the items.
     NegativeRevenue,
+    /// More than 5 minutes ahead of the clock.
     InTheFuture,
+    /// It would change what is not kept individually any more.
     TooLate,
 }
 

@@ -29,6 +29,7 @@ pub struct AdSpendReport<'a> {
     pub campaign_name: Option<Cow<'a, str>>,
     pub platform: Option<Cow<'a, str>>,
     pub objective: Option<Cow<'a, str>>,
+    /// Of the whole content: decides between two different reports that are alike in time and amount.
     pub digest: u64,
 }
 

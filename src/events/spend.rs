@@ -11,6 +11,7 @@ use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::time::Millis;
 
+/// An amount spent on a campaign at a moment. Identified by campaign and spend id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdSpend<'a> {
     pub campaign_id: Cow<'a, str>,
@@ -19,15 +20,21 @@ pub struct AdSpend<'a> {
     pub amount: Micros,
     pub kind: SpendKind,
     pub channel: Option<Cow<'a, str>>,
+    /// Of the whole content: decides between two different events that are alike in time and amount.
     pub digest: u64,
 }
 
+/// What an amount was spent on. All kinds are `invested`; only the first is `spend`, by which ROAS and CAC go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SpendKind {
+    /// The ads themselves, as platforms bill them.
     #[default]
     Media,
+    /// Fees and commissions of agencies and platforms.
     Fee,
+    /// Making the ads.
     Creative,
+    /// Anything else.
     Other,
 }
 

@@ -118,15 +118,18 @@ mod armed {
         }
     }
 
+    /// Milliseconds by which the clock is to be ahead.
     pub fn clock_ahead() -> i64 {
         let ahead = CLOCK.as_ref().and_then(|file| std::fs::read_to_string(file).ok());
         ahead.and_then(|milliseconds| milliseconds.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// How often to sweep, where that is not as always.
     pub fn sweep_every() -> Option<Duration> {
         *SWEEP
     }
 
+    /// Ends or stops the process if this is the planned point.
     pub fn at(point: Point) {
         if comes_due(&CRASH, point) {
             crash(point);
@@ -136,6 +139,7 @@ mod armed {
         }
     }
 
+    /// Ends the process a moment later if this is the planned point.
     pub fn soon_at(point: Point) {
         if comes_due(&CRASH, point) {
             std::thread::spawn(move || {
@@ -146,6 +150,7 @@ mod armed {
         }
     }
 
+    /// Whether to work wrongly in this way.
     pub fn has(fault: Fault) -> bool {
         FAULT.as_deref() == Some(fault.name())
     }
@@ -158,27 +163,22 @@ pub use armed::{at, clock_ahead, has, soon_at, sweep_every};
 mod disarmed {
     use super::{Fault, Point};
 
-    /// Ends or stops the process if this is the planned point.
     #[inline(always)]
     pub fn at(_: Point) {}
 
-    /// Ends the process a moment later if this is the planned point.
     #[inline(always)]
     pub fn soon_at(_: Point) {}
 
-    /// Milliseconds by which the clock is to be ahead.
     #[inline(always)]
     pub fn clock_ahead() -> i64 {
         0
     }
 
-    /// How often to sweep, where that is not as always.
     #[inline(always)]
     pub fn sweep_every() -> Option<std::time::Duration> {
         None
     }
 
-    /// Whether to work wrongly in this way.
     #[inline(always)]
     pub fn has(_: Fault) -> bool {
         false

@@ -122,6 +122,9 @@ impl Inputs {
     }
 
     /// All positions, as offsets to commit or to assign; `metadata` goes with each.
+    ///
+    /// # Errors
+    /// librdkafka refuses an offset.
     pub fn offsets(&self, metadata: Option<&str>) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(self.positions.iter().map(Vec::len).sum());
         for (input, positions) in self.topics.iter().zip(&self.positions) {

@@ -208,6 +208,9 @@ pub fn partitions_of(clients: &Clients, topic: &str) -> Result<Option<Vec<i32>>,
 }
 
 /// Asks again for a while.
+///
+/// # Errors
+/// What it was answered last; at once where asking again is of no use.
 pub fn answer<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
     let began = Instant::now();
     loop {

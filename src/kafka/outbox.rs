@@ -66,6 +66,9 @@ impl<'a> Outbox<'a> {
     }
 
     /// Whether all went out.
+    ///
+    /// # Errors
+    /// The first record that did not, which fails the transaction.
     pub fn finish(self) -> Result<(), Failure> {
         self.failure.map_or(Ok(()), Err)
     }

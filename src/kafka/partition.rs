@@ -52,7 +52,10 @@ impl<S: Stage> Partition<S> {
         !self.settings_fact.is_empty() && self.narrowed.is_none()
     }
 
-    /// Folds one record of the changelog in.
+    /// Folds one record of the changelog in. `at` says where it stands.
+    ///
+    /// # Errors
+    /// It can't be read, is of a newer format, or was written under settings that contradict `meaning`.
     pub fn restore(
         &mut self,
         key: &[u8],

@@ -77,6 +77,10 @@ impl<S: Stage> Pipeline<S> {
     }
 
     /// Takes one record into the open transaction.
+    ///
+    /// # Errors
+    /// It can't be sent on, which fails the transaction; or it has no business where it was read, or is of a format that is not
+    /// known, which stops the worker. A record that can't be used is no error.
     pub fn take(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
         self.transactions.begin()?;
         let Some(input) = self.inputs.index_of(record.topic()) else {
@@ -228,6 +232,9 @@ impl<S: Stage> Pipeline<S> {
 
     /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
     /// due. `group` is the membership under which the partitions were assigned.
+    ///
+    /// # Errors
+    /// The transaction has failed, or whether it was committed is not known: all that it did is to be undone.
     pub fn commit(
         &mut self,
         group: &Arc<ConsumerGroupMetadata>,

@@ -168,6 +168,9 @@ impl Transactions {
     }
 
     /// Begins a transaction, unless one is open.
+    ///
+    /// # Errors
+    /// The producer refuses.
     pub fn begin(&mut self) -> Result<(), Failure> {
         if !self.open {
             self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
@@ -188,6 +191,9 @@ impl Transactions {
 
     /// Takes a record into the open transaction; [`Transactions::acknowledge`] hands over what is kept back of them. May
     /// wait while the producer's queue is full.
+    ///
+    /// # Errors
+    /// A record can't be sent, or there was no room for too long: the transaction has failed.
     pub fn send(&mut self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
         self.outgoing.push(record);
         let producer = &self.producer;
@@ -238,6 +244,9 @@ impl Transactions {
     }
 
     /// Hands over the last records, and waits until all are acknowledged.
+    ///
+    /// # Errors
+    /// One was not delivered, or not in time: the transaction has failed.
     pub fn acknowledge(&mut self, patience: Patience) -> Result<(), Failure> {
         self.hand_over()?;
         crash::at(crash::Point::AfterProduce);
@@ -282,6 +291,9 @@ impl Transactions {
 
     /// Adds the input offsets, which is what fences a worker that was evicted from the group, and commits. All records
     /// must have been acknowledged.
+    ///
+    /// # Errors
+    /// What is to be done next depends on the [`Failure`]; whether it was committed may not be known.
     pub fn commit(
         &mut self,
         offsets: &TopicPartitionList,

@@ -36,17 +36,26 @@ impl Watcher {
     }
 
     /// The first offset of each partition that can still be read.
+    ///
+    /// # Errors
+    /// A broker does not answer in time, or refuses.
     pub fn low_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
         self.ask(partitions, Offset::Beginning)
     }
 
     /// The offset after the last record of each partition, whether that is committed or not.
+    ///
+    /// # Errors
+    /// As [`Watcher::low_watermarks`].
     pub fn high_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
         self.ask(partitions, Offset::End)
     }
 
     /// Ends the transactions that the last writers of these inputs left open: their transactional ids stand beside the
     /// offsets that they committed. `own` are not touched.
+    ///
+    /// # Errors
+    /// The committed offsets can't be asked for, or a writer can't be fenced.
     pub fn fence_writers(&self, inputs: TopicPartitionList, own: &str) -> KafkaResult<()> {
         let committed = self.client.committed_offsets(inputs, ANSWER_WITHIN)?;
         let elements = committed.elements();
@@ -70,6 +79,9 @@ impl Watcher {
 }
 
 /// What a consumer of this isolation level sees as the first or last offset of each partition.
+///
+/// # Errors
+/// A broker does not answer in time, or has an error for one of the partitions.
 pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,
@@ -108,6 +120,9 @@ fn learn_leaders_anew<C: rdkafka::consumer::ConsumerContext>(
 }
 
 /// The offsets that `consumer`'s group has committed; it waits for transactions that are about to commit some.
+///
+/// # Errors
+/// As [`watermarks`].
 pub fn committed<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,

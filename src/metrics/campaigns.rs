@@ -41,6 +41,10 @@ pub struct CampaignCollector {
 }
 
 impl CampaignCollector {
+    /// For the campaigns of `status`, in the windows of `config`.
+    ///
+    /// # Errors
+    /// Prometheus takes no such name or label.
     pub fn new(config: &Config, status: Arc<Status>) -> Result<CampaignCollector, Error> {
         let figures = FIGURES
             .iter()

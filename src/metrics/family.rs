@@ -14,6 +14,10 @@ pub struct Family {
 }
 
 impl Family {
+    /// Without a series yet.
+    ///
+    /// # Errors
+    /// Prometheus takes no such name or label.
     pub fn new(name: &str, help: &str, labels: &'static [&'static str]) -> Result<Family, Error> {
         let names = labels.iter().map(|&label| label.to_owned()).collect();
         let desc = Desc::new(name.to_owned(), help.to_owned(), names, HashMap::new())?;

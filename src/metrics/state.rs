@@ -33,6 +33,10 @@ pub struct StateCollector {
 }
 
 impl StateCollector {
+    /// For the state that `status` knows of.
+    ///
+    /// # Errors
+    /// Prometheus takes no such name or label.
     pub fn new(status: Arc<Status>) -> Result<StateCollector, Error> {
         Ok(StateCollector {
             status,

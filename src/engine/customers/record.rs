@@ -38,47 +38,78 @@ pub fn net(settings: &Settings, customer: &Customer) -> Option<Sum> {
     Some(profit - customer.acquisition_cost - customer.retention_cost)
 }
 
+/// The record, in the order in which its fields are written. Every customer with any accepted event has one. Where a figure
+/// is null, `undefined` says why: `no_orders`, or `unknown_cost` where too much of the revenue has no known cost.
 #[derive(Serialize)]
 struct Record<'a> {
     customer_id: &'a str,
+    /// The reporting currency, which all money is in.
     currency: &'a str,
+    /// The moment that the figures are for.
     as_of: Moment,
+    /// Those that are not cancelled; so everywhere here.
     orders: u64,
+    /// Sum of quantities; refunds do not lower it.
     items: i128,
+    /// Null: `no_orders`.
     first_order_at: Option<Moment>,
+    /// Null: `no_orders`.
     last_order_at: Option<Moment>,
+    /// Of all orders, net of refunds; so are the profits.
     revenue: Money,
+    /// Revenue - cost of goods. Null: `unknown_cost`.
     gross_profit: Option<Money>,
+    /// Gross profit - operating cost. Null: `unknown_cost`.
     operating_profit: Option<Money>,
+    /// Revenue of orders with a known or estimated cost / revenue; 1 without revenue.
     cost_coverage: f64,
+    /// Customer costs of this kind.
     acquisition_cost: Money,
+    /// Customer costs of this kind.
     retention_cost: Money,
+    /// Revenue / orders. Null: `no_orders`.
     average_order_value: Option<Money>,
+    /// Orders in (as_of - 365 days, as_of], not scaled up to a year.
     purchases_per_year: u64,
+    /// Whole days of 24 hours from the first order to as_of, 0 to 365. Null: `no_orders`.
     observed_days: Option<i64>,
+    /// `ltv.lifespan_years`.
     lifespan_years: f64,
     ltv: Ltv,
+    /// Null: `no_orders`.
     acquired_by: Option<AcquiredBy<'a>>,
+    /// Whether the customer bought before this stream knows of it: then no campaign acquired them.
     known_before: bool,
+    /// Whether `ltv.net` is over 0. Null: `unknown_cost`.
     contributing: Option<bool>,
     undefined: Undefined,
 }
 
+/// What the customer is worth, by different measures. In `undefined` they are named with their path: `ltv.formula`.
 #[derive(Serialize)]
 struct Ltv {
+    /// Revenue.
     historic: Money,
+    /// Average order value x purchases per year x lifespan. Null: `no_orders`.
     formula: Option<Money>,
+    /// Gross profit. Null: `unknown_cost`.
     gross_profit: Option<Money>,
+    /// Operating profit - acquisition cost - retention cost; before advertising. Null: `unknown_cost`.
     net: Option<Money>,
-    /// Not computed yet.
+    /// Not computed yet. Null: `not_yet`.
     predicted: Option<Money>,
 }
 
+/// How the first order came about.
 #[derive(Serialize)]
 struct AcquiredBy<'a> {
+    /// Of the acquiring touchpoint; null where there is none, and for who was known before.
     campaign_id: Option<&'a str>,
+    /// Of the acquiring touchpoint, or else of the last that names one; null as above.
     channel: Option<&'a str>,
+    /// The first item of the first order.
     sku: Option<&'a str>,
+    /// The month (`2026-11`) of the first order, or of an earlier `customer_since`, in the reporting time zone.
     cohort: String,
 }
 

@@ -69,6 +69,9 @@ impl<W: Write> Summing<W> {
 }
 
 /// Writes a file until then, and says how many bytes it has.
+///
+/// # Errors
+/// It can't be written, or not in time.
 pub fn write(file: impl Write, header: &Header, stage: &impl Stage, until: Instant) -> io::Result<u64> {
     let mut out = Summing { file, sum: Xxh3::new(), bytes: 0 };
     out.put(MAGIC)?;
