@@ -61,7 +61,10 @@ fn the_demo_has_the_figures_of_the_batch_and_ends_at_ctrl_c() {
     let out = read(folder, "out");
     let api = out.split_once("API: ").and_then(|(_, rest)| rest.split_once("/v1/")).unwrap().0.to_owned();
     let events: Vec<Vec<u8>> = read(folder, "events.jsonl").lines().map(|line| line.as_bytes().to_vec()).collect();
-    assert!(out.contains(&format!("{} events of history", events.len())), "{out}");
+    let (_, rest) = out.split_once(&format!("{} events of history are counted after ", events.len())).expect(&out);
+    // How many they may be depends on the machine; that it says them does not.
+    let seconds: f64 = rest.split_once(" s.").and_then(|(seconds, _)| seconds.parse().ok()).expect(&out);
+    assert!(seconds > 0.0, "{out}");
     let batch = Batch::read(&events, &Config::default());
     assert_eq!(batch.rejected, []);
     let all = batch.records(batch.latest().unwrap());
