@@ -14,6 +14,8 @@
 //!   counts is on all three of them, and two must have it.
 //! - The load is that of the other tests: all types of events with duplicates and disorder, and a part that only adds,
 //!   of which every single record that is put out can be checked, as it is read ([`witness`]).
+//! - Two of the four instances keep checkpoints, each in a folder of its own that outlives its restarts; the others
+//!   restore from Kafka alone.
 //! - Recovery is measured from a fault until orders that were sent right after it are in the figures of every customer
 //!   and campaign partition, or from when an instance was there again to do that.
 
