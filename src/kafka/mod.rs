@@ -7,6 +7,8 @@
 //! - [`contact`] tells a broker that refuses from one that is away.
 //! - [`letters`] reads the dead letters, [`retry`] sends a [`choice`] of them again.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
+//!
+//! Those that are visible in the crate are so for the links of its map.
 
 pub mod checkpoint;
 pub mod choice;
@@ -24,12 +26,12 @@ mod objection;
 mod outbox;
 mod outgoing;
 pub mod partition;
-mod pipeline;
+pub(crate) mod pipeline;
 pub mod progress;
 mod reachability;
-mod read_back;
+pub(crate) mod read_back;
 mod report;
-mod restore;
+pub(crate) mod restore;
 mod resume;
 mod retried;
 pub mod retry;
@@ -37,9 +39,9 @@ mod service;
 mod sweep;
 mod tally;
 pub mod topics;
-mod transaction;
+pub(crate) mod transaction;
 mod watch;
-mod worker;
+pub(crate) mod worker;
 
 pub use self::clients::Clients;
 pub use self::error::WorkerError;

@@ -198,7 +198,7 @@ pub fn write(format: Format, fact: &impl Serialize, value: &mut Vec<u8>) {
     }
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// It can't be read, or is of a newer format.
