@@ -13,6 +13,7 @@ use serde::de::{self, Deserialize, Deserializer};
 pub struct Millis(pub i64);
 
 impl Millis {
+    /// In milliseconds, as are the next ones.
     pub const SECOND: i64 = 1_000;
     pub const MINUTE: i64 = 60 * Self::SECOND;
     pub const HOUR: i64 = 60 * Self::MINUTE;
@@ -202,6 +203,7 @@ impl Zone {
         TimeZone::get(name).ok().map(Zone)
     }
 
+    /// Its IANA name.
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("UTC")
     }

@@ -15,6 +15,7 @@ pub struct Booking {
 }
 
 impl Booking {
+    /// Of a report of `date` that was made at `reported_at`.
     pub fn new(zone: &Zone, date: Date, reported_at: Millis) -> Booking {
         let (start, end_of_date) = (zone.start_of(date), zone.start_of(date.plus(1)));
         let covered = reported_at.min(end_of_date).0.saturating_sub(start.0).max(1);
@@ -22,6 +23,7 @@ impl Booking {
         Booking { start, end_of_date, hours }
     }
 
+    /// How many there are, at least one.
     pub fn hours(&self) -> u32 {
         self.hours
     }

@@ -13,10 +13,13 @@ use crate::settings::Settings;
 /// Sums over orders, or shares of orders. Orders of unknown cost are in the profits with cost 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct OrderSums {
+    /// Net of refunds.
     pub revenue: Sum,
     /// Revenue of the orders whose cost of goods is known or estimated.
     pub covered_revenue: Sum,
+    /// Revenue - cost of goods.
     pub gross_profit: Sum,
+    /// Gross profit - operating cost.
     pub operating_profit: Sum,
 }
 
@@ -32,7 +35,9 @@ pub fn covered(settings: &Settings, sums: &OrderSums) -> bool {
 /// What the refunds of one order come to, before any limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refunded {
+    /// Taken from the revenue.
     pub amount: Sum,
+    /// Taken from the cost of goods.
     pub cost_recovered: Sum,
 }
 

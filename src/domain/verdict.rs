@@ -26,10 +26,12 @@ pub enum Verdict {
     TooEarly,
     /// Revenue is above the investment, profit is not: it looks fine by ROAS and loses money.
     LosesOnMargin,
+    /// Neither revenue nor value covers the investment.
     Deficit,
 }
 
 impl Verdict {
+    /// All of them, in that order.
     pub const ALL: [Verdict; 9] = [
         Verdict::NoSpend,
         Verdict::UnknownCost,
@@ -61,12 +63,15 @@ impl Verdict {
 /// What a verdict goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
+    /// What it cost.
     pub invested: Sum,
     /// Attributed profit of the window, by `verdict.profit`; `None` when costs are unknown.
     pub profit: Option<Sum>,
     /// Profit to date of the customers won, and the window's from others; `None` when costs are unknown.
     pub value: Option<Sum>,
+    /// Attributed revenue of the window.
     pub revenue: Sum,
+    /// Customers acquired in the window.
     pub new_customers: i64,
     /// Those of `new_customers` who were acquired at least `verdict.maturity_days` before today.
     pub mature_customers: i64,

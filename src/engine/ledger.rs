@@ -13,6 +13,7 @@ pub struct LedgerSums {
     pub shares: i64,
     /// Attributed orders, in millionths.
     pub orders: i64,
+    /// Shares of orders by attribution.
     pub attributed: OrderSums,
     /// The part of `attributed` that is of customers whom this campaign did not acquire.
     pub others: OrderSums,
@@ -29,9 +30,11 @@ pub struct LedgerSums {
 /// The ledger bucket that a difference is of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Difference<'a> {
+    /// The campaign.
     pub campaign_id: &'a str,
     /// Start of the hour, in the reporting time zone.
     pub hour: Millis,
+    /// What is to be added there.
     pub sums: LedgerSums,
 }
 
@@ -53,6 +56,7 @@ impl Payload {
         Payload(vec![format.number()])
     }
 
+    /// Appends one.
     pub fn push(&mut self, difference: &Difference<'_>) {
         let id = difference.campaign_id.as_bytes();
         write_number(id.len() as i128, &mut self.0);
@@ -61,10 +65,12 @@ impl Payload {
         difference.sums.write(&mut self.0);
     }
 
+    /// Whether nothing was appended.
     pub fn is_empty(&self) -> bool {
         self.0.len() <= 1
     }
 
+    /// What goes to [`read_payload`].
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -64,6 +64,7 @@ impl Outcome {
         }
     }
 
+    /// As it is written in labels of metrics.
     pub fn code(self) -> &'static str {
         match self {
             Outcome::Applied => "applied",
@@ -76,12 +77,15 @@ impl Outcome {
 /// What a partition holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
+    /// Of whom there is a record.
     pub customers: u64,
     /// Customers by `contributing`: true, false, null.
     pub contributing: [u64; 3],
+    /// Of which something is kept individually, whether they count or not.
     pub orders: u64,
     /// Orders whose refunds exceed their revenue or cost of goods; the excess is ignored.
     pub orders_refunded_in_excess: u64,
+    /// Of which there is a record.
     pub campaigns: u64,
     /// Sum of `ltv.historic` over the customers, micro-units.
     pub ltv_historic: i128,
@@ -99,6 +103,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The kinds of facts that there are: the first bytes of their keys, each once.
     const KINDS: &'static [u8];
 
+    /// With nothing in it.
     fn new(settings: Arc<Settings>) -> Self;
 
     /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences
@@ -143,6 +148,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Ids that [`Stage::record`] may know, each once, in no order.
     fn ids(&self) -> impl Iterator<Item = &str>;
 
+    /// What it holds now.
     fn sizes(&self) -> Sizes;
 
     /// Hands out all that this state is made of, as blocks of bytes: a snapshot. To be called between a flush and what

@@ -14,10 +14,15 @@ use crate::time::Millis;
 /// What was spent on one customer, beside advertising. Identified by customer and cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CustomerCost<'a> {
+    /// On whom it was spent.
     pub customer_id: Cow<'a, str>,
+    /// Which cost of that customer.
     pub cost_id: Cow<'a, str>,
+    /// When; of two events for one cost the later wins.
     pub occurred_at: Millis,
+    /// 0 or more.
     pub amount: Micros,
+    /// What for.
     pub kind: CustomerCostKind,
     /// By which it was spent (`email`, `call`); any text.
     pub channel: Option<Cow<'a, str>>,

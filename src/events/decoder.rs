@@ -40,6 +40,7 @@ const KINDS: [(&str, Kind); 6] = [
 ];
 
 impl Decoder {
+    /// For events in the reporting currency, with the margin by which costs are estimated.
     pub fn new(settings: &Settings) -> Decoder {
         Decoder { currency: settings.currency, default_margin: settings.default_margin }
     }

@@ -17,18 +17,25 @@ use crate::time::Millis;
 /// An order. Its items are read, checked and summed; what stays of them is the sums and the first one's sku.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Purchase<'a> {
+    /// Who bought.
     pub customer_id: Cow<'a, str>,
+    /// Which order of that customer.
     pub order_id: Cow<'a, str>,
+    /// When the customer bought; the order is booked there.
     pub occurred_at: Millis,
     /// Of two events for one order the later wins.
     pub updated_at: Millis,
     /// As stated, else sum of quantity x unit price, less the discount. 0 to [`Micros::MAX`].
     pub revenue: Micros,
+    /// As stated, summed or estimated, or not known.
     pub cost_of_goods: CostOfGoods,
+    /// What the order costs beside its goods.
     pub operating_cost: Micros,
     /// Sum of the items' quantities.
     pub items: i64,
+    /// The first item: the acquiring product, if this is the first order.
     pub first_sku: Option<Cow<'a, str>>,
+    /// The customer's first purchase anywhere, where the shop knows of one before this stream.
     pub customer_since: Option<Millis>,
     /// In order of `at`, the shorthand's last; those after `occurred_at` are left out already.
     pub touchpoints: SmallVec<[Touchpoint<'a>; 2]>,
@@ -39,6 +46,7 @@ pub struct Purchase<'a> {
 /// The cost of an order's goods, before refunds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum CostOfGoods {
+    /// Not stated, and there is no margin to estimate it by. It is never taken for 0.
     #[default]
     Unknown,
     /// Stated, or summed from the items.

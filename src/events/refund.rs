@@ -12,9 +12,13 @@ use crate::time::Millis;
 /// Money given back for an order. Identified by customer, order and refund; booked on its order, which it may precede.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refund<'a> {
+    /// Whose order.
     pub customer_id: Cow<'a, str>,
+    /// Which order.
     pub order_id: Cow<'a, str>,
+    /// Which refund of that order.
     pub refund_id: Cow<'a, str>,
+    /// When; of two events for one refund the later wins. It is booked at the time of its order.
     pub occurred_at: Millis,
     /// Over 0.
     pub amount: Micros,
@@ -48,8 +52,11 @@ impl<'a> Refund<'a> {
 /// The end of an order: it counts for nothing, at any time, whichever of both comes first. Identified by customer and order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cancellation<'a> {
+    /// Whose order.
     pub customer_id: Cow<'a, str>,
+    /// Which order.
     pub order_id: Cow<'a, str>,
+    /// When it was cancelled.
     pub occurred_at: Millis,
 }
 

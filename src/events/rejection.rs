@@ -5,6 +5,7 @@ use std::fmt;
 /// Why an event can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
+    /// The code.
     pub reason: Reason,
     /// Names the field and says what was expected.
     pub detail: String,
@@ -66,6 +67,7 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in the order in which they are documented.
     pub const ALL: [Reason; 15] = [
         Reason::Empty,
         Reason::TooLarge,

@@ -13,21 +13,33 @@ use crate::time::{Date, Millis};
 /// A platform's current total of one cell: campaign, date, breakdown, kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdSpendReport<'a> {
+    /// What it was spent on.
     pub campaign_id: Cow<'a, str>,
     /// In the reporting time zone.
     pub date: Date,
+    /// The part of the campaign that the cell is of: an ad group, an ad, a country. None is a cell of its own.
     pub breakdown: Option<Cow<'a, str>>,
+    /// What for.
     pub kind: SpendKind,
     /// Of two reports of a cell the later wins.
     pub reported_at: Millis,
+    /// Total of the cell so far, booked evenly over the hours that it covers.
     pub amount: Micros,
+    /// The campaign's, as of this report.
     pub channel: Option<Cow<'a, str>>,
+    /// Booked as the amount is, whatever the kind; so are the next three.
     pub impressions: Option<i64>,
+    /// As reported.
     pub clicks: Option<i64>,
+    /// What the platform claims for itself.
     pub reported_conversions: Option<Micros>,
+    /// What the platform claims for itself.
     pub reported_revenue: Option<Micros>,
+    /// The campaign's, as of this report; so are the next two.
     pub campaign_name: Option<Cow<'a, str>>,
+    /// Where it runs.
     pub platform: Option<Cow<'a, str>>,
+    /// What the platform is told to reach.
     pub objective: Option<Cow<'a, str>>,
     /// Of the whole content: decides between two different reports that are alike in time and amount.
     pub digest: u64,

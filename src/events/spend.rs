@@ -14,11 +14,17 @@ use crate::time::Millis;
 /// An amount spent on a campaign at a moment. Identified by campaign and spend id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdSpend<'a> {
+    /// What it was spent on.
     pub campaign_id: Cow<'a, str>,
+    /// Which amount of that campaign.
     pub spend_id: Cow<'a, str>,
+    /// When it is booked; of two events for one amount the later wins.
     pub occurred_at: Millis,
+    /// 0 or more.
     pub amount: Micros,
+    /// What for.
     pub kind: SpendKind,
+    /// The campaign's, as of this event.
     pub channel: Option<Cow<'a, str>>,
     /// Of the whole content: decides between two different events that are alike in time and amount.
     pub digest: u64,

@@ -14,8 +14,11 @@ pub const MAX_TOUCHPOINTS: usize = 100;
 /// An ad seen before an order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Touchpoint<'a> {
+    /// When it was seen.
     pub at: Millis,
+    /// Its campaign; without one it takes its share for its channel alone.
     pub campaign_id: Option<Cow<'a, str>>,
+    /// Its channel.
     pub channel: Option<Cow<'a, str>>,
 }
 

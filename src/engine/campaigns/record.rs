@@ -17,9 +17,11 @@ pub struct CampaignRecord<'a> {
     pub scope: Cow<'a, str>,
     /// As events have it.
     pub id: Cow<'a, str>,
-    /// Of the latest report that has one, as are the next two.
+    /// Of the latest report that has one.
     pub name: Option<Cow<'a, str>>,
+    /// Where it runs; of the latest report that says so.
     pub platform: Option<Cow<'a, str>>,
+    /// What the platform is told to reach; of the latest report that says so.
     pub objective: Option<Cow<'a, str>>,
     /// Of the latest spend event that names one.
     pub channel: Option<Cow<'a, str>>,
@@ -29,6 +31,7 @@ pub struct CampaignRecord<'a> {
     pub as_of: Cow<'a, str>,
     /// The latest moment that booked media spend covers. Null without any.
     pub spend_through: Option<Cow<'a, str>>,
+    /// The one verdict.
     pub verdict: VerdictRecord<'a>,
     /// The figures of each configured window.
     pub windows: Windows<'a>,
