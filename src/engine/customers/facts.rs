@@ -71,10 +71,6 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Reads what [`Key::write`] wrote.
-    ///
-    /// # Errors
-    /// It is none of the keys.
     pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
         let (&kind, mut rest) = key.split_first().filter(|(kind, _)| KINDS.contains(kind)).ok_or(MALFORMED)?;
         let mut next = || -> Result<&'a str, FormatError> {
@@ -174,9 +170,6 @@ pub struct FirstFact<'a> {
 
 impl CarriedFact<'_> {
     /// As [`read`], within the bounds of a ledger's sums.
-    ///
-    /// # Errors
-    /// It can't be read, or a sum is out of bounds.
     pub fn read(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
         let fact: CarriedFact<'_> = read(value)?;
         let OrderSums { revenue, covered_revenue, gross_profit, operating_profit } = fact.sums;
@@ -189,7 +182,6 @@ impl CarriedFact<'_> {
     }
 }
 
-/// Puts the fact into `value`, after the number of its format.
 pub fn write(format: Format, fact: &impl Serialize, value: &mut Vec<u8>) {
     value.clear();
     value.push(format.number());
@@ -198,18 +190,11 @@ pub fn write(format: Format, fact: &impl Serialize, value: &mut Vec<u8>) {
     }
 }
 
-/// Reads what [`write()`] wrote.
-///
-/// # Errors
-/// It can't be read, or is of a newer format.
 pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
     postcard::from_bytes(content(value)?).map_err(|_| MALFORMED)
 }
 
 /// What follows the format.
-///
-/// # Errors
-/// There is no format, or a newer one.
 pub fn content(value: &[u8]) -> Result<&[u8], FormatError> {
     format::split(value, MALFORMED).map(|(_, content)| content)
 }
