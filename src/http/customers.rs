@@ -11,7 +11,7 @@ use super::campaigns::id_in;
 use super::error::ApiError;
 use super::{Api, json_bytes};
 use crate::home;
-use crate::status::{Answer, Phase, Progress};
+use crate::status::{Answer, Progress};
 
 const STAGE: &str = "customers";
 
@@ -47,12 +47,11 @@ pub async fn one(State(api): State<Api>, path: Result<Path<String>, PathRejectio
     }
 }
 
-/// While a worker has yet to join its group, the partition may still come to it.
+/// While a worker has yet to get its share of the partitions, this one may come to it.
 fn not_owned(api: &Api, partition: u32) -> ApiError {
-    let workers = api.status.workers();
-    let mut of_stage = workers.iter().filter(|worker| worker.stage == STAGE);
-    if of_stage.any(|worker| worker.phase() != Phase::Running) {
-        return ApiError::unavailable("rebalancing", format!("partition {partition} has no owner here yet"));
+    if api.status.is_rebalancing(STAGE) {
+        let detail = format!("the partitions are being shared out: it is not known yet who gets partition {partition}");
+        return ApiError::unavailable("rebalancing", detail);
     }
     ApiError::misdirected(partition)
 }

@@ -59,6 +59,7 @@ impl Server {
         let (worker, questions) = self.status.add_worker("customers");
         worker.set_phase(Phase::Running);
         (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
+        worker.set_assigned();
         (worker, questions)
     }
 
@@ -289,6 +290,28 @@ fn a_customer_of_another_instance_is_421_with_its_partition() {
 }
 
 #[test]
+fn nobody_is_sent_away_while_the_partitions_are_shared_out_anew() {
+    let server = Server::start();
+    let (worker, _questions) = server.with_customers();
+    let (other, _others) = server.status.add_worker("customers");
+    worker.revoke(home("c-1", PARTITIONS));
+    let ask = || {
+        let (status, body) = server.get("/v1/customers/c-1");
+        (status, reason(&body).to_owned())
+    };
+    assert_eq!(ask(), (503, "rebalancing".to_owned()), "it may come to a worker that has just joined");
+    other.set_assigned();
+    assert_eq!(ask(), (421, "not_here".to_owned()));
+    // Every rebalance takes all away for a moment.
+    [&worker, &other].iter().for_each(|worker| worker.revoke_all());
+    assert_eq!(ask(), (503, "rebalancing".to_owned()));
+    worker.set_assigned();
+    assert_eq!(ask(), (503, "rebalancing".to_owned()));
+    other.set_assigned();
+    assert_eq!(ask(), (421, "not_here".to_owned()));
+}
+
+#[test]
 fn a_customer_that_can_not_be_answered_now_is_503() {
     let server = Server::start();
     let ask = || {
@@ -318,7 +341,6 @@ fn a_customer_that_can_not_be_answered_now_is_503() {
     assert_eq!(ask(), "timeout");
     drop((waiting, taken, questions));
 
-    worker.set_phase(Phase::Waiting("kafka: down".to_owned()));
     worker.revoke_all();
     assert_eq!(ask(), "rebalancing");
 }

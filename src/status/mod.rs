@@ -125,6 +125,11 @@ impl Status {
         })
     }
 
+    /// Whether the partitions of a stage are being shared out anew: one that nobody here has may be about to come.
+    pub fn is_rebalancing(&self, stage: &str) -> bool {
+        self.workers().iter().any(|worker| worker.stage == stage && !worker.is_assigned())
+    }
+
     /// Workers that have not gone round for [`STALLED_AFTER`], with the time since.
     pub fn stalled(&self) -> Vec<(Arc<Worker>, Duration)> {
         let since = |worker: Arc<Worker>| {
@@ -145,6 +150,9 @@ impl Status {
             match worker.phase() {
                 Phase::Starting => reasons.push(NotReady::new(&part, "starting", "has not joined its group yet")),
                 Phase::Waiting(why) => reasons.push(NotReady::new(&part, "waiting", why)),
+                Phase::Running if !worker.is_assigned() => {
+                    reasons.push(NotReady::new(&part, "rebalancing", "its group has not given it partitions anew yet"));
+                }
                 Phase::Running => {}
             }
             for (number, partition) in worker.partitions() {
@@ -173,7 +181,7 @@ impl Status {
 pub struct NotReady {
     /// `instance`, `campaigns` (the read-back) or a worker.
     pub part: String,
-    /// `starting`, `waiting`, `restoring`, `stalled` or `over_limit`.
+    /// `starting`, `waiting`, `rebalancing`, `restoring`, `stalled` or `over_limit`.
     pub reason: &'static str,
     pub detail: String,
 }
@@ -211,7 +219,10 @@ mod tests {
         assert_eq!(reasons(&status), ["waiting"]);
 
         worker.set_phase(Phase::Running);
+        assert_eq!(reasons(&status), ["rebalancing"]);
+
         worker.set_progress(3, Progress::Restoring { done: 5, total: 9 });
+        worker.set_assigned();
         assert_eq!(status.not_ready()[0].part, "customers/0");
         assert_eq!(status.not_ready()[0].detail, "partition 3: 5 of 9 facts");
 
@@ -222,6 +233,11 @@ mod tests {
         assert_eq!(reasons(&status), ["stalled"]);
         worker.beat();
         assert!(status.not_ready().is_empty());
+
+        worker.revoke_all();
+        assert_eq!(reasons(&status), ["rebalancing"]);
+        worker.set_assigned();
+        assert!(status.not_ready().is_empty(), "it may get no partition");
     }
 
     #[test]
@@ -234,6 +250,7 @@ mod tests {
         for worker in &workers {
             worker.set_phase(Phase::Running);
             worker.set_progress(0, Progress::Current);
+            worker.set_assigned();
             worker.set_sizes(0, crate::engine::Sizes { bytes: 48, ..Default::default() });
         }
         assert_eq!((status.state_bytes(), status.over_limit()), (99, None));
@@ -242,7 +259,7 @@ mod tests {
         let [reason] = &status.not_ready()[..] else { panic!("{:?}", status.not_ready()) };
         assert_eq!((reason.part.as_str(), reason.reason), ("instance", "over_limit"));
         assert_eq!(reason.detail, "the state takes 101 bytes, limits.state_bytes is 100");
-        workers[0].revoke_all();
+        workers[0].revoke(0);
         assert!(status.not_ready().is_empty());
     }
 

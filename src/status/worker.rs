@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ pub struct Worker {
     /// Milliseconds after `started`.
     last_round: AtomicI64,
     phase: Mutex<Phase>,
+    assigned: AtomicBool,
     partitions: Mutex<BTreeMap<u32, Partition>>,
     questions: mpsc::SyncSender<Question>,
     /// The one that its producer has open.
@@ -118,6 +119,7 @@ impl Worker {
             started,
             last_round: AtomicI64::new(millis(started.elapsed())),
             phase: Mutex::new(Phase::Starting),
+            assigned: AtomicBool::new(false),
             partitions: Mutex::default(),
             questions,
             transaction: Arc::new(OpenTransaction::none(started)),
@@ -148,6 +150,17 @@ impl Worker {
         *lock(&self.phase) = phase;
     }
 
+    /// Whether its group has given the worker its share of the partitions, which may be none. From one assignment to the next,
+    /// and after it learnt that it was evicted, it has none.
+    pub fn is_assigned(&self) -> bool {
+        self.assigned.load(Ordering::Acquire)
+    }
+
+    /// Says that the worker has an assignment. What it owns was said before.
+    pub fn set_assigned(&self) {
+        self.assigned.store(true, Ordering::Release);
+    }
+
     /// What the worker owns now.
     pub fn partitions(&self) -> BTreeMap<u32, Partition> {
         lock(&self.partitions).clone()
@@ -174,7 +187,9 @@ impl Worker {
         lock(&self.partitions).remove(&partition);
     }
 
+    /// Says that the worker has no assignment any more.
     pub fn revoke_all(&self) {
+        self.assigned.store(false, Ordering::Release);
         lock(&self.partitions).clear();
     }
 

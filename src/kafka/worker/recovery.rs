@@ -30,6 +30,7 @@ impl<S: Stage> Worker<S> {
         let restore = Restore::new(&self.clients, changelog, &membership.owned)?;
         self.state.phase = Phase::Restoring(Box::new(restore));
         self.report_restore();
+        self.status.set_assigned();
         Ok(())
     }
 

@@ -25,6 +25,7 @@ impl<S: Stage> Worker<S> {
         }
         let begun = if matches!(failure, Failure::Evicted { .. }) {
             self.state.phase = Phase::Evicted { since: Instant::now() };
+            self.status.revoke_all();
             self.assign_nothing()
         } else {
             self.begin_restore()
