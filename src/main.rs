@@ -4,6 +4,7 @@ mod cli;
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -91,7 +92,7 @@ fn demo(options: cli::Demo) -> anyhow::Result<()> {
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load(file)?;
     let clients = Clients::new(&config);
-    let prepared = kafka::topics::prepare(&config, &clients)?;
+    let prepared = kafka::topics::prepare(&config, &clients, &AtomicBool::new(false))?;
     for topic in &prepared.created {
         println!("{topic}: created");
     }

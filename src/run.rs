@@ -4,11 +4,12 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time;
 
 use crate::config::Config;
 use crate::http;
@@ -16,8 +17,12 @@ use crate::kafka::{self, Broker};
 use crate::metrics::Metrics;
 use crate::status::Status;
 
-/// For what HTTP is still answering when everything else has ended.
+/// From the moment that it is told to, until the process has left: a little less than the 5 s that are promised.
+const LEAVE_WITHIN: Duration = Duration::from_millis(4_900);
+/// The most of it for what HTTP is still answering when everything else has ended.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// Between two looks at whether it is told to leave.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// One instance of the service.
 pub struct Service {
@@ -81,11 +86,29 @@ impl Service {
             let _ = ended.await;
         }));
         self.runtime.block_on(async { stop_at_signal(Arc::clone(&self.stop)) })?;
+        let told = self.runtime.spawn(told_to_stop(Arc::clone(&self.stop)));
         let outcome = kafka::run(&self.config, broker, &self.metrics, &self.status, &self.stop);
         drop(end);
-        let _ = self.runtime.block_on(async { tokio::time::timeout(LAST_ANSWERS_WITHIN, served).await });
+        // It may have ended by itself.
+        self.stop.store(true, Ordering::Relaxed);
+        let left = self.runtime.block_on(async {
+            let told = told.await.unwrap_or_else(|_| Instant::now());
+            let left = || LEAVE_WITHIN.saturating_sub(told.elapsed());
+            let _ = time::timeout(LAST_ANSWERS_WITHIN.min(left()), served).await;
+            left()
+        });
+        // A page of metrics that is still being put together is not worth waiting for.
+        self.runtime.shutdown_timeout(left.min(LAST_ANSWERS_WITHIN));
         Ok(outcome?)
     }
+}
+
+/// Since when it is told to stop, once it is.
+async fn told_to_stop(stop: Arc<AtomicBool>) -> Instant {
+    while !stop.load(Ordering::Relaxed) {
+        time::sleep(LOOK_EVERY).await;
+    }
+    Instant::now()
 }
 
 fn stop_at_signal(stop: Arc<AtomicBool>) -> io::Result<()> {

@@ -1,6 +1,7 @@
 //! Sends made-up events to Kafka: at least once, in order, keyed as a shop would key them.
 
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -42,7 +43,7 @@ impl Producer {
         config.set("partitioner", "murmur2_random").set("enable.idempotence", "true");
         config.set("delivery.report.only.error", "true");
         for topic in [purchases, ad_spend] {
-            let metadata = contact::metadata(&config, Some(topic), PATIENCE)
+            let metadata = contact::metadata(&config, Some(topic), PATIENCE, &AtomicBool::new(false))
                 .map_err(|error| GenerateError::NoContact { brokers: brokers.to_owned(), error })?;
             if let Some(error) = metadata.topics().iter().find_map(|topic| topic.error()) {
                 let error = KafkaError::MetadataFetch(RDKafkaErrorCode::from(error));

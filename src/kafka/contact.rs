@@ -5,7 +5,9 @@
 //! same would only fill the broker's log, or lock the account. An instance that has worked had the right ones: it waits, for
 //! a broker may come back with a wrong certificate and be mended.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
@@ -75,21 +77,33 @@ pub enum NoContact {
     Away(String),
     #[error("the settings for Kafka can't be used: {0}")]
     Settings(String),
+    #[error("told to stop before Kafka has answered")]
+    Stopped,
 }
 
-/// Between two looks at what the client complains about.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Between two looks at what the client complains about, and at whether to stop.
+pub const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// Asks for the metadata of `topic`, or of all topics that this user may see. A broker that refuses is not the last word
-/// before `limit` is over: another may not.
+/// before `limit` is over: another may not. Once `stop` is set nothing is waited for any more.
 ///
 /// # Errors
 /// No broker has answered within `limit`, and why not as far as that is known.
-pub fn metadata(config: &ClientConfig, topic: Option<&str>, limit: Duration) -> Result<Metadata, NoContact> {
+pub fn metadata(
+    config: &ClientConfig,
+    topic: Option<&str>,
+    limit: Duration,
+    stop: &AtomicBool,
+) -> Result<Metadata, NoContact> {
     let settings = |error: KafkaError| NoContact::Settings(error.to_string());
     let client: BaseConsumer<Listener> = config.create_with_context(Listener::default()).map_err(settings)?;
     let began = Instant::now();
     loop {
+        if stop.load(Ordering::Relaxed) {
+            // To let go of a client that looks a host's name up takes as long as that. Nobody has to wait for it.
+            let _ = thread::Builder::new().name("contact".to_owned()).spawn(move || drop(client));
+            return Err(NoContact::Stopped);
+        }
         let asked = client.fetch_metadata(topic, LOOK_EVERY);
         // Nothing is assigned, so there are no records: only what librdkafka has to say.
         while client.poll(Duration::ZERO).is_some() {}

@@ -2,6 +2,7 @@
 //! its headers.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -202,7 +203,7 @@ impl Letters {
 /// # Errors
 /// No broker answers, or one refuses the connection.
 pub fn partitions_of(clients: &Clients, topic: &str) -> Result<Option<Vec<i32>>, LettersError> {
-    let metadata = contact::metadata(&clients.admin(), None, CONTACT_WITHIN)?;
+    let metadata = contact::metadata(&clients.admin(), None, CONTACT_WITHIN, &AtomicBool::new(false))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
     Ok(found.map(|topic| topic.partitions().iter().map(|partition| partition.id()).collect()))
 }

@@ -110,15 +110,16 @@ fn prepare(
     let mut said = false;
     while !stop.load(Ordering::Relaxed) {
         let layout = match broker {
-            Broker::Kafka => topics::prepare(config, clients).map(|prepared| {
+            Broker::Kafka => topics::prepare(config, clients, stop).map(|prepared| {
                 if !prepared.created.is_empty() {
                     tracing::info!(topics = prepared.created.join(", "), "topics created");
                 }
                 prepared.layout
             }),
-            Broker::Mock => topics::layout(config, clients),
+            Broker::Mock => topics::layout(config, clients, stop),
         };
         match layout {
+            Err(TopicsError::Contact(NoContact::Stopped)) => break,
             Err(TopicsError::Contact(NoContact::Away(reason))) => {
                 let brokers = config.kafka.bootstrap_servers();
                 status.waits_for(format!("kafka: {brokers}: {reason}"));

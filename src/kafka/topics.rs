@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -177,100 +178,182 @@ pub fn names(config: &Config) -> Vec<String> {
     roles(config).into_iter().map(|(topic, _)| topic).collect()
 }
 
-/// Creates the topics that are missing and checks those that are there. Blocks; not to be called from async code.
+/// Creates the topics that are missing and checks those that are there, until `stop` is set. Blocks; not to be called from
+/// async code.
 ///
 /// # Errors
-/// [`NoContact::Away`] is worth another try; any other needs somebody to do something.
-pub fn prepare(config: &Config, clients: &Clients) -> Result<Prepared, TopicsError> {
-    let roles = roles(config);
-    let existing = look(clients)?;
-    let is_missing = |(topic, _): &&(String, Role)| !existing.contains_key(topic);
-    let missing: Vec<&(String, Role)> = roles.iter().filter(is_missing).collect();
-    if !config.topics.create_sources {
-        let sources = missing.iter().filter(|(_, role)| *role == Role::Source);
-        let topics: Vec<String> = sources.map(|(topic, _)| topic.clone()).collect();
-        if !topics.is_empty() {
-            return Err(TopicsError::Missing { topics });
-        }
-    }
-    let created = create(config, clients, &missing, &existing)?;
-    let partitions = await_topics(clients, &roles)?;
-    check(config, clients, &roles, &partitions)?;
-    Ok(Prepared { created, layout: Layout { partitions } })
+/// [`NoContact::Away`] is worth another try, [`NoContact::Stopped`] is what was asked for; any other needs somebody to do
+/// something.
+pub fn prepare(config: &Config, clients: &Clients, stop: &AtomicBool) -> Result<Prepared, TopicsError> {
+    Preparation::new(config, clients, stop).run()
 }
 
 /// Looks at the topics, all of which must be there, without creating or checking them.
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn layout(config: &Config, clients: &Clients) -> Result<Layout, TopicsError> {
-    Ok(Layout { partitions: await_topics(clients, &roles(config))? })
+pub fn layout(config: &Config, clients: &Clients, stop: &AtomicBool) -> Result<Layout, TopicsError> {
+    Ok(Layout { partitions: Preparation::new(config, clients, stop).await_topics()? })
 }
 
-/// Partitions of each topic of the cluster; none of one that has no leader everywhere yet.
-fn look(clients: &Clients) -> Result<BTreeMap<String, u32>, TopicsError> {
-    let metadata = contact::metadata(&clients.admin(), None, ANSWER_WITHIN)?;
-    let count = |topic: &rdkafka::metadata::MetadataTopic| {
-        let led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
-        if led && topic.error().is_none() { u32::try_from(topic.partitions().len()).unwrap_or(0) } else { 0 }
-    };
-    Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
+struct Preparation<'a> {
+    config: &'a Config,
+    clients: &'a Clients,
+    stop: &'a AtomicBool,
+    roles: Vec<(String, Role)>,
 }
 
-fn await_topics(clients: &Clients, roles: &[(String, Role)]) -> Result<BTreeMap<String, u32>, TopicsError> {
-    let began = Instant::now();
-    loop {
-        let mut all = look(clients)?;
-        all.retain(|topic, _| roles.iter().any(|(wanted, _)| wanted == topic));
-        let waiting = roles.iter().find(|(topic, _)| all.get(topic).is_none_or(|partitions| *partitions == 0));
-        match waiting {
-            None => return Ok(all),
-            Some((topic, _)) if began.elapsed() > CREATED_WITHIN => {
-                let topic = topic.clone();
-                return Err(if all.contains_key(&topic) {
-                    TopicsError::NoLeader { topic }
-                } else {
-                    TopicsError::Hidden { topic }
+impl Preparation<'_> {
+    fn new<'a>(config: &'a Config, clients: &'a Clients, stop: &'a AtomicBool) -> Preparation<'a> {
+        Preparation { config, clients, stop, roles: roles(config) }
+    }
+
+    fn run(&self) -> Result<Prepared, TopicsError> {
+        let existing = self.look()?;
+        let is_missing = |(topic, _): &&(String, Role)| !existing.contains_key(topic);
+        let missing: Vec<&(String, Role)> = self.roles.iter().filter(is_missing).collect();
+        if !self.config.topics.create_sources {
+            let sources = missing.iter().filter(|(_, role)| *role == Role::Source);
+            let topics: Vec<String> = sources.map(|(topic, _)| topic.clone()).collect();
+            if !topics.is_empty() {
+                return Err(TopicsError::Missing { topics });
+            }
+        }
+        let created = self.create(&missing, &existing)?;
+        let partitions = self.await_topics()?;
+        self.check(&partitions)?;
+        Ok(Prepared { created, layout: Layout { partitions } })
+    }
+
+    /// Partitions of each topic of the cluster; none of one that has no leader everywhere yet.
+    fn look(&self) -> Result<BTreeMap<String, u32>, TopicsError> {
+        let metadata = contact::metadata(&self.clients.admin(), None, ANSWER_WITHIN, self.stop)?;
+        let count = |topic: &rdkafka::metadata::MetadataTopic| {
+            let led = topic.partitions().iter().all(|partition| partition.leader() >= 0);
+            if led && topic.error().is_none() { u32::try_from(topic.partitions().len()).unwrap_or(0) } else { 0 }
+        };
+        Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), count(topic))).collect())
+    }
+
+    fn await_topics(&self) -> Result<BTreeMap<String, u32>, TopicsError> {
+        let began = Instant::now();
+        loop {
+            let mut all = self.look()?;
+            all.retain(|topic, _| self.roles.iter().any(|(wanted, _)| wanted == topic));
+            let waiting = self.roles.iter().find(|(topic, _)| all.get(topic).is_none_or(|partitions| *partitions == 0));
+            match waiting {
+                None => return Ok(all),
+                Some((topic, _)) if began.elapsed() > CREATED_WITHIN => {
+                    let topic = topic.clone();
+                    return Err(if all.contains_key(&topic) {
+                        TopicsError::NoLeader { topic }
+                    } else {
+                        TopicsError::Hidden { topic }
+                    });
+                }
+                Some((topic, _)) => {
+                    tracing::debug!(topic, "topics have no leader yet");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
+        }
+    }
+
+    fn create(
+        &self,
+        missing: &[&(String, Role)],
+        existing: &BTreeMap<String, u32>,
+    ) -> Result<Vec<String>, TopicsError> {
+        if missing.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replicas = self.config.kafka.replication_factor.map_or(-1, i32::from);
+        let new: Vec<NewTopic<'_>> = missing
+            .iter()
+            .map(|(topic, role)| {
+                let partitions = partner(self.config, topic).and_then(|partner| existing.get(&partner).copied());
+                let partitions = partitions.unwrap_or(self.config.topics.partitions);
+                let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
+                let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
+                role.configuration().iter().fold(new, |new, (key, value)| new.set(key, value))
+            })
+            .collect();
+        let admin = self.admin()?;
+        let options =
+            AdminOptions::new().request_timeout(Some(ANSWER_WITHIN * 2)).operation_timeout(Some(ANSWER_WITHIN));
+        let results = self.wait_for(admin.create_topics(&new, &options))?;
+        let mut created = Vec::new();
+        for result in results {
+            match result {
+                Ok(topic) => created.push(topic),
+                // Another instance was quicker.
+                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, cause)) => return Err(TopicsError::Refused { topic, cause }),
+            }
+        }
+        Ok(created)
+    }
+
+    fn check(&self, partitions: &BTreeMap<String, u32>) -> Result<(), TopicsError> {
+        let kafka = &self.config.kafka;
+        let mut found = Vec::new();
+        for stage in [StageKind::Customers, StageKind::Campaigns].map(StageKind::name) {
+            let (internal, changelog) = (kafka.internal_topic(stage), kafka.changelog_topic(stage));
+            let count = |topic: &str| partitions.get(topic).copied().unwrap_or(0);
+            if count(&internal) != count(&changelog) {
+                found.push(Misfit {
+                    what: "its number of partitions".to_owned(),
+                    is: count(&changelog).to_string(),
+                    must_be: format!("{}, as many as {internal} has", count(&internal)),
+                    why: "the state of each partition is kept in the changelog's of the same number",
+                    topic: changelog,
                 });
             }
-            Some(_) => std::thread::sleep(Duration::from_millis(50)),
         }
+        let checked: Vec<&(String, Role)> = self.roles.iter().filter(|(_, role)| *role != Role::Source).collect();
+        let admin = self.admin()?;
+        let resources: Vec<ResourceSpecifier<'_>> =
+            checked.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+        let described = self.wait_for(admin.describe_configs(&resources, &options))?;
+        for ((topic, role), described) in checked.into_iter().zip(described) {
+            let described = described.map_err(|code| away(KafkaError::AdminOp(code)))?;
+            // The client keeps to itself why there are none; a topic that is there has some.
+            if described.entries.is_empty() {
+                return Err(TopicsError::Undescribed { topic: topic.clone() });
+            }
+            for entry in described.entries {
+                let value = entry.value.unwrap_or_default();
+                if let Some((must_be, why)) = role.demand(&entry.name, &value) {
+                    found.push(Misfit { topic: topic.clone(), what: entry.name, is: value, must_be, why });
+                }
+            }
+        }
+        if found.is_empty() { Ok(()) } else { Err(TopicsError::Misfits(found)) }
     }
-}
 
-fn create(
-    config: &Config,
-    clients: &Clients,
-    missing: &[&(String, Role)],
-    existing: &BTreeMap<String, u32>,
-) -> Result<Vec<String>, TopicsError> {
-    if missing.is_empty() {
-        return Ok(Vec::new());
+    fn admin(&self) -> Result<AdminClient<Link>, TopicsError> {
+        let admin = self.clients.admin().create_with_context(Link::idle());
+        admin.map_err(|error| TopicsError::Client(error.to_string()))
     }
-    let replicas = config.kafka.replication_factor.map_or(-1, i32::from);
-    let new: Vec<NewTopic<'_>> = missing
-        .iter()
-        .map(|(topic, role)| {
-            let partitions = partner(config, topic).and_then(|partner| existing.get(&partner).copied());
-            let partitions = partitions.unwrap_or(config.topics.partitions);
-            let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-            let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
-            role.configuration().iter().fold(new, |new, (key, value)| new.set(key, value))
+
+    fn wait_for<T>(&self, answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, TopicsError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .map_err(|error| TopicsError::Client(error.to_string()))?;
+        let stopped = async {
+            while !self.stop.load(Ordering::Relaxed) {
+                tokio::time::sleep(contact::LOOK_EVERY).await;
+            }
+        };
+        runtime.block_on(async {
+            tokio::select! {
+                answer = answer => answer.map_err(away),
+                () = stopped => Err(NoContact::Stopped.into()),
+            }
         })
-        .collect();
-    let admin = admin(clients)?;
-    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN * 2)).operation_timeout(Some(ANSWER_WITHIN));
-    let results = wait_for(admin.create_topics(&new, &options))?;
-    let mut created = Vec::new();
-    for result in results {
-        match result {
-            Ok(topic) => created.push(topic),
-            // Another instance was quicker.
-            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-            Err((topic, cause)) => return Err(TopicsError::Refused { topic, cause }),
-        }
     }
-    Ok(created)
 }
 
 /// The topic that one must have as many partitions as: of an internal topic its changelog, and the other way round.
@@ -286,62 +369,8 @@ fn partner(config: &Config, topic: &str) -> Option<String> {
     })
 }
 
-fn check(
-    config: &Config,
-    clients: &Clients,
-    roles: &[(String, Role)],
-    partitions: &BTreeMap<String, u32>,
-) -> Result<(), TopicsError> {
-    let mut found = Vec::new();
-    for stage in [StageKind::Customers, StageKind::Campaigns].map(StageKind::name) {
-        let (internal, changelog) = (config.kafka.internal_topic(stage), config.kafka.changelog_topic(stage));
-        let count = |topic: &str| partitions.get(topic).copied().unwrap_or(0);
-        if count(&internal) != count(&changelog) {
-            found.push(Misfit {
-                what: "its number of partitions".to_owned(),
-                is: count(&changelog).to_string(),
-                must_be: format!("{}, as many as {internal} has", count(&internal)),
-                why: "the state of each partition is kept in the changelog's of the same number",
-                topic: changelog,
-            });
-        }
-    }
-    let checked: Vec<&(String, Role)> = roles.iter().filter(|(_, role)| *role != Role::Source).collect();
-    let admin = admin(clients)?;
-    let resources: Vec<ResourceSpecifier<'_>> =
-        checked.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
-    let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
-    let described = wait_for(admin.describe_configs(&resources, &options))?;
-    for ((topic, role), described) in checked.into_iter().zip(described) {
-        let described = described.map_err(|code| away(KafkaError::AdminOp(code)))?;
-        // The client keeps to itself why there are none; a topic that is there has some.
-        if described.entries.is_empty() {
-            return Err(TopicsError::Undescribed { topic: topic.clone() });
-        }
-        for entry in described.entries {
-            let value = entry.value.unwrap_or_default();
-            if let Some((must_be, why)) = role.demand(&entry.name, &value) {
-                found.push(Misfit { topic: topic.clone(), what: entry.name, is: value, must_be, why });
-            }
-        }
-    }
-    if found.is_empty() { Ok(()) } else { Err(TopicsError::Misfits(found)) }
-}
-
-fn admin(clients: &Clients) -> Result<AdminClient<Link>, TopicsError> {
-    clients.admin().create_with_context(Link::idle()).map_err(|error| TopicsError::Client(error.to_string()))
-}
-
 fn away(error: KafkaError) -> TopicsError {
     NoContact::Away(error.to_string()).into()
-}
-
-fn wait_for<T>(answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, TopicsError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(|error| TopicsError::Client(error.to_string()))?;
-    runtime.block_on(answer).map_err(away)
 }
 
 #[cfg(test)]

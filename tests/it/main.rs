@@ -11,6 +11,7 @@ mod formats;
 mod generate;
 mod harness;
 mod history;
+mod leaving;
 mod monitoring;
 mod pipeline;
 mod process;
