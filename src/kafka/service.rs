@@ -58,7 +58,10 @@ pub enum RunError {
 /// Runs both stages until `stop` is set, then commits and leaves within 5 s. Blocks; not to be called from async code.
 ///
 /// # Errors
-/// The first thing that a part could not go on from. All parts have ended then.
+/// The first thing that a part could not go on from.
+///
+/// When it returns, every part that was started has ended, or has had its time for that: what such a part has not committed
+/// never will be, since the process ends, and its broker aborts it.
 pub fn run(
     config: &Config,
     broker: Broker,
@@ -160,13 +163,11 @@ enum Notice {
 impl Service<'_> {
     fn run(&self, wishes: Receiver<Vec<Swept>>) -> Result<(), RunError> {
         let (ended, ends) = mpsc::channel();
-        let started = self.start(ended, wishes);
-        if started.is_err() {
+        let mut running = 0;
+        let mut outcome = self.start(ended, wishes, &mut running);
+        if outcome.is_err() {
             self.stop.store(true, Ordering::Relaxed);
         }
-        let threads = started.as_ref().copied().unwrap_or(0);
-        let mut running = threads;
-        let mut outcome = started.map(drop);
         let mut stopping: Option<Instant> = None;
         let mut limit = LimitWatch::default();
         while running > 0 {
@@ -202,19 +203,18 @@ impl Service<'_> {
         outcome
     }
 
-    /// Starts all threads, and says how many.
-    fn start(&self, ended: Sender<Notice>, wishes: Receiver<Vec<Swept>>) -> Result<usize, RunError> {
+    /// Starts all threads, and counts them in `running`, those before one that can't be started too.
+    fn start(&self, ended: Sender<Notice>, wishes: Receiver<Vec<Swept>>, running: &mut usize) -> Result<(), RunError> {
         for stage in [StageKind::Customers, StageKind::Campaigns] {
             self.status.set_partitions(stage.name(), self.homes(stage));
         }
-        let mut threads = 0;
         for slot in 0..self.config.workers.customers as usize {
             self.start_worker::<Customers>(slot, &ended)?;
-            threads += 1;
+            *running += 1;
         }
         for slot in 0..self.config.workers.campaigns as usize {
             self.start_worker::<Campaigns>(slot, &ended)?;
-            threads += 1;
+            *running += 1;
         }
         let topic = &self.config.topics.roas_updates;
         let read_back = ReadBack::new(
@@ -228,10 +228,12 @@ impl Service<'_> {
         )
         .map_err(|cause| RunError::Worker { worker: "read-back".to_owned(), cause: Box::new(cause) })?;
         spawn("read-back".to_owned(), &ended, read_back, ReadBack::run, drop)?;
+        *running += 1;
         let sweeper = Sweeper::new(self.clients.clone(), wishes, Arc::clone(self.stop));
         spawn("sweeper".to_owned(), &ended, sweeper, Sweeper::run, drop)?;
+        *running += 1;
         self.status.has_started();
-        Ok(threads + 2)
+        Ok(())
     }
 
     fn start_worker<S: Stage>(&self, slot: usize, ended: &Sender<Notice>) -> Result<(), RunError> {
