@@ -13,7 +13,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::Message;
+use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::BaseRecord;
 
 use super::choice::Choice;
@@ -25,9 +25,11 @@ use super::transaction::{Failure, Patience, Transactions};
 use super::watch::{offset_in, watermarks};
 use crate::config::Config;
 
-/// Of one transaction.
+/// Of one transaction: letters, bytes of them, and how long it may be open. A broker aborts it after 10 s, and many letters
+/// may be read before the next one that is to be sent.
 const MAX_LETTERS: usize = 500;
 const MAX_BYTES: usize = 1 << 20;
+const MAX_AGE: Duration = Duration::from_secs(2);
 const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which letters are to be sent again, and how.
@@ -77,38 +79,88 @@ pub fn retry(config: &Config, request: &Request) -> Result<Retried, LettersError
     let mut retried = Retried::default();
     let mut letters = Letters::open(&clients, &name, &config.topics.dead_letters)?;
     while let Some(record) = letters.read()? {
+        if let Some(sender) = &mut sender {
+            sender.commit_if_due()?;
+        }
         let Some(letter) = Letter::of(&record) else {
             retried.foreign += 1;
             continue;
         };
         let (line, offset) = ((letter.reason.to_owned(), record.partition()), record.offset());
-        let is_wanted = request.choice.wants(&letter.known(&record));
-        let is_dealt_with = retries.hold(&line, offset);
-        if !is_wanted || (is_dealt_with && !request.again) {
-            retried.before += u64::from(is_wanted);
-            retries.pass(&line, offset);
-            continue;
+        let fate = Fate::of(&letter, &record, request, &sources, retries.hold(&line, offset));
+        match fate {
+            Fate::NotMeant => {}
+            Fate::SentBefore => retried.before += 1,
+            Fate::Cut => retried.cut += 1,
+            Fate::Elsewhere => *retried.elsewhere.entry(letter.origin.topic.to_owned()).or_default() += 1,
+            Fate::Send => *retried.sent.entry(letter.reason.to_owned()).or_default() += 1,
         }
-        let is_sent = if letter.cut.is_some() {
-            retried.cut += 1;
-            false
-        } else if !sources.iter().any(|source| source == letter.origin.topic) {
-            *retried.elsewhere.entry(letter.origin.topic.to_owned()).or_default() += 1;
-            false
-        } else {
-            *retried.sent.entry(letter.reason.to_owned()).or_default() += 1;
-            true
-        };
-        if let Some(sender) = &mut sender {
-            sender.take(&record, is_sent.then_some(&letter))?;
-            retries.note(&line, offset, &mut sender.changes);
-            sender.commit_if_full()?;
+        match &mut sender {
+            Some(sender) if fate == Fate::Send => {
+                sender.send(&record, &letter)?;
+                retries.note(&line, offset, &mut sender.changes);
+            }
+            // What is not sent is not dealt with either: a later call may send it.
+            _ => retries.pass(&line, offset),
         }
     }
     if let Some(sender) = &mut sender {
         sender.commit()?;
     }
     Ok(retried)
+}
+
+/// What becomes of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is none of those that are asked for.
+    NotMeant,
+    SentBefore,
+    /// It is not whole any more.
+    Cut,
+    /// It is from a topic that is no source of this configuration.
+    Elsewhere,
+    Send,
+}
+
+impl Fate {
+    fn of(
+        letter: &Letter<'_>,
+        record: &BorrowedMessage<'_>,
+        request: &Request,
+        sources: &[String],
+        is_dealt_with: bool,
+    ) -> Fate {
+        if !request.choice.wants(&letter.known(record)) {
+            Fate::NotMeant
+        } else if is_dealt_with && !request.again {
+            Fate::SentBefore
+        } else if letter.cut.is_some() {
+            Fate::Cut
+        } else if !sources.iter().any(|source| source == letter.origin.topic) {
+            Fate::Elsewhere
+        } else {
+            Fate::Send
+        }
+    }
+}
+
+/// What is in a transaction that is open.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    since: Instant,
+    letters: usize,
+    bytes: usize,
+}
+
+impl Open {
+    fn since(now: Instant) -> Open {
+        Open { since: now, letters: 0, bytes: 0 }
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.letters >= MAX_LETTERS || self.bytes >= MAX_BYTES || now.duration_since(self.since) >= MAX_AGE
+    }
 }
 
 /// Sends letters and how far they are sent, in transactions.
@@ -119,10 +171,9 @@ struct Sender {
     sources: Vec<String>,
     /// The topic that records which letters were sent.
     topic: String,
-    /// What the open transaction does.
+    /// What the open transaction says of them.
     changes: Changes,
-    letters: usize,
-    bytes: usize,
+    open: Option<Open>,
 }
 
 impl Sender {
@@ -150,29 +201,27 @@ impl Sender {
             sources: sources.to_vec(),
             topic: topic.to_owned(),
             changes: Changes::new(),
-            letters: 0,
-            bytes: 0,
+            open: None,
         })
     }
 
-    /// Takes a record into the open transaction: sends the letter that it is, if it is to be sent.
-    fn take(&mut self, record: &impl Message, letter: Option<&Letter<'_>>) -> Result<(), LettersError> {
+    /// Sends the letter that a record is, in the open transaction.
+    fn send(&mut self, record: &impl Message, letter: &Letter<'_>) -> Result<(), LettersError> {
         self.transactions.begin().map_err(|failure| self.failed(failure))?;
-        if let Some(letter) = letter {
-            let sent = self.transactions.send(BaseRecord {
-                topic: letter.origin.topic,
-                // Where its key is at home today.
-                partition: None,
-                payload: record.payload(),
-                key: record.key(),
-                timestamp: None,
-                headers: letter.own_headers(),
-                delivery_opaque: (),
-            });
-            sent.map_err(|failure| self.failed(failure))?;
-            self.bytes += record.payload().map_or(0, <[u8]>::len);
-        }
-        self.letters += 1;
+        let sent = self.transactions.send(BaseRecord {
+            topic: letter.origin.topic,
+            // Where its key is at home today.
+            partition: None,
+            payload: record.payload(),
+            key: record.key(),
+            timestamp: None,
+            headers: letter.own_headers(),
+            delivery_opaque: (),
+        });
+        sent.map_err(|failure| self.failed(failure))?;
+        let open = self.open.get_or_insert_with(|| Open::since(Instant::now()));
+        open.letters += 1;
+        open.bytes += record.payload().map_or(0, <[u8]>::len);
         Ok(())
     }
 
@@ -187,12 +236,13 @@ impl Sender {
         }
     }
 
-    fn commit_if_full(&mut self) -> Result<(), LettersError> {
-        if self.letters >= MAX_LETTERS || self.bytes >= MAX_BYTES { self.commit() } else { Ok(()) }
+    /// To be called for each record that is read, whatever becomes of it.
+    fn commit_if_due(&mut self) -> Result<(), LettersError> {
+        if self.open.is_some_and(|open| open.is_due(Instant::now())) { self.commit() } else { Ok(()) }
     }
 
     fn commit(&mut self) -> Result<(), LettersError> {
-        if !self.transactions.is_open() {
+        if self.open.take().is_none() {
             return Ok(());
         }
         for ((line, from), next) in std::mem::take(&mut self.changes) {
@@ -206,7 +256,6 @@ impl Sender {
         self.transactions
             .commit(&TopicPartitionList::new(), &self.group, patience)
             .map_err(|failure| self.failed(failure))?;
-        (self.letters, self.bytes) = (0, 0);
         Ok(())
     }
 }
@@ -292,4 +341,21 @@ fn await_stable(clients: &Clients, name: &str, topic: &str) -> Result<(), Letter
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_due_by_what_is_in_it_or_by_its_age() {
+        let begun = Instant::now();
+        let due_after = |open: &Open, age: u64| open.is_due(begun + Duration::from_millis(age));
+        let mut open = Open { letters: 1, bytes: 100, ..Open::since(begun) };
+        assert!(!due_after(&open, 1_999) && due_after(&open, 2_000), "many letters may come that are not sent");
+        open.letters = MAX_LETTERS;
+        assert!(due_after(&open, 0));
+        open = Open { letters: 1, bytes: MAX_BYTES, ..open };
+        assert!(due_after(&open, 0));
+    }
 }

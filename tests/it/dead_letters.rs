@@ -7,7 +7,7 @@ use rdkafka::producer::BaseRecord;
 use serde_json::{Value, json};
 
 use crate::processor::{Partitions, Processor};
-use crate::topics::{Loader, Record, end_offsets, read};
+use crate::topics::{Loader, Record, create, end_offsets, read};
 
 const SECRET: &str = "bearer 4711";
 
@@ -211,4 +211,29 @@ fn what_is_not_whole_or_not_ours_is_not_sent_and_said() {
     );
     assert_eq!(said, expected);
     assert_eq!(end_offsets(&internal), ends, "nobody is led to write where only the workers may");
+    let (said, _) = call(&processor, &["dead-letters", "retry", "--reason", "empty"]);
+    assert_eq!(said, expected, "what was not sent is not taken for sent");
+}
+
+#[test]
+fn a_letter_from_a_topic_that_was_no_source_is_sent_once_it_is_one() {
+    let processor = rejected("late-source");
+    let source = format!("{}-more", processor.application_id);
+    create(&source, 1);
+    let loader = Loader::new();
+    let record = BaseRecord::to(&processor.dead_letters).key(b"k".as_slice()).payload(b"v".as_slice());
+    loader.send_record(record.headers(letter(&source, false)));
+    loader.flush();
+    let words = ["dead-letters", "retry", "--reason", "empty"];
+    let (said, _) = call(&processor, &words);
+    assert!(said.starts_with("sent 0 dead letters\n") && said.contains(&format!("1 from {source}")), "{said}");
+    let sources = format!("{},{source}", processor.purchases);
+    let with_it = || {
+        let output = processor.command(&words).env("PAYBACK_TOPICS__PURCHASES", &sources).output().expect("it runs");
+        assert!(output.status.success(), "{output:?}");
+        texts(&output).0
+    };
+    assert_eq!(with_it(), "sent 1 dead letter: 1 empty\n");
+    assert_eq!(held(&source), [(Some(b"v".to_vec()), Some(b"k".to_vec()), Vec::new())]);
+    assert_eq!(with_it(), "sent 0 dead letters\n1 sent by an earlier retry\n");
 }
