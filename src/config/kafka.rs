@@ -85,7 +85,7 @@ fn legal_id(id: &str) -> String {
 }
 
 /// Properties that are not the user's to set, and why. A name that ends in a dot stands for all that begin so.
-const REFUSED: [(&str, &str); 33] = [
+const REFUSED: [(&str, &str); 40] = [
     ("bootstrap.servers", "set kafka.brokers"),
     ("metadata.broker.list", "set kafka.brokers"),
     ("isolation.level", EXACTLY_ONCE),
@@ -103,6 +103,13 @@ const REFUSED: [(&str, &str); 33] = [
     ("max.in.flight.requests.per.connection", EXACTLY_ONCE),
     ("retries", EXACTLY_ONCE),
     ("message.send.max.retries", EXACTLY_ONCE),
+    ("message.timeout.ms", OUTLIVED),
+    ("delivery.timeout.ms", OUTLIVED),
+    ("enable.gapless.guarantee", EXACTLY_ONCE),
+    ("queuing.strategy", "the order of records rests on it, so it is fixed"),
+    ("queue.buffering.backpressure.threshold", EXACTLY_ONCE),
+    ("queue.buffering.max.kbytes", "set limits.output_queue_bytes"),
+    ("queued.max.messages.kbytes", "set limits.input_queue_bytes"),
     ("partitioner", HOMES),
     ("partition.assignment.strategy", HOMES),
     ("group.id", "it is made of kafka.application_id"),
@@ -121,8 +128,19 @@ const REFUSED: [(&str, &str); 33] = [
     ("plugin.library.paths", "plug-ins may change what exactly-once processing rests on"),
 ];
 const EXACTLY_ONCE: &str = "exactly-once processing rests on it, so it is fixed";
+const OUTLIVED: &str = "a record is given up with its transaction, so it is fixed";
 const HOMES: &str = "where keys live rests on it, so it is fixed";
 const MOCK: &str = "a mock broker keeps no promises; use `payback demo`";
+
+/// Properties that clients are refused with, or never get anything done with, outside of these ends, and why. librdkafka
+/// itself says so only when a client is made.
+const BOUNDED: [(&str, u64, u64, &str); 5] = [
+    ("socket.timeout.ms", 10, 10_100, "a broker aborts a transaction that is open for 10 s"),
+    ("linger.ms", 0, 1_000, "each transaction waits so long, and is aborted after 10 s"),
+    ("queue.buffering.max.ms", 0, 1_000, "each transaction waits so long, and is aborted after 10 s"),
+    ("fetch.max.bytes", 1_000_000, 2_147_483_135, "a record of an input may be so large"),
+    ("max.poll.interval.ms", 10_000, 86_400_000, "a worker may be busy for so long with one transaction"),
+];
 
 /// librdkafka properties by name: they go over this program's own defaults, and what is fixed is refused here. Printed, also by `Debug`, with secrets hidden.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
@@ -154,6 +172,11 @@ impl Properties {
             }
             if let Err(error) = ClientConfig::new().set(name, value).create_native_config() {
                 return Err(Problem::new(key, librdkafka_says(&error, is_secret(name))));
+            }
+            if let Some((_, least, most, why)) = BOUNDED.iter().find(|(bounded, ..)| name == *bounded) {
+                // librdkafka takes some of them with a fraction.
+                let is_within = value.parse().is_ok_and(|value: f64| (*least as f64..=*most as f64).contains(&value));
+                ensure(is_within, &key, || format!("expected {least} to {most}, found {value}: {why}"))?;
             }
         }
         Ok(())

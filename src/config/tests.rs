@@ -203,10 +203,57 @@ fn properties_that_exactly_once_rests_on_are_refused_by_name() {
         "transaction.timeout.ms",
         "message.max.bytes",
         "delivery.report.only.error",
+        "message.timeout.ms",
+        "delivery.timeout.ms",
+        "queuing.strategy",
+        "queue.buffering.backpressure.threshold",
+        "enable.gapless.guarantee",
+        "allow.auto.create.topics",
     ];
     for name in refused {
         let error = read(&format!("[kafka.properties]\n{name} = 1")).unwrap_err().to_string();
         assert!(error.starts_with(&format!("kafka.properties.{name}: ")), "{error}");
+        assert!(!error.contains("property"), "it is refused here and not by librdkafka: {error}");
+    }
+}
+
+#[test]
+fn what_has_a_key_of_its_own_is_not_set_past_it() {
+    let keys = [
+        ("bootstrap.servers", "kafka.brokers"),
+        ("queued.max.messages.kbytes", "limits.input_queue_bytes"),
+        ("queue.buffering.max.kbytes", "limits.output_queue_bytes"),
+        ("log_level", "log.level"),
+    ];
+    for (name, key) in keys {
+        let error = read(&format!("[kafka.properties]\n{name} = 1024")).unwrap_err().to_string();
+        assert_eq!(error, format!("kafka.properties.{name}: set {key}"));
+    }
+}
+
+#[test]
+fn a_property_that_no_client_works_with_is_refused_before_one_is_made() {
+    let good = [
+        ("socket.timeout.ms", "10100"),
+        ("linger.ms", "0.5"),
+        ("queue.buffering.max.ms", "1000"),
+        ("fetch.max.bytes", "1000000"),
+        ("max.poll.interval.ms", "10000"),
+    ];
+    let bad = [
+        ("socket.timeout.ms", "10101"),
+        ("linger.ms", "1000.5"),
+        ("queue.buffering.max.ms", "1001"),
+        ("fetch.max.bytes", "999999"),
+        ("max.poll.interval.ms", "9999"),
+    ];
+    for (name, value) in good {
+        read(&format!("[kafka.properties]\n{name} = {value}")).expect(name);
+    }
+    for (name, value) in bad {
+        let error = read(&format!("[kafka.properties]\n{name} = {value}")).unwrap_err().to_string();
+        let found = format!(", found {value}: ");
+        assert!(error.starts_with(&format!("kafka.properties.{name}: expected ")) && error.contains(&found), "{error}");
     }
 }
 

@@ -60,11 +60,10 @@ impl Clients {
     /// A transactional producer.
     pub fn producer(&self, transactional_id: &str) -> ClientConfig {
         let mut config = self.base.clone();
-        set_unless_given(&mut config, "queue.buffering.max.kbytes", &kbytes(self.limits.output_queue_bytes));
-        // The configuration takes no less.
-        set_unless_given(&mut config, "message.max.bytes", &MAX_MESSAGE_BYTES.to_string());
         config
             .set("client.id", transactional_id)
+            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+            .set("queue.buffering.max.kbytes", kbytes(self.limits.output_queue_bytes))
             .set("transactional.id", transactional_id)
             .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
             .set("enable.idempotence", "true")
@@ -105,16 +104,16 @@ impl Clients {
 
     fn fetching(&self, client_id: &str) -> ClientConfig {
         let mut config = self.base.clone();
-        set_unless_given(&mut config, "queued.max.messages.kbytes", &kbytes(self.limits.input_queue_bytes));
-        if config.get("message.max.bytes").is_none() {
-            // It must not be less than that.
-            set_unless_given(&mut config, "fetch.max.bytes", "8388608");
-        }
+        set_unless_given(&mut config, "fetch.max.bytes", "8388608");
         // The default stalls a full queue for a second.
         set_unless_given(&mut config, "fetch.queue.backoff.ms", "5");
         set_unless_given(&mut config, "fetch.error.backoff.ms", "100");
         set_unless_given(&mut config, "fetch.wait.max.ms", "200");
-        config.set("client.id", client_id).set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
+        config
+            .set("client.id", client_id)
+            .set("queued.max.messages.kbytes", kbytes(self.limits.input_queue_bytes))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
         config
     }
 }
