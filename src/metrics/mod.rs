@@ -8,10 +8,11 @@ mod family;
 mod state;
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Error, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 use self::campaigns::CampaignCollector;
@@ -76,6 +77,10 @@ impl Metrics {
         )?;
         build_info.set(1);
         registry.register(Box::new(build_info))?;
+        // By the name that Prometheus' own clients give it.
+        let started = Gauge::new("process_start_time_seconds", "When the process started, in seconds since 1970.")?;
+        started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
+        registry.register(Box::new(started))?;
         registry.register(Box::new(CampaignCollector::new(config, Arc::clone(status))?))?;
         registry.register(Box::new(StateCollector::new(Arc::clone(status))?))?;
         let metrics = Metrics {

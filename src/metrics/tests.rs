@@ -5,6 +5,8 @@ use crate::home::home;
 use crate::status::Progress;
 
 const PARTITIONS: u32 = 4;
+/// Named as by Prometheus' own clients.
+const START_TIME: &str = "process_start_time_seconds";
 
 fn record(id: &str, spend: u32, roas: &str) -> String {
     format!(
@@ -83,6 +85,7 @@ fn every_metric_that_is_promised_is_there() {
         "payback_campaigns_not_exported",
         "payback_worker_last_round_timestamp_seconds",
         "payback_ready",
+        START_TIME,
     ];
     for name in promised {
         assert!(text.contains(&format!("# TYPE {name} ")), "{name} is not in\n{text}");
@@ -97,7 +100,8 @@ fn what_the_document_lists_is_what_is_there() {
     let there: BTreeSet<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
     let document = include_str!("../../docs/http.md");
-    let listed: BTreeSet<&str> = document.split('`').filter(|word| word.starts_with("payback_")).collect();
+    let is_metric = |word: &&str| word.starts_with("payback_") || *word == START_TIME;
+    let listed: BTreeSet<&str> = document.split('`').filter(is_metric).collect();
     assert_eq!(listed, there);
 }
 
@@ -111,11 +115,13 @@ fn names_follow_prometheus_practice() {
     for line in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
         let (name, kind) = line.split_once(' ').unwrap();
         assert!(families.insert(name), "{name} is there twice");
-        assert!(name.starts_with("payback_") && name.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{name}");
+        let is_ours = name.starts_with("payback_") || name == START_TIME;
+        assert!(is_ours && name.chars().all(|c| c == '_' || c.is_ascii_lowercase()), "{name}");
         assert_eq!(kind == "counter", name.ends_with("_total"), "{name} is a {kind}");
         assert_eq!(
             kind == "histogram",
-            name.ends_with("_seconds") && !name.contains("timestamp") && !name.contains("_age_"),
+            name.ends_with("_seconds")
+                && !["timestamp", "_age_", "start_time"].iter().any(|gauge| name.contains(gauge)),
             "{name}"
         );
         for reserved in ["_sum", "_count", "_bucket", "_gauge", "_counter", "_milliseconds", "_ms", "_percent"] {
@@ -192,6 +198,17 @@ fn what_workers_hold_is_summed_over_their_partitions() {
     assert_eq!(value(&render("", &instance(&[5])), "payback_state_over_limit"), Some("0"));
     assert_eq!(value(&render("", &Arc::default()), "payback_state_limit_bytes"), None);
     assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
+}
+
+/// An alert counts how often it changes.
+#[test]
+fn the_time_of_the_start_stays_the_same() {
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    let metrics = Metrics::new(&Config::default(), &Arc::default()).unwrap();
+    let started = || value(&metrics.render().unwrap(), START_TIME).unwrap().to_owned();
+    let first = started();
+    assert!((before..before + 60.0).contains(&first.parse().unwrap()), "{first} is not about {before}");
+    assert_eq!(started(), first);
 }
 
 #[test]
