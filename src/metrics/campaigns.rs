@@ -13,7 +13,7 @@ use prometheus::proto::MetricFamily;
 use super::family::Family;
 use crate::config::Config;
 use crate::home;
-use crate::status::{Campaign, Status};
+use crate::status::{Campaign, Status, TopVerdict};
 
 /// Metric, figure of a window, help.
 const FIGURES: [(&str, &str, &str); 8] = [
@@ -27,6 +27,22 @@ const FIGURES: [(&str, &str, &str); 8] = [
     ("payback_cac", "cac", "Spend / new customers, in the reporting currency."),
 ];
 
+type OfVerdict = fn(&TopVerdict) -> Option<f64>;
+
+/// Metric, what of a campaign's one verdict, help.
+const OF_VERDICT: [(&str, OfVerdict, &str); 2] = [
+    (
+        "payback_progress_ratio",
+        |verdict| verdict.progress,
+        "What a campaign is worth to date / invested, in the window of its verdict.",
+    ),
+    (
+        "payback_at_stake",
+        |verdict| verdict.at_stake,
+        "What a campaign is worth to date - invested, in the window of its verdict, in the reporting currency.",
+    ),
+];
+
 const SCOPE: &str = "campaign";
 
 pub struct CampaignCollector {
@@ -37,6 +53,7 @@ pub struct CampaignCollector {
     window: String,
     figures: Vec<(Family, &'static str)>,
     verdict: Family,
+    of_verdict: Vec<(Family, OfVerdict)>,
     not_exported: Family,
 }
 
@@ -50,6 +67,10 @@ impl CampaignCollector {
             .iter()
             .map(|(name, figure, help)| Ok((Family::new(name, help, &["scope", "id", "window"])?, *figure)))
             .collect::<Result<_, Error>>()?;
+        let of_verdict = OF_VERDICT
+            .iter()
+            .map(|(name, figure, help)| Ok((Family::new(name, help, &["scope", "id"])?, *figure)))
+            .collect::<Result<_, Error>>()?;
         Ok(CampaignCollector {
             status,
             limit: config.metrics.max_campaigns as usize,
@@ -60,6 +81,7 @@ impl CampaignCollector {
                 "1 for the verdict that a campaign has now.",
                 &["scope", "id", "verdict"],
             )?,
+            of_verdict,
             not_exported: Family::new(
                 "payback_campaigns_not_exported",
                 "Campaigns of this instance that have no series, by metrics.max_campaigns.",
@@ -99,16 +121,21 @@ impl CampaignCollector {
 impl Collector for CampaignCollector {
     fn desc(&self) -> Vec<&Desc> {
         let figures = self.figures.iter().map(|(family, _)| &family.desc);
-        figures.chain([&self.verdict.desc, &self.not_exported.desc]).collect()
+        let of_verdict = self.of_verdict.iter().map(|(family, _)| &family.desc);
+        figures.chain(of_verdict).chain([&self.verdict.desc, &self.not_exported.desc]).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let (campaigns, left_out) = self.exported();
         let mut figures: Vec<Vec<_>> = self.figures.iter().map(|_| Vec::new()).collect();
         let mut verdicts = Vec::with_capacity(campaigns.len());
+        let mut of_verdict: Vec<Vec<_>> = self.of_verdict.iter().map(|_| Vec::new()).collect();
         for (id, campaign) in &campaigns {
             let Some(record) = campaign.figures() else { continue };
             verdicts.push(self.verdict.series(&[SCOPE, id, &record.verdict.value], 1.0));
+            for ((family, figure), series) in self.of_verdict.iter().zip(&mut of_verdict) {
+                series.extend(figure(&record.verdict).map(|value| family.series(&[SCOPE, id], value)));
+            }
             for (window, values) in record.windows() {
                 for ((family, figure), series) in self.figures.iter().zip(&mut figures) {
                     if let Some(value) = values.get(figure) {
@@ -119,6 +146,7 @@ impl Collector for CampaignCollector {
         }
         let figures = self.figures.iter().zip(figures).map(|((family, _), series)| family.of(series));
         let not_exported = self.not_exported.of(vec![self.not_exported.series(&[], left_out as f64)]);
-        figures.chain([self.verdict.of(verdicts), not_exported]).collect()
+        let of_verdict = self.of_verdict.iter().zip(of_verdict).map(|((family, _), series)| family.of(series));
+        figures.chain(of_verdict).chain([self.verdict.of(verdicts), not_exported]).collect()
     }
 }

@@ -10,7 +10,7 @@ const START_TIME: &str = "process_start_time_seconds";
 
 fn record(id: &str, spend: u32, roas: &str) -> String {
     format!(
-        r#"{{"id":"{id}","verdict":{{"value":"deficit"}},"windows":{{
+        r#"{{"id":"{id}","verdict":{{"value":"deficit","progress":0.25,"at_stake":"-7.5"}},"windows":{{
         "24h":{{"spend":"0","revenue":"0","roas":null}},
         "lifetime":{{"spend":"{spend}","revenue":null,"roas":{roas},"gross_profit_roas":0.4,
         "operating_profit_roas":0.3,"ltv_roas":1.2,"roi":-0.5,"cac":"12.5"}}}}}}"#
@@ -59,6 +59,8 @@ fn every_metric_that_is_promised_is_there() {
         "payback_revenue",
         "payback_cac",
         "payback_verdict",
+        "payback_progress_ratio",
+        "payback_at_stake",
         "payback_customers",
         "payback_ltv_historic",
         "payback_ltv_gross_profit",
@@ -148,7 +150,19 @@ fn an_undefined_figure_has_no_series() {
     assert_eq!(value(&text, r#"payback_spend{scope="campaign",id="c100",window="24h"}"#), Some("0"));
     assert_eq!(value(&text, r#"payback_cac{scope="campaign",id="c100",window="lifetime"}"#), Some("12.5"));
     assert_eq!(value(&text, r#"payback_verdict{scope="campaign",id="c100",verdict="deficit"}"#), Some("1"));
+    assert_eq!(value(&text, r#"payback_progress_ratio{scope="campaign",id="c100"}"#), Some("0.25"));
+    assert_eq!(value(&text, r#"payback_at_stake{scope="campaign",id="c100"}"#), Some("-7.5"));
     assert!(!text.contains("NaN"));
+}
+
+#[test]
+fn a_verdict_without_figures_has_no_series_of_them() {
+    let status = instance(&[]);
+    let record = br#"{"verdict":{"value":"unknown_cost","progress":null,"at_stake":null},"windows":{}}"#;
+    status.campaigns.take("campaign/c", Some(record));
+    let text = render("", &status);
+    assert!(text.contains(r#"payback_verdict{scope="campaign",id="c",verdict="unknown_cost"} 1"#), "{text}");
+    assert!(!text.contains("payback_progress_ratio{") && !text.contains("payback_at_stake{"), "{text}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, WindowFigures};
+pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
 pub use self::worker::{Answer, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
 
 /// How long a worker may take for one round before it counts as stalled.
