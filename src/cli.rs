@@ -148,10 +148,11 @@ pub struct Replay {
 
 #[derive(Debug, Args)]
 pub struct Generate {
-    /// Given, events go to its brokers and source topics
+    /// Given, events go to its brokers and source topics; PAYBACK_SECTION__KEY in the environment overrides it
     #[command(flatten)]
     pub config: ConfigFile,
-    /// Send to these brokers (host:port,...); without this and --config, to standard output
+    /// Send to these brokers (host:port,...); without this and --config, to standard output, whatever PAYBACK_KAFKA__BROKERS
+    /// says: made-up events reach no broker that the command line does not ask for
     #[arg(long, value_name = "BROKERS")]
     pub brokers: Option<String>,
     /// Go on after the history with so many live events a second

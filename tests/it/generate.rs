@@ -58,6 +58,15 @@ fn kafka_gets_what_standard_output_gets_and_every_key_where_its_home_is() {
 }
 
 #[test]
+fn brokers_in_the_environment_alone_get_no_made_up_events() {
+    let words = ["generate", "--limit", "3"];
+    let nowhere = ("PAYBACK_KAFKA__BROKERS", "127.0.0.1:1");
+    let done = Command::new(env!("CARGO_BIN_EXE_payback")).args(words).env(nowhere.0, nowhere.1).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(lines(&done).len(), 3);
+}
+
+#[test]
 fn a_limit_ends_the_history_or_the_live_events_which_come_at_their_rate() {
     let history = lines(&generate(&[]));
     assert_eq!(lines(&generate(&["--limit", "25"])), history[..25]);
