@@ -256,12 +256,18 @@ fn a_record_too_large_for_the_dead_letters_is_cut_and_says_what_it_was() {
 fn kafka_that_is_away_at_the_start_is_waited_for() {
     let processor = Processor::new("away", Partitions::alike(1));
     // Nobody listens on a port that was just given back.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
-    let mut instance = processor.start_with("a", &[("PAYBACK_KAFKA__BROKERS", &port.to_string())]);
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let mut instance = processor.start_with("a", &[("PAYBACK_KAFKA__BROKERS", &nobody.to_string())]);
     crate::process::wait_until("it says so", Duration::from_secs(30), || {
         instance.must_run();
         instance.log().contains("Kafka does not answer: trying again until it does")
     });
-    assert_eq!(instance.get("/readyz"), None);
+    let (status, body) = instance.ask("/readyz").expect("an answer");
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &body["ready"], &body["error"]["reason"]), (503, &false.into(), &"starting".into()), "{body}");
+    let detail = body["error"]["detail"].as_str().expect("it says why");
+    assert!(detail.starts_with(&format!("instance: kafka: {nobody}: ")), "{detail}");
+    assert!(detail.contains("Connection refused"), "{detail}");
+    assert_eq!(body["error"]["missing"][0]["part"], "instance", "{body}");
     instance.leave();
 }
