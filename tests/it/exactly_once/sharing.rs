@@ -1,5 +1,9 @@
 //! Instances that share the partitions, join and leave under load.
 
+use std::time::Duration;
+
+use serde_json::Value;
+
 use super::check::{every_update, final_figures};
 use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, shop};
@@ -71,4 +75,32 @@ fn nothing_is_lost_when_partitions_pass_from_hand_to_hand() {
     final_figures(&processor, &load);
     every_update(&processor, &steady);
     assert_eq!(processor.counted("payback_rejected_total"), 0.0);
+}
+
+/// A member that stands still holds the group up: until its session is over, nobody has partitions.
+#[test]
+fn while_the_partitions_are_shared_out_nobody_is_sent_to_another_instance() {
+    let processor = Processor::new("between-owners", Partitions::alike(4)).with_session(Duration::from_secs(10));
+    let mut a = processor.start("a");
+    let mut b = processor.start("b");
+    a.wait_until_ready();
+    b.wait_until_ready();
+    b.freeze();
+    let _c = processor.start("c");
+    let waits = || {
+        let (status, body) = ask(&a, "/readyz");
+        let missing = body["error"]["missing"].as_array().cloned().unwrap_or_default();
+        status == 503 && missing.iter().any(|it| it["part"] == "customers/0" && it["reason"] == "rebalancing")
+    };
+    wait_until("it has given its partitions up", LIMIT, waits);
+    for customer in ["c-1", "c-2", "c-3", "c-4", "c-5", "c-6", "c-7", "c-8"] {
+        let (status, body) = ask(&a, &format!("/v1/customers/{customer}"));
+        assert_eq!((status, &body["error"]["reason"]), (503, &"rebalancing".into()), "{body}");
+    }
+    assert!(waits(), "it had none all the while");
+}
+
+fn ask(instance: &Instance, path: &str) -> (u16, Value) {
+    let (status, body) = instance.ask(path).expect("an answer");
+    (status, serde_json::from_str(&body).expect("JSON"))
 }
