@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio::time;
 
 use crate::config::Config;
@@ -91,16 +92,18 @@ impl Service {
         drop(end);
         // It may have ended by itself.
         self.stop.store(true, Ordering::Relaxed);
-        let left = self.runtime.block_on(async {
-            let told = told.await.unwrap_or_else(|_| Instant::now());
-            let left = || LEAVE_WITHIN.saturating_sub(told.elapsed());
-            let _ = time::timeout(LAST_ANSWERS_WITHIN.min(left()), served).await;
-            left()
-        });
-        // A page of metrics that is still being put together is not worth waiting for.
-        self.runtime.shutdown_timeout(left.min(LAST_ANSWERS_WITHIN));
+        let told = self.runtime.block_on(told).unwrap_or_else(|_| Instant::now());
+        leave(self.runtime, told, served);
         Ok(outcome?)
     }
+}
+
+/// Lets HTTP finish its answers in what is left of the time since it was `told` to leave. Whatever else is still at work, such
+/// as a page of metrics that is being put together, is not worth waiting for longer.
+fn leave(runtime: Runtime, told: Instant, served: JoinHandle<()>) {
+    let left = || LEAVE_WITHIN.saturating_sub(told.elapsed()).min(LAST_ANSWERS_WITHIN);
+    let _ = runtime.block_on(async { time::timeout(left(), served).await });
+    runtime.shutdown_timeout(left());
 }
 
 /// Since when it is told to stop, once it is.
@@ -122,4 +125,26 @@ fn stop_at_signal(stop: Arc<AtomicBool>) -> io::Result<()> {
         stop.store(true, Ordering::Relaxed);
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn neither_a_slow_reader_nor_work_without_an_end_keeps_the_process() {
+        // What was over when everything else had ended, and what may be left of it, with time to spare, in ms.
+        for (over, limit) in [(0, 3_000), (4_800, 1_000), (9_000, 1_000)] {
+            let runtime = Runtime::new().unwrap();
+            let served = runtime.spawn(std::future::pending());
+            let (end, ended) = mpsc::channel::<()>();
+            runtime.spawn_blocking(move || ended.recv());
+            let began = Instant::now();
+            leave(runtime, began.checked_sub(Duration::from_millis(over)).unwrap(), served);
+            assert!(began.elapsed() < Duration::from_millis(limit), "{over}: {:?}", began.elapsed());
+            drop(end);
+        }
+    }
 }
