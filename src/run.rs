@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn neither_a_slow_reader_nor_work_without_an_end_keeps_the_process() {
-        // What was over when everything else had ended, and what may be left of it, with time to spare, in ms.
+        // Since it was told, and what it may still take, with time to spare, in ms.
         for (over, limit) in [(0, 3_000), (4_800, 1_000), (9_000, 1_000)] {
             let runtime = Runtime::new().unwrap();
             let served = runtime.spawn(std::future::pending());

@@ -139,7 +139,7 @@ const BOUNDED: [(&str, u64, u64, &str); 5] = [
     ("linger.ms", 0, 1_000, "each transaction waits so long, and is aborted after 10 s"),
     ("queue.buffering.max.ms", 0, 1_000, "each transaction waits so long, and is aborted after 10 s"),
     ("fetch.max.bytes", 1_000_000, 2_147_483_135, "a record of an input may be so large"),
-    ("max.poll.interval.ms", 10_000, 86_400_000, "a worker may be busy for so long with one transaction"),
+    ("max.poll.interval.ms", 45_000, 86_400_000, "a consumer's session may last so long"),
 ];
 
 /// librdkafka properties by name: they go over this program's own defaults, and what is fixed is refused here. Printed, also by `Debug`, with secrets hidden.

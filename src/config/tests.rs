@@ -238,14 +238,14 @@ fn a_property_that_no_client_works_with_is_refused_before_one_is_made() {
         ("linger.ms", "0.5"),
         ("queue.buffering.max.ms", "1000"),
         ("fetch.max.bytes", "1000000"),
-        ("max.poll.interval.ms", "10000"),
+        ("max.poll.interval.ms", "45000"),
     ];
     let bad = [
         ("socket.timeout.ms", "10101"),
         ("linger.ms", "1000.5"),
         ("queue.buffering.max.ms", "1001"),
         ("fetch.max.bytes", "999999"),
-        ("max.poll.interval.ms", "9999"),
+        ("max.poll.interval.ms", "44999"),
     ];
     for (name, value) in good {
         read(&format!("[kafka.properties]\n{name} = {value}")).expect(name);

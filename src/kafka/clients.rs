@@ -247,3 +247,31 @@ impl ProducerContext<NoCustomPartitioner> for Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::producer::BaseProducer;
+
+    use super::*;
+
+    /// librdkafka looks at some properties, and at some of them together, only now.
+    #[test]
+    fn what_the_configuration_lets_through_clients_are_made_with() {
+        let ends = [
+            ("socket.timeout.ms", [10, 10_100]),
+            ("linger.ms", [0, 1_000]),
+            ("queue.buffering.max.ms", [0, 1_000]),
+            ("fetch.max.bytes", [1_000_000, 2_147_483_135]),
+            ("max.poll.interval.ms", [45_000, 86_400_000]),
+        ];
+        for (name, value) in ends.iter().flat_map(|(name, ends)| ends.map(|end| (name, end))) {
+            let config = format!("[kafka]\nbrokers = \"127.0.0.1:1\"\n[kafka.properties]\n{name} = {value}");
+            let clients = Clients::new(&Config::read(&config, []).unwrap());
+            for consumer in [clients.member("g", "c"), clients.reader("c"), clients.watcher("g", "c"), clients.admin()]
+            {
+                consumer.create_with_context::<_, BaseConsumer<Link>>(Link::idle()).map(drop).expect(name);
+            }
+            clients.producer("t").create_with_context::<_, BaseProducer<Link>>(Link::idle()).map(drop).expect(name);
+        }
+    }
+}
