@@ -1,6 +1,7 @@
 //! Moments, dates and the reporting time zone, passed in as values: nothing here reads a clock.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -24,9 +25,14 @@ impl Millis {
     /// 9999-12-31T23:59:59.999Z, the latest.
     pub const MAX: Millis = Millis(253_402_300_799_999);
 
-    /// This moment, `millis` later (earlier when negative), kept within [`Millis::MIN`] and [`Millis::MAX`].
+    /// The hours and days that the earliest and the latest moment are in may begin and end beyond them, by less than a
+    /// day in any zone.
+    const STORABLE: RangeInclusive<i64> = Self::MIN.0 - Self::DAY..=Self::MAX.0 + Self::DAY;
+
+    /// This moment, `millis` later (earlier when negative), kept [storable](Millis::is_storable): so a span that ends
+    /// there leaves out no hour that something is booked on.
     pub fn plus(self, millis: i64) -> Millis {
-        Millis(self.0.saturating_add(millis).clamp(Self::MIN.0, Self::MAX.0))
+        Millis(self.0.saturating_add(millis).clamp(*Self::STORABLE.start(), *Self::STORABLE.end()))
     }
 
     /// Reads RFC 3339 with its offset: `2026-11-21T10:00:05.25+09:00`. What is finer than a millisecond is cut off; a leap
@@ -75,7 +81,7 @@ impl Millis {
 
     /// Whether a stored moment can be one of ours: an accepted moment, or the start of its hour or day in some zone.
     pub fn is_storable(self) -> bool {
-        (Self::MIN.0 - Self::DAY..=Self::MAX.0 + Self::DAY).contains(&self.0)
+        Self::STORABLE.contains(&self.0)
     }
 
     fn timestamp(self) -> Timestamp {

@@ -105,6 +105,9 @@ fn take(settings: &Arc<Settings>, events: &[Event<'_>]) {
         campaigns.absorb(payload).expect("a payload of the customers stage");
     }
     campaigns.flush(as_of, &mut of_campaigns);
+    // So few events name fewer customers and campaigns than one call looks at.
+    assert!(customers.roll(Millis::MIN, as_of, 10_000, &mut of_customers));
+    assert!(campaigns.roll(Millis::MIN, as_of, 10_000, &mut of_campaigns));
     is_the_fold_of(&customers, &of_customers, settings, as_of);
     is_the_fold_of(&campaigns, &of_campaigns, settings, as_of);
 }

@@ -191,8 +191,9 @@ impl Campaigns {
             && hour < recent_from
         {
             let day = self.settings.zone.date(hour);
-            let had_facts = self.drop_hours(number, day, effects);
-            if had_facts {
+            // Whatever else its day holds, this hour is done with.
+            let had_fact = self.drop_hour(number, hour, effects);
+            if self.drop_hours(number, day, effects) || had_fact {
                 self.write_day(number, day, effects);
             }
             joined += 1;
@@ -202,16 +203,22 @@ impl Campaigns {
 
     /// Drops the hours of a day that are kept individually, and deletes their facts. Returns whether there were any facts.
     pub(super) fn drop_hours(&mut self, number: u32, day: Date, effects: &mut impl Effects) -> bool {
-        let campaign = &mut self.campaigns[number];
+        let campaign = &self.campaigns[number];
         let hours: Vec<Millis> = campaign.hours_of(day, &self.settings.zone).map(|(hour, _)| hour).collect();
         let mut had_facts = false;
         for hour in hours {
-            if campaign.hours.remove(&hour).is_some_and(|bucket| bucket.ledger.is_some()) {
-                had_facts = true;
-                self.facts.delete(&Key::Hour { campaign: campaign.id(), hour }, effects);
-            }
+            had_facts |= self.drop_hour(number, hour, effects);
         }
         had_facts
+    }
+
+    fn drop_hour(&mut self, number: u32, hour: Millis, effects: &mut impl Effects) -> bool {
+        let campaign = &mut self.campaigns[number];
+        let had_fact = campaign.hours.remove(&hour).is_some_and(|bucket| bucket.ledger.is_some());
+        if had_fact {
+            self.facts.delete(&Key::Hour { campaign: campaign.id(), hour }, effects);
+        }
+        had_fact
     }
 
     /// Writes a day's whole bucket as its fact: no hour of it has one of its own. A day that was given up since has none

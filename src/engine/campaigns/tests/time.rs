@@ -106,6 +106,27 @@ fn a_day_that_is_no_longer_recent_becomes_one_fact() {
     assert!(shop.out.facts.is_empty(), "what comes to nothing is deleted");
 }
 
+/// East of UTC the first hour that there is begins before the first moment; west of it the last day ends after the last.
+#[test]
+fn hours_at_the_ends_of_time_are_joined_into_their_days_like_any_other() {
+    for name in ["Asia/Tokyo", "America/New_York", "Europe/Berlin", "UTC"] {
+        let zone = Zone::named(name).unwrap();
+        let mut shop = Shop::new(Settings { zone: zone.clone(), ..Settings::default() });
+        let last_year = Millis(Millis::MAX.0 - 365 * Millis::DAY);
+        for (as_of, at) in [(NOW, Millis::MIN), (Millis::MAX, last_year)] {
+            shop.absorb("c", zone.hour_start(at), new_customers(1));
+            shop.flush(as_of);
+            let left = shop.stage.campaigns[0].hours.keys().filter(|hour| zone.date(**hour) == zone.date(at)).count();
+            assert_eq!(left, 0, "{name}: hours of {} are still kept singly", zone.date(at));
+            shop.roll(as_of);
+            assert!(shop.out.facts.keys().all(|key| key[0] == b'd'), "{name}");
+        }
+        let restored = shop.restored(&Settings { zone, ..Settings::default() }, Some(Millis::MAX), &[]);
+        assert_eq!(restored.present("c", Millis::MAX), shop.present("c", Millis::MAX));
+        assert_eq!(shop.window("c", "lifetime").new_customers, 2);
+    }
+}
+
 #[test]
 fn an_hour_that_came_to_nothing_as_its_day_aged_leaves_no_fact() {
     let mut shop = Shop::new(Settings::default());
