@@ -181,8 +181,7 @@ pub struct Generate {
 fn moment(text: &str) -> Result<Millis, String> {
     let timestamp: Timestamp =
         text.parse().map_err(|_| "expected a moment with an offset, such as 2026-11-21T10:00:00Z".to_owned())?;
-    let moment = Millis(timestamp.as_millisecond());
-    (Millis::MIN..=Millis::MAX).contains(&moment).then_some(moment).ok_or_else(|| "out of range".to_owned())
+    Millis::from_epoch(timestamp.as_millisecond()).ok_or_else(|| "out of range".to_owned())
 }
 
 fn reason(code: &str) -> Result<Reason, String> {

@@ -83,11 +83,6 @@ impl Millis {
     pub fn is_storable(self) -> bool {
         Self::STORABLE.contains(&self.0)
     }
-
-    fn timestamp(self) -> Timestamp {
-        let clamped = self.0.clamp(Timestamp::MIN.as_millisecond(), Timestamp::MAX.as_millisecond());
-        Timestamp::from_millisecond(clamped).unwrap_or(Timestamp::UNIX_EPOCH)
-    }
 }
 
 /// From an integer, as it was stored; others than [`Millis::is_storable`] are refused, so that no arithmetic overflows.
@@ -98,10 +93,33 @@ impl<'de> Deserialize<'de> for Millis {
     }
 }
 
-/// RFC 3339 in UTC, with milliseconds only where there are any: `2026-11-21T10:00:05Z`, `2026-11-21T10:00:05.25Z`.
+/// RFC 3339 in UTC, with milliseconds only where there are any: `2026-11-21T10:00:05Z`, `2026-11-21T10:00:05.25Z`. What lies
+/// before [`Millis::MIN`] or after [`Millis::MAX`], which RFC 3339 has no way to write, is written as that moment.
 impl fmt::Display for Millis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.timestamp().fmt(f)
+        let millis = self.0.clamp(Self::MIN.0, Self::MAX.0);
+        let (year, month, day) = civil_from_days(Date::of_utc(millis).0);
+        let of_day = millis.rem_euclid(Self::DAY);
+        let mut text = *b"0000-00-00T00:00:00.000";
+        // Every record has some of these: digit by digit is much faster than a format string.
+        for (place, number) in [
+            (0..4, year),
+            (5..7, month),
+            (8..10, day),
+            (11..13, of_day / Self::HOUR),
+            (14..16, of_day / Self::MINUTE % 60),
+            (17..19, of_day / Self::SECOND % 60),
+            (20..23, of_day % Self::SECOND),
+        ] {
+            let mut left = number;
+            for digit in text[place].iter_mut().rev() {
+                *digit = b'0' + (left % 10) as u8;
+                left /= 10;
+            }
+        }
+        let text = str::from_utf8(&text).map_err(|_| fmt::Error)?.trim_end_matches('0');
+        f.write_str(text.strip_suffix('.').unwrap_or(text))?;
+        f.write_str("Z")
     }
 }
 
@@ -110,13 +128,8 @@ impl fmt::Display for Millis {
 pub struct Date(pub i32);
 
 impl Date {
-    /// 0000-01-01, before which no moment is.
-    pub const MIN: Date = Date(-719_528);
-
-    /// The date of a year, month (1-12) and day (1-31), where there is such a date.
-    pub fn from_civil(year: i16, month: i8, day: i8) -> Option<Date> {
-        civil::Date::new(year, month, day).ok().map(Date::from)
-    }
+    /// The day before 0000-01-01, which it still was west of UTC at [`Millis::MIN`]: no moment is of an earlier one.
+    pub const MIN: Date = Date(-719_529);
 
     /// Reads `YYYY-MM-DD`; `None` for any other text, and for a date that does not exist.
     pub fn parse(text: &str) -> Option<Date> {
@@ -128,9 +141,14 @@ impl Date {
         Date(self.0.saturating_add(days))
     }
 
-    fn civil(self) -> civil::Date {
-        let since_epoch = SignedDuration::from_hours(i64::from(self.0) * 24);
-        civil::date(1970, 1, 1).saturating_add(since_epoch)
+    /// The date of a moment in UTC, or of one that was moved by its offset.
+    fn of_utc(millis: i64) -> Date {
+        Date(i32::try_from(millis.div_euclid(Millis::DAY)).unwrap_or(i32::MAX))
+    }
+
+    /// Where it begins in UTC.
+    fn midnight(self) -> i64 {
+        i64::from(self.0) * Millis::DAY
     }
 }
 
@@ -143,17 +161,11 @@ impl<'de> Deserialize<'de> for Date {
     }
 }
 
-impl From<civil::Date> for Date {
-    fn from(date: civil::Date) -> Self {
-        let days = civil::date(1970, 1, 1).duration_until(date).as_hours() / 24;
-        Date(i32::try_from(days).unwrap_or(i32::MAX))
-    }
-}
-
 /// `2026-11-21`.
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.civil().fmt(f)
+        let (year, month, day) = civil_from_days(self.0);
+        write!(f, "{year:04}-{month:02}-{day:02}")
     }
 }
 
@@ -181,6 +193,18 @@ fn days_from_epoch(year: i64, month: i64, day: i64) -> i32 {
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
     (era * 146_097 + day_of_era - 719_468) as i32
+}
+
+/// The year, month and day of a date: `civil_from_days`, the way back.
+fn civil_from_days(days: i32) -> (i64, i64, i64) {
+    let days = i64::from(days) + 719_468;
+    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 fn two_digits(tens: u8, ones: u8) -> Option<i64> {
@@ -216,29 +240,44 @@ impl Zone {
 
     /// The start of the local hour that `at` is in.
     pub fn hour_start(&self, at: Millis) -> Millis {
-        let local = at.0 + i64::from(self.0.to_offset(at.timestamp()).seconds()) * Millis::SECOND;
-        Millis(at.0 - local.rem_euclid(Millis::HOUR))
+        Millis(at.0 - self.local(at).rem_euclid(Millis::HOUR))
     }
 
     /// The local date that `at` is in.
     pub fn date(&self, at: Millis) -> Date {
-        let local = at.0 + i64::from(self.0.to_offset(at.timestamp()).seconds()) * Millis::SECOND;
-        Date(i32::try_from(local.div_euclid(Millis::DAY)).unwrap_or(i32::MAX))
+        Date::of_utc(self.local(at))
     }
 
     /// The first moment of a local date.
     pub fn start_of(&self, date: Date) -> Millis {
-        let midnight = date.civil().to_datetime(civil::Time::midnight());
-        match self.0.to_ambiguous_timestamp(midnight).compatible() {
+        let since_epoch = SignedDuration::from_hours(i64::from(date.0) * 24);
+        let start = civil::date(1970, 1, 1)
+            .checked_add(since_epoch)
+            .and_then(|date| self.0.to_ambiguous_timestamp(date.to_datetime(civil::Time::midnight())).compatible());
+        match start {
             Ok(start) => Millis(start.as_millisecond()),
-            Err(_) => Millis(i64::from(date.0).saturating_mul(Millis::DAY)),
+            // Before and after what the calendar holds, the clocks stand as at its end.
+            Err(_) => Millis(date.midnight() - self.offset(Millis(date.midnight()))),
         }
     }
 
     /// The local month that `at` is in, as `2026-01`.
     pub fn month(&self, at: Millis) -> String {
-        let date = self.date(at).civil();
-        format!("{:04}-{:02}", date.year(), date.month())
+        let (year, month, _) = civil_from_days(self.date(at).0);
+        format!("{year:04}-{month:02}")
+    }
+
+    fn local(&self, at: Millis) -> i64 {
+        at.0 + self.offset(at)
+    }
+
+    /// Milliseconds that the clocks are ahead of UTC.
+    fn offset(&self, at: Millis) -> i64 {
+        // At the calendar's very end a zone's rules don't hold any more; no clock changes on the days before.
+        let end = Timestamp::MAX.as_millisecond() - Millis::DAY;
+        let at = at.0.clamp(Timestamp::MIN.as_millisecond(), end);
+        let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
+        i64::from(self.0.to_offset(at).seconds()) * Millis::SECOND
     }
 }
 
@@ -251,13 +290,10 @@ mod tests {
     #[test]
     fn days_have_23_or_25_hours_where_clocks_change() {
         let berlin = Zone::named("Europe/Berlin").unwrap();
-        let hours = |y, m, d| {
-            let date = Date::from_civil(y, m, d).unwrap();
-            (berlin.start_of(date.plus(1)).0 - berlin.start_of(date).0) / Millis::HOUR
-        };
-        assert_eq!(hours(2026, 3, 29), 23);
-        assert_eq!(hours(2026, 10, 25), 25);
-        assert_eq!(hours(2026, 11, 21), 24);
+        for (date, hours) in [("2026-03-29", 23), ("2026-10-25", 25), ("2026-11-21", 24)] {
+            let date = Date::parse(date).unwrap();
+            assert_eq!((berlin.start_of(date.plus(1)).0 - berlin.start_of(date).0) / Millis::HOUR, hours, "{date}");
+        }
     }
 
     #[test]
@@ -349,11 +385,12 @@ mod tests {
     }
 
     #[test]
-    fn every_date_of_ten_thousand_years_is_read_as_the_calendar_has_it() {
+    fn every_date_of_ten_thousand_years_is_read_and_written_as_the_calendar_has_it() {
         let mut date = civil::date(0, 1, 1);
-        for days in Date::from(date).0.. {
+        for days in -719_528.. {
             let text = date.to_string();
             assert_eq!(Date::parse(&text), Some(Date(days)), "{text}");
+            assert_eq!(Date(days).to_string(), text);
             match date.tomorrow() {
                 Ok(tomorrow) if tomorrow.year() <= 9999 => date = tomorrow,
                 _ => break,
@@ -365,12 +402,53 @@ mod tests {
     proptest! {
         #[test]
         fn a_moment_is_read_back_as_it_is_written(millis in Millis::MIN.0..=Millis::MAX.0) {
-            prop_assert_eq!(Millis::parse(&Millis(millis).to_string()), Some(Millis(millis)));
+            let text = Millis(millis).to_string();
+            prop_assert_eq!(Millis::parse(&text), Some(Millis(millis)));
+            if let Ok(timestamp) = Timestamp::from_millisecond(millis) {
+                prop_assert_eq!(text, timestamp.to_string());
+            }
         }
 
         #[test]
         fn any_text_is_answered(text in "[0-9]{0,4}.?[0-9]{0,2}.?[0-9]{0,2}[Tt]?.{0,20}") {
             let _ = (Millis::parse(&text), Date::parse(&text));
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_day_are_days_like_any_other() {
+        for name in ["UTC", "Asia/Tokyo", "America/New_York", "Europe/Berlin", "America/Santiago", "Pacific/Kiritimati"]
+        {
+            let zone = Zone::named(name).unwrap();
+            for at in
+                [Millis::MIN, Millis(Millis::MIN.0 + Millis::DAY), Millis(Millis::MAX.0 - Millis::DAY), Millis::MAX]
+            {
+                let date = zone.date(at);
+                let (start, end) = (zone.start_of(date), zone.start_of(date.plus(1)));
+                assert!(start <= at && at < end && end.0 - start.0 == Millis::DAY, "{name}: {date} at {at}");
+                assert!(start.is_storable() && end.is_storable() && Date::MIN <= date, "{name}: {date}");
+                let hour = zone.hour_start(at);
+                assert!(start <= hour && hour <= at && at.0 - hour.0 < Millis::HOUR, "{name}: the hour of {at}");
+            }
+        }
+        let (tokyo, new_york) = (Zone::named("Asia/Tokyo").unwrap(), Zone::named("America/New_York").unwrap());
+        assert_eq!((new_york.date(Millis::MIN), new_york.month(Millis::MIN)), (Date::MIN, "-001-12".to_owned()));
+        assert_eq!(Date::MIN.to_string(), "-001-12-31");
+        assert_eq!(tokyo.month(Millis::MAX), "10000-01");
+    }
+
+    #[test]
+    fn moments_that_rfc_3339_can_not_write_are_written_as_the_nearest() {
+        for (millis, text) in [
+            (Millis::MIN.0 - 1, "0000-01-01T00:00:00Z"),
+            (Millis::MIN.0, "0000-01-01T00:00:00Z"),
+            (253_402_207_200_000, "9999-12-30T22:00:00Z"),
+            (253_402_264_800_000, "9999-12-31T14:00:00Z"),
+            (Millis::MAX.0, "9999-12-31T23:59:59.999Z"),
+            (Millis::MAX.0 + 1, "9999-12-31T23:59:59.999Z"),
+            (i64::MAX, "9999-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Millis(millis).to_string(), text);
         }
     }
 

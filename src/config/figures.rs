@@ -5,7 +5,6 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use jiff::civil;
 use serde::{Deserialize, Serialize};
 
 use super::{Config, Decimal, Problem, ensure, values};
@@ -276,11 +275,11 @@ fn share(key: &str, share: Decimal) -> Result<Micros, Problem> {
 }
 
 fn complete_from(text: &str, zone: &Zone) -> Result<Millis, Problem> {
-    let moment = match text.parse::<civil::Date>() {
-        Ok(date) if text.len() == "2026-01-31".len() => Some(zone.start_of(Date::from(date))),
-        _ => text.parse::<Timestamp>().ok().map(|moment| Millis(moment.as_millisecond())),
+    let moment = match Date::parse(text) {
+        Some(date) => Some(zone.start_of(date).0),
+        None => text.parse::<Timestamp>().ok().map(|moment| moment.as_millisecond()),
     };
-    moment.filter(|moment| (Millis::MIN..=Millis::MAX).contains(moment)).ok_or_else(|| {
+    moment.and_then(Millis::from_epoch).ok_or_else(|| {
         let expected = "a date (2026-01-31) or a moment with an offset (2026-01-31T00:00:00+09:00)";
         Problem::new("history.complete_from", format!("expected {expected}, found {text:?}"))
     })

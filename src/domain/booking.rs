@@ -53,14 +53,14 @@ mod tests {
         Zone::named("Europe/Berlin").unwrap()
     }
 
-    fn date(y: i16, m: i8, d: i8) -> Date {
-        Date::from_civil(y, m, d).unwrap()
+    fn date(text: &str) -> Date {
+        Date::parse(text).unwrap()
     }
 
     #[test]
     fn a_report_covers_its_date_up_to_the_moment_it_was_made() {
         let zone = berlin();
-        let plain = date(2026, 11, 21);
+        let plain = date("2026-11-21");
         let start = zone.start_of(plain);
         let table = [
             (-5 * Millis::DAY, 1),
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_date_has_23_or_25_hours_where_clocks_change() {
-        for (day, hours) in [(date(2026, 3, 29), 23), (date(2026, 10, 25), 25), (date(2026, 11, 21), 24)] {
+        for (day, hours) in [(date("2026-03-29"), 23), (date("2026-10-25"), 25), (date("2026-11-21"), 24)] {
             let booking = Booking::new(&berlin(), day, Millis::MAX);
             assert_eq!(booking.hours(), hours);
             assert_eq!(booking.through(), berlin().start_of(day.plus(1)));
@@ -90,8 +90,19 @@ mod tests {
     }
 
     #[test]
+    fn the_last_date_is_covered_like_any_other() {
+        let last = date("9999-12-31");
+        for zone in [Zone::utc(), berlin(), Zone::named("America/New_York").unwrap()] {
+            let made_early = Booking::new(&zone, last, Millis(0));
+            assert_eq!((made_early.hours(), made_early.through()), (1, zone.start_of(last).plus(Millis::HOUR)));
+            let made_late = Booking::new(&zone, last, zone.start_of(last.plus(1)));
+            assert_eq!((made_late.hours(), made_late.hour(23)), (24, zone.start_of(last).plus(23 * Millis::HOUR)));
+        }
+    }
+
+    #[test]
     fn what_does_not_divide_evenly_goes_to_the_earliest_hours() {
-        let booking = Booking::new(&berlin(), date(2026, 3, 29), Millis::MAX);
+        let booking = Booking::new(&berlin(), date("2026-03-29"), Millis::MAX);
         let parts: Vec<i64> = (0..23).map(|hour| booking.part(50, hour)).collect();
         assert_eq!(parts[..5], [3, 3, 3, 3, 2]);
         assert_eq!(parts.iter().sum::<i64>(), 50);

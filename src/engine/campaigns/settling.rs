@@ -24,9 +24,29 @@ use serde::{Deserialize, Serialize};
 pub struct Horizons {
     grace: Grace,
     /// Days before have no single amounts.
+    #[serde(with = "stored")]
     pub amounts: Date,
     /// Days before are of the lifetime alone, and have no reports. Never after `amounts`.
+    #[serde(with = "stored")]
     pub days: Date,
+}
+
+/// A horizon that has not moved: facts have 0000-01-01 for it, which west of UTC is the second day that there is.
+mod stored {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use crate::time::Date;
+
+    const UNMOVED: Date = Date(-719_528);
+
+    pub fn serialize<S: Serializer>(horizon: &Date, serializer: S) -> Result<S::Ok, S::Error> {
+        (*horizon.max(&UNMOVED)).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Date, D::Error> {
+        let horizon = Date::deserialize(deserializer)?;
+        Ok(if horizon == UNMOVED { Date::MIN } else { horizon })
+    }
 }
 
 impl Default for Horizons {

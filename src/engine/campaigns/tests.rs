@@ -135,7 +135,7 @@ const UNIT: i64 = 1_000_000;
 const NOW: Millis = Millis(1_795_255_205_000);
 
 fn today() -> Date {
-    Date::from_civil(2026, 11, 21).unwrap()
+    Date::parse("2026-11-21").unwrap()
 }
 
 fn hour(back: i64) -> Millis {

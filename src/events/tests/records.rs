@@ -43,7 +43,7 @@ fn each_type_becomes_its_event() {
     assert_eq!((&*spend.campaign_id, &*spend.spend_id, spend.amount), ("google:1", "s-1", Micros(1_000_000_000)));
     assert_eq!((spend.kind, spend.channel.as_deref()), (SpendKind::Fee, Some("search")));
 
-    assert_eq!((&*report.campaign_id, report.date), ("google:1", Date::from_civil(2026, 11, 20).unwrap()));
+    assert_eq!((&*report.campaign_id, report.date), ("google:1", Date::parse("2026-11-20").unwrap()));
     assert_eq!((report.breakdown.as_deref(), report.kind), (Some("ad-7"), SpendKind::Creative));
     assert_eq!((report.amount, report.channel.as_deref()), (Micros(99_990_000), Some("search")));
     assert_eq!((report.impressions, report.clicks), (Some(90_000), Some(1_200)));

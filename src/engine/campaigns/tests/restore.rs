@@ -15,7 +15,7 @@ const LABELS: [Option<&str>; 3] = [None, Some("x"), Some("y")];
 /// Shortly before clocks are put back in Berlin.
 pub fn start() -> Millis {
     let zone = berlin();
-    zone.start_of(Date::from_civil(2026, 10, 24).unwrap()).plus(21 * Millis::HOUR)
+    zone.start_of(Date::parse("2026-10-24").unwrap()).plus(21 * Millis::HOUR)
 }
 
 pub fn berlin() -> Zone {

@@ -8,6 +8,7 @@ use super::restore::{Step, berlin, start, steps_of, without_collisions};
 use super::*;
 use crate::events::Reason;
 use crate::settings::{Retention, Window, WindowSpan};
+use crate::time::Zone;
 
 const DAY: i64 = Millis::DAY;
 
@@ -78,6 +79,18 @@ fn an_old_amount_counts_on_and_can_not_be_changed() {
     assert_eq!(shop.record("c").channel.unwrap(), "mail", "the latest that named one");
     let then = NOW.plus(4 * DAY);
     assert_eq!(shop.restored(&settings, Some(then), &[]).present("c", then), shop.present("c", then));
+}
+
+/// That of UTC; west of it, it began the day before.
+#[test]
+fn spend_of_the_first_day_is_not_too_late_while_nothing_is_given_up() {
+    let settings = Settings { zone: Zone::named("America/New_York").unwrap(), ..Settings::default() };
+    let mut shop = Shop::new(settings.clone());
+    shop.flush(NOW);
+    let mut shop = shop.restored(&settings, Some(NOW), &[]);
+    assert_eq!(shop.apply(Event::AdSpend(spend("c", "1", Millis::MIN, 7))), Outcome::Applied);
+    shop.roll(NOW);
+    assert_eq!(kinds(&shop), "a", "it is kept singly");
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn a_restated_report_takes_its_booking_back() {
     let berlin = Zone::named("Europe/Berlin").unwrap();
     let settings = Settings { zone: berlin.clone(), ..Settings::default() };
     let mut shop = Shop::new(settings);
-    let date = Date::from_civil(2026, 10, 25).unwrap();
+    let date = Date::parse("2026-10-25").unwrap();
     let midnight = berlin.start_of(date);
     let first = report("c", date, midnight.plus(2 * Millis::HOUR), 100);
     assert_eq!(shop.apply(Event::AdSpendReport(first.clone())), Outcome::Applied);
