@@ -3,20 +3,10 @@
 use rayon::prelude::*;
 
 use super::chunks::{Chunk, Lines, count_lines};
+use super::line::{Line, Rejected};
 use super::pipeline::Batch;
 use crate::events::{Decoder, MAX_RECORD, Reason, Rejection};
 use crate::time::Millis;
-
-/// A line that is no event.
-#[derive(Debug)]
-pub struct Rejected<'a> {
-    pub line: u64,
-    pub rejection: Rejection,
-    /// The line; of one that is too long, its head.
-    pub raw: &'a [u8],
-    /// Bytes of the whole line.
-    pub length: u64,
-}
 
 /// A part of a chunk.
 #[derive(Debug)]
@@ -42,8 +32,8 @@ pub fn decode<'a>(chunk: &'a Chunk, decoder: &Decoder, now: Millis, shards: usiz
         Lines::TooLong { head, length } => {
             let detail = format!("expected at most {MAX_RECORD} bytes, found {length}");
             let rejection = Rejection { reason: Reason::TooLarge, detail };
-            let rejected = vec![Rejected { line: chunk.first_line, rejection, raw: head, length: *length }];
-            vec![Decoded { batch: Batch::new(shards), rejected }]
+            let line = Line { number: chunk.first_line, raw: head, length: *length };
+            vec![Decoded { batch: Batch::new(shards), rejected: vec![Rejected { line, rejection }] }]
         }
     }
 }
@@ -51,14 +41,12 @@ pub fn decode<'a>(chunk: &'a Chunk, decoder: &Decoder, now: Millis, shards: usiz
 fn decode_part<'a>(part: &'a [u8], first_line: u64, decoder: &Decoder, now: Millis, shards: usize) -> Decoded<'a> {
     let mut decoded = Decoded { batch: Batch::new(shards), rejected: Vec::new() };
     let text = part.strip_suffix(b"\n").unwrap_or(part);
-    for (line, raw) in (first_line..).zip(text.split(|byte| *byte == b'\n')) {
-        let raw = raw.strip_suffix(b"\r").unwrap_or(raw);
-        match decoder.decode(raw, now) {
-            Ok(event) => decoded.batch.push(event),
-            Err(rejection) => {
-                let head = &raw[..raw.len().min(MAX_RECORD)];
-                decoded.rejected.push(Rejected { line, rejection, raw: head, length: raw.len() as u64 });
-            }
+    for (number, text) in (first_line..).zip(text.split(|byte| *byte == b'\n')) {
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let line = Line { number, raw: &text[..text.len().min(MAX_RECORD)], length: text.len() as u64 };
+        match decoder.decode(text, now) {
+            Ok(event) => decoded.batch.push(event, line),
+            Err(rejection) => decoded.rejected.push(Rejected { line, rejection }),
         }
     }
     decoded
@@ -91,7 +79,7 @@ mod tests {
         let parts = decode(&chunk, &Decoder::new(&Settings::default()), Millis::MAX, 2);
         let events = parts.iter().map(|part| part.batch.len()).sum();
         let rejected = parts.into_iter().flat_map(|part| part.rejected);
-        (events, rejected.map(|it| (it.line, it.rejection.reason, it.raw.to_vec())).collect())
+        (events, rejected.map(|it| (it.line.number, it.rejection.reason, it.line.raw.to_vec())).collect())
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod chunks;
 mod decode;
+mod line;
 mod pipeline;
 mod report;
 
@@ -21,8 +22,9 @@ use serde::Serialize;
 
 pub use self::chunks::ReadError;
 use self::chunks::{Chunk, Chunks};
-use self::decode::{Decoded, Rejected, decode};
-pub use self::pipeline::{Batch, Outcomes, Pipeline};
+use self::decode::decode;
+pub use self::line::{Line, Rejected};
+pub use self::pipeline::{Applied, Batch, Outcomes, Pipeline};
 use crate::engine::FormatError;
 use crate::events::{Decoder, Reason};
 use crate::settings::Settings;
@@ -173,16 +175,20 @@ impl Replay {
 
     fn take(&mut self, chunk: &Chunk, request: &Request, dead_letters: &mut Output) -> Result<(), ReplayError> {
         let decoded = decode(chunk, &self.decoder, self.now, self.shards);
-        let mut batches = Vec::with_capacity(decoded.len());
-        for Decoded { batch, rejected } in decoded {
-            self.latest = self.latest.max(batch.latest());
-            batches.push(batch);
-            for line in rejected {
-                *self.rejected.entry(line.rejection.reason).or_default() += 1;
-                dead_letters.json(&DeadLetter::new(&request.files[chunk.file], &line))?;
-            }
+        let (mut batches, mut rejected) = (Vec::with_capacity(decoded.len()), Vec::new());
+        for part in decoded {
+            batches.push(part.batch);
+            rejected.extend(part.rejected);
         }
-        self.outcomes = self.outcomes.plus(self.pipeline.apply(&batches));
+        let Applied { outcomes, latest, refused } = self.pipeline.apply(&batches);
+        self.outcomes = self.outcomes.plus(outcomes);
+        self.latest = self.latest.max(latest);
+        rejected.extend(refused);
+        rejected.sort_by_key(|rejected| rejected.line.number);
+        for rejected in rejected {
+            *self.rejected.entry(rejected.rejection.reason).or_default() += 1;
+            dead_letters.json(&DeadLetter::new(&request.files[chunk.file], &rejected))?;
+        }
         self.bytes += chunk.bytes;
         if self.bytes - self.settled >= SETTLE_BYTES {
             self.settle()?;
@@ -225,12 +231,12 @@ struct DeadLetter<'a> {
 }
 
 impl<'a> DeadLetter<'a> {
-    fn new(file: &'a Path, line: &'a Rejected<'a>) -> DeadLetter<'a> {
+    fn new(file: &'a Path, Rejected { line, rejection }: &'a Rejected<'a>) -> DeadLetter<'a> {
         DeadLetter {
-            reason: line.rejection.reason.code(),
-            detail: &line.rejection.detail,
+            reason: rejection.reason.code(),
+            detail: &rejection.detail,
             file: file.to_string_lossy(),
-            line: line.line,
+            line: line.number,
             raw: String::from_utf8_lossy(line.raw),
             raw_bytes: (line.length > line.raw.len() as u64).then_some(line.length),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use super::line::{Line, Rejected};
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
 use crate::engine::{Effects, FormatError, Outcome, Stage};
@@ -22,29 +23,27 @@ pub struct Pipeline {
     campaigns: Vec<Campaigns>,
 }
 
-/// Events by the shards that they are at home in.
+/// Events with their lines, by the shards that they are at home in.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    customers: Vec<Vec<Event<'a>>>,
-    campaigns: Vec<Vec<Event<'a>>>,
-    latest: Option<Millis>,
+    customers: Vec<Vec<(Event<'a>, Line<'a>)>>,
+    campaigns: Vec<Vec<(Event<'a>, Line<'a>)>>,
 }
 
 impl<'a> Batch<'a> {
     /// For a pipeline of so many shards.
     pub fn new(shards: usize) -> Batch<'a> {
         let empty = || (0..shards).map(|_| Vec::new()).collect();
-        Batch { customers: empty(), campaigns: empty(), latest: None }
+        Batch { customers: empty(), campaigns: empty() }
     }
 
-    pub fn push(&mut self, event: Event<'a>) {
-        self.latest = self.latest.max(Some(event.moment()));
+    pub fn push(&mut self, event: Event<'a>, line: Line<'a>) {
         let shards = self.customers.len() as u32;
         let shard = match event.home() {
             Home::Customer(id) => &mut self.customers[home(id, shards) as usize],
             Home::Campaign(id) => &mut self.campaigns[home(id, shards) as usize],
         };
-        shard.push(event);
+        shard.push((event, line));
     }
 
     pub fn len(&self) -> usize {
@@ -54,14 +53,9 @@ impl<'a> Batch<'a> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-
-    /// The latest [`Event::moment`] of its events.
-    pub fn latest(&self) -> Option<Millis> {
-        self.latest
-    }
 }
 
-/// What became of events.
+/// How many events became what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     pub applied: u64,
@@ -74,14 +68,12 @@ impl Outcomes {
         self.applied + self.duplicate + self.superseded
     }
 
-    fn count(mut self, outcome: Result<Outcome, Rejection>) -> Outcomes {
+    fn count(&mut self, outcome: Outcome) {
         match outcome {
-            Ok(Outcome::Applied) => self.applied += 1,
-            Ok(Outcome::Duplicate) => self.duplicate += 1,
-            Ok(Outcome::Superseded) => self.superseded += 1,
-            Err(rejection) => debug_assert!(false, "nothing is too late for a replay: {rejection}"),
+            Outcome::Applied => self.applied += 1,
+            Outcome::Duplicate => self.duplicate += 1,
+            Outcome::Superseded => self.superseded += 1,
         }
-        self
     }
 
     pub fn plus(self, other: Outcomes) -> Outcomes {
@@ -90,6 +82,35 @@ impl Outcomes {
             duplicate: self.duplicate + other.duplicate,
             superseded: self.superseded + other.superseded,
         }
+    }
+}
+
+/// What became of some events.
+#[derive(Debug, Default)]
+pub struct Applied<'a> {
+    pub outcomes: Outcomes,
+    /// The latest [`Event::moment`] of those that were accepted.
+    pub latest: Option<Millis>,
+    /// Those that were not, in no order.
+    pub refused: Vec<Rejected<'a>>,
+}
+
+impl<'a> Applied<'a> {
+    fn note(&mut self, event: &Event<'a>, line: Line<'a>, outcome: Result<Outcome, Rejection>) {
+        match outcome {
+            Ok(outcome) => {
+                self.outcomes.count(outcome);
+                self.latest = self.latest.max(Some(event.moment()));
+            }
+            Err(rejection) => self.refused.push(Rejected { line, rejection }),
+        }
+    }
+
+    fn plus(mut self, other: Applied<'a>) -> Applied<'a> {
+        self.outcomes = self.outcomes.plus(other.outcomes);
+        self.latest = self.latest.max(other.latest);
+        self.refused.extend(other.refused);
+        self
     }
 }
 
@@ -106,7 +127,7 @@ impl Pipeline {
     }
 
     /// Applies the events of these batches, which were made for as many shards as there are here.
-    pub fn apply(&mut self, batches: &[Batch<'_>]) -> Outcomes {
+    pub fn apply<'a>(&mut self, batches: &[Batch<'a>]) -> Applied<'a> {
         let Self { customers, campaigns } = self;
         let (of_customers, of_campaigns) = rayon::join(
             || apply_to(customers, batches, |batch| &batch.customers),
@@ -154,13 +175,16 @@ impl Pipeline {
 fn apply_to<'b, 'a: 'b, S: Stage>(
     shards: &mut [S],
     batches: &'b [Batch<'a>],
-    events: impl Fn(&'b Batch<'a>) -> &'b [Vec<Event<'a>>] + Sync,
-) -> Outcomes {
+    events: impl Fn(&'b Batch<'a>) -> &'b [Vec<(Event<'a>, Line<'a>)>] + Sync,
+) -> Applied<'a> {
     let apply = |(index, shard): (usize, &mut S)| {
-        let events = batches.iter().flat_map(|batch| &events(batch)[index]);
-        events.fold(Outcomes::default(), |sum, event| sum.count(shard.apply(event, &mut Differences::default())))
+        let mut applied = Applied::default();
+        for (event, line) in batches.iter().flat_map(|batch| &events(batch)[index]) {
+            applied.note(event, *line, shard.apply(event, &mut Differences::default()));
+        }
+        applied
     };
-    shards.par_iter_mut().enumerate().map(apply).reduce(Outcomes::default, Outcomes::plus)
+    shards.par_iter_mut().enumerate().map(apply).reduce(Applied::default, Applied::plus)
 }
 
 /// Records that are written at once, by all cores: some megabytes.
@@ -197,5 +221,47 @@ impl Effects for Differences {
 
     fn differences(&mut self, partition: u32, payload: &[u8]) {
         self.0.push((partition, payload.to_vec()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::{Decoder, Reason};
+
+    const DAY: i64 = Millis::DAY;
+
+    #[test]
+    fn what_an_engine_refuses_is_told_with_its_line_and_counts_for_nothing() {
+        // As no replay is set: history is given up.
+        let mut pipeline = Pipeline::new(&Settings::default(), 1);
+        let mut settings = Settings { campaign_partitions: 1, ..Settings::default() };
+        settings.retention.orders_days = Some(400);
+        pipeline.customers = vec![Customers::new(Arc::new(settings.clone()))];
+        pipeline.campaigns = vec![Campaigns::new(Arc::new(settings.clone()))];
+        let now = Millis(20_000 * DAY);
+        for day in [-7, -6, -1, 0] {
+            pipeline.settle(now.plus(day * DAY)).unwrap();
+        }
+
+        let decoder = Decoder::new(&settings);
+        let at = |days_ago: i64| now.0 - days_ago * DAY;
+        let lines = [
+            format!(r#"{{"type":"purchase","customer_id":"c","order_id":1,"occurred_at":{},"revenue":1}}"#, at(500)),
+            format!(r#"{{"type":"ad_spend","campaign_id":"g","spend_id":1,"occurred_at":{},"amount":1}}"#, at(500)),
+            format!(r#"{{"type":"purchase","customer_id":"c","order_id":2,"occurred_at":{},"revenue":1}}"#, at(10)),
+        ];
+        let mut batch = Batch::new(1);
+        for (number, text) in (1..).zip(&lines) {
+            let line = Line { number, raw: text.as_bytes(), length: text.len() as u64 };
+            batch.push(decoder.decode(text.as_bytes(), now).unwrap(), line);
+        }
+        let mut applied = pipeline.apply(&[batch]);
+        applied.refused.sort_by_key(|refused| refused.line.number);
+        let refused: Vec<_> =
+            applied.refused.iter().map(|refused| (refused.line.raw, refused.rejection.reason)).collect();
+        assert_eq!(refused, [0, 1].map(|index: usize| (lines[index].as_bytes(), Reason::TooLate)));
+        assert_eq!(applied.outcomes, Outcomes { applied: 1, ..Outcomes::default() });
+        assert_eq!(applied.latest, Some(Millis(at(10))));
     }
 }

@@ -115,6 +115,36 @@ fn what_is_no_event_becomes_a_dead_letter_with_its_place_and_the_rest_goes_on() 
     assert!(summary.contains("applied     1\nduplicates  1\n") && summary.contains("rejected    4\n"), "{summary}");
 }
 
+/// In every zone; west of UTC that day began in the year before.
+#[test]
+fn the_first_and_the_last_day_of_the_calendar_are_replayed_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = concat!(
+        r#"{"type":"ad_spend","campaign_id":"g","spend_id":"s","occurred_at":"0000-01-01T00:00:00Z","amount":1}"#,
+        "\n",
+        r#"{"type":"purchase","customer_id":"c","order_id":"o","occurred_at":"0000-01-01T00:00:00Z","revenue":5,"campaign_id":"g"}"#,
+        "\n",
+        r#"{"type":"ad_spend_report","campaign_id":"g","date":"9999-12-31","reported_at":"2026-01-01T00:00:00Z","amount":2}"#,
+    );
+    for (zone, spend_through) in [
+        ("America/New_York", "9999-12-31T06:00:00Z"),
+        ("UTC", "9999-12-31T01:00:00Z"),
+        ("Asia/Tokyo", "9999-12-30T16:00:00Z"),
+    ] {
+        let config = folder.path().join("payback.toml");
+        fs::write(&config, format!("[reporting]\ntime_zone = \"{zone}\"\n")).unwrap();
+        let out = folder.path().join("out");
+        let arguments = ["replay", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "-"];
+        let done = payback(&arguments, input.as_bytes());
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(lines(&out.join("dead-letters.jsonl")), Vec::<Value>::new(), "{zone}");
+        let campaigns = records(&out.join("roas.jsonl"), "id");
+        let lifetime = &campaigns["g"]["windows"]["lifetime"];
+        assert_eq!((lifetime["spend"].as_str(), lifetime["revenue"].as_str()), (Some("3"), Some("5")), "{zone}");
+        assert_eq!(campaigns["g"]["spend_through"], spend_through, "{zone}");
+    }
+}
+
 #[test]
 fn nothing_in_gives_empty_files() {
     let folder = tempfile::tempdir().unwrap();
