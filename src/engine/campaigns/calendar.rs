@@ -87,7 +87,8 @@ impl Span {
         let (reach, bounds) = match span {
             WindowSpan::Hours(hours) => {
                 let to = hour.plus(Millis::HOUR);
-                let from = to.plus(-i64::from(hours) * Millis::HOUR);
+                // Clocks may have changed by less than an hour since: what is booked by the hour is not cut in two.
+                let from = zone.hour_start(to.plus(-i64::from(hours) * Millis::HOUR));
                 (Reach::Hours { from, to }, Some((from, to)))
             }
             WindowSpan::Days(days) => {

@@ -46,7 +46,8 @@ impl Calendar {
         let number: i64 = number.parse().expect("a window's length");
         if unit == "h" {
             let to = self.start_of_hour(as_of) + HOUR;
-            Some((to - number * HOUR, to))
+            // Where the clocks changed by half an hour since, it begins at the start of an hour of before.
+            Some((self.start_of_hour(to - number * HOUR), to))
         } else {
             let today = self.date(as_of);
             Some((self.start_of(today, 1 - number), self.start_of(today, 1)))

@@ -135,7 +135,8 @@ impl<'a> Campaign<'a> {
         let hours = ((until - start + HOUR - 1).div_euclid(HOUR)).max(1);
         let media = report.kind == "media";
         if media {
-            self.spend_through = self.spend_through.max(Some(start + hours * HOUR));
+            // Where clocks change by half an hour the last hour of a date ends with it.
+            self.spend_through = self.spend_through.max(Some((start + hours * HOUR).min(end.max(start + HOUR))));
         }
         // What is left over goes to the earliest, as among equal weights.
         let evenly = |total: i64| split(total.into(), &vec![1; hours as usize]);

@@ -12,9 +12,21 @@ use super::Maker;
 use super::moments::DAY;
 use crate::batch::{Config, Model, Profit};
 
-/// The present of the histories: in mid-hour, where New York's clocks change, in Tokyo's and Kolkata's first millisecond of a day.
-const PRESENTS: [i64; 6] =
-    [1_795_255_205_000, 1_793_512_800_000, 1_793_514_600_001, 1_772_953_200_000, 1_780_326_000_000, 1_780_338_600_000];
+/// The present of the histories: in mid-hour, where New York's clocks change, in the first millisecond of a day of Tokyo and
+/// Kolkata, hours after Lord Howe Island's changed.
+const PRESENTS: [i64; 7] = [
+    1_795_255_205_000,
+    1_793_512_800_000,
+    1_793_514_600_001,
+    1_772_953_200_000,
+    1_780_326_000_000,
+    1_780_338_600_000,
+    1_775_353_200_000,
+];
+
+/// Clocks on Lord Howe Island change by half an hour.
+const ZONES: [&str; 6] =
+    ["Asia/Tokyo", "America/New_York", "Asia/Kolkata", "America/Santiago", "Australia/Lord_Howe", "UTC"];
 
 /// Some events under some configuration. `seed` is for what else a test leaves to chance.
 #[derive(Clone)]
@@ -56,8 +68,7 @@ fn config(as_of: i64, rng: &mut StdRng) -> Config {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
     Config {
         currency: "USD".to_owned(),
-        zone: (*["Asia/Tokyo", "America/New_York", "Asia/Kolkata", "America/Santiago", "UTC"].choose(rng).unwrap())
-            .to_owned(),
+        zone: (*ZONES.choose(rng).unwrap()).to_owned(),
         lifespan_years: *[1_000_000, 2_500_000, 333_333].choose(rng).unwrap(),
         default_margin: *[None, None, Some(300_000), Some(0), Some(1_000_000), Some(333_333)].choose(rng).unwrap(),
         min_coverage: *[950_000, 0, 500_000, 1_000_000].choose(rng).unwrap(),

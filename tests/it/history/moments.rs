@@ -13,10 +13,10 @@ pub const DAY: i64 = 24 * HOUR;
 pub const MOST_AHEAD: i64 = HOUR / 12;
 
 /// How far from UTC's the days of the tested zones begin.
-const MIDNIGHTS: [i64; 4] = [0, 4 * HOUR, 15 * HOUR, 18 * HOUR + HOUR / 2];
+const MIDNIGHTS: [i64; 6] = [0, 4 * HOUR, 13 * HOUR, 13 * HOUR + HOUR / 2, 15 * HOUR, 18 * HOUR + HOUR / 2];
 
-/// Hours in which New York's clocks change: 2025-11-02, 2026-03-08 and 2026-11-01.
-const CLOCK_CHANGES: [i64; 3] = [1_762_063_200_000, 1_772_953_200_000, 1_793_512_800_000];
+/// Hours in which New York's clocks change, 2025-11-02, 2026-03-08 and 2026-11-01, and Lord Howe Island's, 2026-04-04.
+const CLOCK_CHANGES: [i64; 4] = [1_762_063_200_000, 1_772_953_200_000, 1_793_512_800_000, 1_775_314_800_000];
 
 pub struct Moments {
     pub as_of: i64,
@@ -35,7 +35,7 @@ impl Moments {
             8 => (self.as_of / HOUR - rng.random_range(0..50)) * HOUR + edge,
             9 => midnight(rng.random_range(0..3), rng) + edge,
             10 => midnight(*[6, 7, 29, 30, 31, 89, 90, 91, 365].choose(rng).unwrap(), rng) + edge,
-            11 => CLOCK_CHANGES.choose(rng).unwrap() + rng.random_range(-3..3) * HOUR + edge,
+            11 => CLOCK_CHANGES.choose(rng).unwrap() + rng.random_range(-6..6) * HOUR / 2 + edge,
             12 => *[0, -1, -86_400_001, 852_076_800_000, 1_262_304_000_000].choose(rng).unwrap(),
             13 => self.as_of + [1, 59_000, MOST_AHEAD].choose(rng).unwrap(),
             // The same few again and again.

@@ -197,6 +197,32 @@ fn a_restated_report_takes_its_booking_back() {
 }
 
 #[test]
+fn a_window_of_hours_holds_whole_hours_also_where_clocks_change_by_half_of_one() {
+    // Clocks there go back from +11:00 to +10:30 at 2026-04-04T15:00:00Z.
+    let zone = Zone::named("Australia/Lord_Howe").unwrap();
+    let mut shop = Shop::new(Settings { zone: zone.clone(), ..Settings::default() });
+    for order in ["2026-04-04T01:59:59Z", "2026-04-04T02:15:00Z", "2026-04-04T02:45:00Z", "2026-04-04T15:10:00Z"] {
+        shop.absorb("c", zone.hour_start(Millis::parse(order).unwrap()), new_customers(1));
+    }
+    shop.flush(Millis::parse("2026-04-05T01:40:00Z").unwrap());
+    let window = shop.window("c", "24h");
+    assert_eq!(
+        (window.from.as_deref(), window.to.as_deref()),
+        (Some("2026-04-04T02:00:00Z"), Some("2026-04-05T02:30:00Z"))
+    );
+    assert_eq!(window.new_customers, 3, "all from its first moment on");
+
+    shop.flush(Millis::parse("2026-04-05T15:40:00Z").unwrap());
+    shop.roll(Millis::parse("2026-04-05T15:40:00Z").unwrap());
+    let window = shop.window("c", "24h");
+    assert_eq!(
+        (window.from.as_deref(), window.to.as_deref()),
+        (Some("2026-04-04T16:30:00Z"), Some("2026-04-05T16:30:00Z"))
+    );
+    assert_eq!(window.new_customers, 0, "24 hours again");
+}
+
+#[test]
 fn of_two_events_of_one_time_the_greater_amount_and_then_the_digest_wins() {
     let mut shop = Shop::new(Settings::default());
     let event = spend("c", "1", hour(0), 7);
