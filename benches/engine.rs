@@ -1,9 +1,10 @@
 //! What an event costs in the engine, and what it leaves in memory.
 //!
 //! `cargo bench --bench engine` prints, by Criterion, the time of 1,000 purchases decoded, applied and flushed for
-//! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, of 300,000 facts restored, and of 1,250,000
-//! orders written to a snapshot and read from it; before that the bytes of resident memory an order and a customer. Times
-//! are the thread's own CPU time: what else the machine does doesn't count.
+//! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, of one record of a customer and of a campaign
+//! encoded, of 300,000 facts restored, and of 1,250,000 orders written to a snapshot and read from it; before that the
+//! bytes of resident memory an order, a customer and a refund. Times are the thread's own CPU time: what else the machine
+//! does doesn't count.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
+use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::engine::{Effects, Stage};
 use payback::events::Decoder;
@@ -24,11 +26,12 @@ const EVENTS: u64 = 1_000;
 /// What glibc takes for an id of 16 or 17 bytes.
 const ID_ALLOCATION: u64 = 32;
 
-/// Takes all effects and keeps their bytes' number; keeps facts where they are asked for.
+/// Takes all effects and keeps their bytes' number; keeps facts and differences where they are asked for.
 #[derive(Default)]
 struct Sink {
     bytes: usize,
     facts: Option<Vec<(Vec<u8>, Vec<u8>)>>,
+    differences: Option<Vec<Vec<u8>>>,
 }
 
 impl Effects for Sink {
@@ -46,6 +49,9 @@ impl Effects for Sink {
 
     fn differences(&mut self, _: u32, payload: &[u8]) {
         self.bytes += payload.len();
+        if let Some(differences) = &mut self.differences {
+            differences.push(payload.to_vec());
+        }
     }
 }
 
@@ -77,13 +83,13 @@ fn touch(text: &mut String, touchpoints: usize) {
     }
 }
 
-/// Writes a refund of the `i`th purchase.
-fn refund(text: &mut String, i: u64, customers: u64) {
+/// Writes one of the refunds of the `i`th purchase.
+fn refund(text: &mut String, i: u64, number: u64, customers: u64) {
     let customer = customer(i, customers);
     text.clear();
     let _ = write!(
         text,
-        r#"{{"type":"refund","customer_id":"{customer}","order_id":"order-{i:010}","refund_id":"refund-{i:010}","occurred_at":{},"amount":"19.99"}}"#,
+        r#"{{"type":"refund","customer_id":"{customer}","order_id":"order-{i:010}","refund_id":"refund-{number:010}","occurred_at":{},"amount":"0.99"}}"#,
         NOW.0
     );
 }
@@ -94,6 +100,15 @@ fn cpu_time() -> Duration {
     Duration::new(spent.tv_sec as u64, spent.tv_nsec as u32)
 }
 
+/// What so many records take to be encoded.
+fn timed(rounds: u64, record: impl Fn() -> Option<Vec<u8>>) -> Duration {
+    let start = cpu_time();
+    for _ in 0..rounds {
+        black_box(record()).expect("there is such a customer or campaign");
+    }
+    cpu_time() - start
+}
+
 struct Shop {
     stage: Customers,
     decoder: Decoder,
@@ -101,8 +116,8 @@ struct Shop {
     next: u64,
     customers: u64,
     touchpoints: usize,
-    /// Whether each purchase is refunded, in part.
-    refunded: bool,
+    /// Refunds of each purchase.
+    refunds: u64,
 }
 
 impl Shop {
@@ -117,7 +132,7 @@ impl Shop {
             next: 0,
             customers,
             touchpoints: 1,
-            refunded: false,
+            refunds: 0,
         }
     }
 
@@ -148,8 +163,8 @@ impl Shop {
         while self.next < orders {
             let first = self.next;
             self.take(EVENTS);
-            for i in (first..self.next).filter(|_| self.refunded) {
-                refund(&mut text, i, self.customers);
+            for (i, number) in (first..self.next).flat_map(|i| (0..self.refunds).map(move |number| (i, number))) {
+                refund(&mut text, i, number, self.customers);
                 let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's refunds are valid");
                 black_box(self.stage.apply(&event, &mut self.sink).is_ok());
             }
@@ -182,6 +197,36 @@ fn events(criterion: &mut Criterion) {
         }
         group.finish();
     }
+}
+
+/// The record of a customer, and that of a campaign with its six windows: from sums to JSON.
+fn encode(criterion: &mut Criterion) {
+    let mut shop = Shop::new(10_000);
+    shop.sink.differences = Some(Vec::new());
+    shop.take(50_000);
+    let mut campaigns = Campaigns::new(Arc::new(Settings::default()));
+    for payload in shop.sink.differences.iter().flatten() {
+        campaigns.absorb(payload).expect("differences are read as they were written");
+    }
+    for spend in [
+        r#"{"type":"ad_spend","campaign_id":"campaign-1","spend_id":"a","occurred_at":"2026-11-21T08:30:00Z","amount":"812.50"}"#,
+        r#"{"type":"ad_spend_report","campaign_id":"campaign-1","date":"2026-11-20","reported_at":"2026-11-21T04:00:00Z","amount":"20417.33","impressions":812345,"clicks":10421,"reported_revenue":"51200.10","campaign_name":"Autumn","platform":"google","objective":"sales","channel":"search"}"#,
+    ] {
+        let event = shop.decoder.decode(spend.as_bytes(), NOW).expect("the benchmark's spend is valid");
+        assert!(campaigns.apply(&event, &mut shop.sink).is_ok());
+    }
+    campaigns.flush(NOW, &mut shop.sink);
+
+    let mut group = criterion.benchmark_group("encode");
+    group.throughput(Throughput::Elements(1));
+    let customer = customer(0, 10_000);
+    group.bench_function("customer", |bencher| {
+        bencher.iter_custom(|rounds| timed(rounds, || shop.stage.record(&customer, NOW)));
+    });
+    group.bench_function("campaign_6_windows", |bencher| {
+        bencher.iter_custom(|rounds| timed(rounds, || campaigns.record("campaign-1", NOW)));
+    });
+    group.finish();
 }
 
 fn restore(criterion: &mut Criterion) {
@@ -260,11 +305,11 @@ fn resident() -> Option<u64> {
     Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
-/// Fills two shops that differ in one thing and divides the difference.
+/// Fills shops that differ in one thing and divides the difference.
 fn memory() {
-    let grown = |orders: u64, touchpoints: usize, refunded: bool| {
+    let grown = |orders: u64, touchpoints: usize, refunds: u64| {
         let before = resident()?;
-        let mut shop = Shop { touchpoints, refunded, ..Shop::new(100_000) };
+        let mut shop = Shop { touchpoints, refunds, ..Shop::new(100_000) };
         shop.fill(orders);
         let after = resident()?;
         black_box(&shop);
@@ -272,8 +317,8 @@ fn memory() {
         std::mem::forget(shop);
         Some(after.saturating_sub(before))
     };
-    let (few, many) = (grown(200_000, 1, false), grown(1_200_000, 1, false));
-    let (touched, refunded) = (grown(1_200_000, 9, false), grown(1_200_000, 1, true));
+    let (few, many) = (grown(200_000, 1, 0), grown(1_200_000, 1, 0));
+    let (touched, refunded) = (grown(1_200_000, 9, 0), grown(1_200_000, 1, 1));
     if let (Some(few), Some(many), Some(touched), Some(refunded)) = (few, many, touched, refunded) {
         let order = (many.saturating_sub(few)) / 1_000_000;
         let customer = few.saturating_sub(200_000 * order) / 100_000;
@@ -285,6 +330,14 @@ fn memory() {
             customer.saturating_sub(ID_ALLOCATION),
             refund.saturating_sub(ID_ALLOCATION)
         );
+        // As few as have an index, and so many that they nearly fill theirs.
+        for (orders, refunds) in [(200_000, 9), (2_000, 890)] {
+            let (plain, indexed) = (grown(orders, 1, 0), grown(orders, 1, refunds));
+            if let (Some(plain), Some(indexed)) = (plain, indexed) {
+                let each = indexed.saturating_sub(plain) / (orders * refunds);
+                println!("each of {refunds} refunds of one order: {} bytes more", each.saturating_sub(refund));
+            }
+        }
     }
 }
 
@@ -292,6 +345,7 @@ fn main() {
     memory();
     let mut criterion = Criterion::default().configure_from_args();
     events(&mut criterion);
+    encode(&mut criterion);
     restore(&mut criterion);
     snapshots(&mut criterion);
     criterion.final_summary();
