@@ -13,7 +13,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What this program reads.
 pub const READS: RangeInclusive<u8> = 1..=1;
@@ -77,6 +77,26 @@ pub fn split(bytes: &[u8], malformed: FormatError) -> Result<(Format, &[u8]), Fo
     }
 }
 
+/// Reads what [`split`] takes the format off: one value, and nothing behind it.
+///
+/// # Errors
+/// As [`split`]; `malformed` too for bytes that are no such value, or more than one.
+pub fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], malformed: FormatError) -> Result<T, FormatError> {
+    let (_, content) = split(bytes, malformed.clone())?;
+    whole(content, malformed)
+}
+
+/// Reads a value that takes up all the bytes.
+///
+/// # Errors
+/// `malformed`: they are no such value, or more than one.
+pub fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8], malformed: FormatError) -> Result<T, FormatError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(malformed),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +107,14 @@ mod tests {
     fn what_is_written_is_read() {
         assert!(READS.contains(&WRITES));
         assert_eq!(split(&[WRITES, 7], MALFORMED), Ok((Format::default(), &[7][..])));
+    }
+
+    #[test]
+    fn a_value_is_read_to_the_last_byte() {
+        assert_eq!(read::<(u8, bool)>(&[WRITES, 7, 1], MALFORMED), Ok((7, true)));
+        for bytes in [&[WRITES, 7][..], &[WRITES, 7, 1, 0], &[WRITES, 7, 2], &[WRITES], &[0, 7, 1]] {
+            assert_eq!(read::<(u8, bool)>(bytes, MALFORMED), Err(MALFORMED), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod blocks;
 pub mod campaigns;
 pub mod customers;
 pub mod decimal;
+mod fact;
 mod horizon;
 pub mod ledger;
 pub(crate) mod table;

@@ -38,8 +38,7 @@ impl Progress {
     /// # Errors
     /// A newer version, or bytes that are no progress.
     pub fn read(value: &[u8]) -> Result<Progress, FormatError> {
-        let (_, content) = format::split(value, FormatError::Malformed { what: "progress" })?;
-        postcard::from_bytes(content).map_err(|_| FormatError::Malformed { what: "progress" })
+        format::read(value, FormatError::Malformed { what: "progress" })
     }
 }
 
@@ -221,6 +220,8 @@ mod tests {
         assert_eq!(Progress::read(&buffer), Ok(progress));
         assert_eq!(Progress::read(&[2, 0]), Err(FormatError::Version { found: 2, known: 1 }));
         assert!(Progress::read(&[]).is_err());
+        buffer.push(0);
+        assert!(Progress::read(&buffer).is_err(), "there is something behind it");
     }
 
     #[test]

@@ -4,10 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::totals::SpendSums;
+use crate::engine::FormatError;
+use crate::engine::fact::{FactKey, append};
 use crate::engine::ledger::LedgerSums;
-use crate::engine::{Effects, FormatError};
 use crate::events::SpendKind;
-use crate::format::{self, Format};
+use crate::format;
 use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis};
 
@@ -37,20 +38,31 @@ pub enum Key<'a> {
     Horizons,
 }
 
-impl<'a> Key<'a> {
+impl FactKey for Key<'_> {
     fn write(&self, key: &mut Vec<u8>) {
+        let kind = match self {
+            Key::Hour { .. } => b'h',
+            Key::Day { .. } => b'd',
+            Key::Report { .. } => b'r',
+            Key::Amount { .. } => b'a',
+            Key::Settled { .. } => b's',
+            Key::Carried { .. } => b'c',
+            Key::Before { .. } => b'b',
+            Key::Horizons => b'z',
+        };
+        key.push(kind);
         match *self {
-            Key::Hour { campaign, hour } => append(key, b'h', &(campaign, hour)),
-            Key::Day { campaign, day } => append(key, b'd', &(campaign, day)),
-            Key::Report { campaign, date, kind, breakdown } => append(key, b'r', &(campaign, date, kind, breakdown)),
-            Key::Amount { campaign, spend } => append(key, b'a', &(campaign, spend)),
-            Key::Settled { campaign, day } => append(key, b's', &(campaign, day)),
-            Key::Carried { campaign } => append(key, b'c', &campaign),
-            Key::Before { campaign } => append(key, b'b', &campaign),
-            Key::Horizons => key.push(b'z'),
+            Key::Hour { campaign, hour } => append(key, &(campaign, hour)),
+            Key::Day { campaign, day } | Key::Settled { campaign, day } => append(key, &(campaign, day)),
+            Key::Report { campaign, date, kind, breakdown } => append(key, &(campaign, date, kind, breakdown)),
+            Key::Amount { campaign, spend } => append(key, &(campaign, spend)),
+            Key::Carried { campaign } | Key::Before { campaign } => append(key, &campaign),
+            Key::Horizons => {}
         }
     }
+}
 
+impl<'a> Key<'a> {
     /// # Errors
     /// Bytes that are no key.
     pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
@@ -111,60 +123,18 @@ pub struct CarriedFact<'a> {
     pub through: Option<Millis>,
 }
 
-/// Writes facts, with buffers that are used again and again.
-#[derive(Debug, Default)]
-pub struct Writer {
-    format: Format,
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl Writer {
-    /// Of facts of this format.
-    pub fn new(format: Format) -> Writer {
-        Writer { format, ..Writer::default() }
-    }
-
-    pub fn put(&mut self, key: &Key<'_>, content: &impl Serialize, effects: &mut impl Effects) {
-        self.key.clear();
-        key.write(&mut self.key);
-        self.value.clear();
-        append(&mut self.value, self.format.number(), content);
-        effects.fact(&self.key, Some(&self.value));
-    }
-
-    pub fn put_sums(&mut self, key: &Key<'_>, sums: &LedgerSums, effects: &mut impl Effects) {
-        self.key.clear();
-        key.write(&mut self.key);
-        self.value.clear();
-        self.value.push(self.format.number());
-        sums.write(&mut self.value);
-        effects.fact(&self.key, Some(&self.value));
-    }
-
-    pub fn put_before(&mut self, key: &Key<'_>, ledger: &LedgerSums, spend: &SpendSums, effects: &mut impl Effects) {
-        self.key.clear();
-        key.write(&mut self.key);
-        self.value.clear();
-        self.value.push(self.format.number());
-        ledger.write(&mut self.value);
-        extend(&mut self.value, spend);
-        effects.fact(&self.key, Some(&self.value));
-    }
-
-    pub fn delete(&mut self, key: &Key<'_>, effects: &mut impl Effects) {
-        self.key.clear();
-        key.write(&mut self.key);
-        effects.fact(&self.key, None);
-    }
-}
-
 /// Reads a fact's value.
 ///
 /// # Errors
 /// A newer version, or bytes that are no such fact.
 pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
-    whole(content(value)?)
+    format::read(value, MALFORMED)
+}
+
+/// Appends the content of what is of the lifetime alone.
+pub fn write_before(ledger: &LedgerSums, spend: &SpendSums, value: &mut Vec<u8>) {
+    ledger.write(value);
+    append(value, spend);
 }
 
 /// Reads the value of a bucket's fact.
@@ -222,24 +192,8 @@ fn content(value: &[u8]) -> Result<&[u8], FormatError> {
     format::split(value, MALFORMED).map(|(_, content)| content)
 }
 
-fn append(bytes: &mut Vec<u8>, first: u8, content: &impl Serialize) {
-    bytes.push(first);
-    extend(bytes, content);
-}
-
-fn extend(bytes: &mut Vec<u8>, content: &impl Serialize) {
-    // Writing plain values into memory can't fail.
-    if let Ok(written) = postcard::to_extend(content, std::mem::take(bytes)) {
-        *bytes = written;
-    }
-}
-
-/// A value that takes up all the bytes.
 fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, FormatError> {
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        _ => Err(MALFORMED),
-    }
+    format::whole(bytes, MALFORMED)
 }
 
 #[cfg(test)]

@@ -176,7 +176,7 @@ impl Campaigns {
         let campaign = &self.campaigns[number];
         let key = Key::Hour { campaign: campaign.id(), hour };
         match campaign.hours.get(&hour).and_then(|bucket| bucket.ledger.as_ref()) {
-            Some(sums) => self.facts.put_sums(&key, sums, effects),
+            Some(sums) => self.facts.put_with(&key, |value| sums.write(value), effects),
             None => self.facts.delete(&key, effects),
         }
     }
@@ -227,7 +227,7 @@ impl Campaigns {
         let campaign = &self.campaigns[number];
         let key = Key::Day { campaign: campaign.id(), day };
         match campaign.days.get(&day).and_then(|bucket| bucket.ledger.as_ref()) {
-            Some(sums) => self.facts.put_sums(&key, sums, effects),
+            Some(sums) => self.facts.put_with(&key, |value| sums.write(value), effects),
             None => self.facts.delete(&key, effects),
         }
     }

@@ -26,11 +26,12 @@ use std::sync::Arc;
 
 use self::calendar::Calendar;
 use self::campaign::Campaign;
-use self::facts::{AmountFact, Key, ReportFact, Writer};
+use self::facts::{AmountFact, Key, ReportFact};
 use self::folding::Unwritten;
 use self::output::{Page, When};
 use self::settling::Horizons;
 use self::spend::{Cell, SpendBook, Spent};
+use super::fact::FactWriter;
 use super::ledger::{LedgerSums, read_payload};
 use super::table::{Identity, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
@@ -58,7 +59,7 @@ pub struct Campaigns {
     unwritten: Vec<(u32, Unwritten)>,
     roll: Roll,
     horizons: Horizons,
-    facts: Writer,
+    facts: FactWriter,
     existing: u64,
     bytes: usize,
 }
@@ -99,7 +100,7 @@ impl Stage for Campaigns {
     const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {
-        let facts = Writer::new(settings.format);
+        let facts = FactWriter::new(settings.format);
         Campaigns {
             settings,
             campaigns: Table::default(),

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::Campaigns;
-use super::facts::{CarriedFact, Key, SettledFact};
+use super::facts::{self, CarriedFact, Key, SettledFact};
 use super::naming::Naming;
 use super::totals::SpendSums;
 use crate::engine::horizon::Grace;
@@ -246,7 +246,8 @@ impl Campaigns {
     pub(super) fn write_before(&mut self, number: u32, effects: &mut impl Effects) {
         let campaign = &self.campaigns[number];
         let (ledger, spend) = campaign.before.halves();
-        self.facts.put_before(&Key::Before { campaign: campaign.id() }, &ledger, &spend, effects);
+        let key = Key::Before { campaign: campaign.id() };
+        self.facts.put_with(&key, |value| facts::write_before(&ledger, &spend, value), effects);
     }
 
     /// Takes the fact of what is of the lifetime alone.

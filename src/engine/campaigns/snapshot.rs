@@ -4,10 +4,11 @@
 //! A report is told as far as it is kept, without what no figure is made of yet: these are not facts to be stored again.
 
 use super::Campaigns;
-use super::facts::{AmountFact, Key, ReportFact, Writer};
+use super::facts::{self, AmountFact, Key, ReportFact};
 use super::settling::Horizons;
 use super::spend::{Cell, Spent};
 use crate::engine::blocks::Blocks;
+use crate::engine::fact::FactWriter;
 use crate::engine::ledger::LedgerSums;
 use crate::engine::table::Identity;
 use crate::engine::{Effects, FormatError, Stage};
@@ -36,13 +37,13 @@ impl<E, F: FnMut(&[u8]) -> Result<(), E>> Effects for Told<E, F> {
 impl Campaigns {
     pub(super) fn write_snapshot<E>(&self, take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         let mut told = Told { blocks: Blocks::new(take), outcome: Ok(()) };
-        let mut facts = Writer::new(self.settings.format);
+        let mut writer = FactWriter::new(self.settings.format);
         if self.horizons != Horizons::default() {
-            facts.put(&Key::Horizons, &self.horizons, &mut told);
+            writer.put(&Key::Horizons, &self.horizons, &mut told);
         }
         for (number, _) in self.campaigns.iter() {
-            self.tell_ledger(number, &mut facts, &mut told);
-            self.tell_spend(number, &mut facts, &mut told);
+            self.tell_ledger(number, &mut writer, &mut told);
+            self.tell_spend(number, &mut writer, &mut told);
             if told.outcome.is_err() {
                 return told.outcome;
             }
@@ -50,12 +51,12 @@ impl Campaigns {
         told.outcome.and_then(|()| told.blocks.finish())
     }
 
-    fn tell_ledger(&self, number: u32, facts: &mut Writer, told: &mut impl Effects) {
+    fn tell_ledger(&self, number: u32, writer: &mut FactWriter, told: &mut impl Effects) {
         let campaign = &self.campaigns[number];
         let id = campaign.id();
         for (&hour, bucket) in &campaign.hours {
             if let Some(sums) = &bucket.ledger {
-                facts.put_sums(&Key::Hour { campaign: id, hour }, sums, told);
+                writer.put_with(&Key::Hour { campaign: id, hour }, |value| sums.write(value), told);
             }
         }
         // Of a day that came to nothing there may still be facts that cancel each other out.
@@ -67,36 +68,37 @@ impl Campaigns {
         for day in days {
             let sums = campaign.ledger_of_day(day, zone);
             if sums != LedgerSums::default() {
-                facts.put_sums(&Key::Day { campaign: id, day }, &sums, told);
+                writer.put_with(&Key::Day { campaign: id, day }, |value| sums.write(value), told);
             }
         }
         if !campaign.before.is_empty() {
             let (ledger, spend) = campaign.before.halves();
-            facts.put_before(&Key::Before { campaign: id }, &ledger, &spend, told);
+            let key = Key::Before { campaign: id };
+            writer.put_with(&key, |value| facts::write_before(&ledger, &spend, value), told);
         }
     }
 
-    fn tell_spend(&self, number: u32, facts: &mut Writer, told: &mut impl Effects) {
+    fn tell_spend(&self, number: u32, writer: &mut FactWriter, told: &mut impl Effects) {
         let campaign = &self.campaigns[number];
         let id = campaign.id();
         for series in campaign.series.iter().map(|&series| &self.spend.series[series]) {
             for cell in series.cells() {
                 let (kind, breakdown) = (series.kind(), series.breakdown());
                 let key = Key::Report { campaign: id, date: cell.date, kind, breakdown };
-                facts.put(&key, &self.report_fact(cell), told);
+                writer.put(&key, &self.report_fact(cell), told);
             }
         }
         for amount in campaign.amounts.iter().map(|&amount| &self.spend.amounts[amount]) {
             if let Some(spent) = &amount.current {
-                facts.put(&Key::Amount { campaign: id, spend: amount.id() }, &self.amount_fact(spent), told);
+                writer.put(&Key::Amount { campaign: id, spend: amount.id() }, &self.amount_fact(spent), told);
             }
         }
         if let Some(carried) = &campaign.carried {
             for (&day, settled) in &carried.days {
-                facts.put(&Key::Settled { campaign: id, day }, &settled.fact(), told);
+                writer.put(&Key::Settled { campaign: id, day }, &settled.fact(), told);
             }
             if carried.events > 0 {
-                facts.put(&Key::Carried { campaign: id }, &carried.fact(&self.spend.names), told);
+                writer.put(&Key::Carried { campaign: id }, &carried.fact(&self.spend.names), told);
             }
         }
     }

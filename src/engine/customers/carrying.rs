@@ -5,11 +5,13 @@
 //! an event is too late. What lies before it is carried a bounded number at a time, in the transactions in which its facts
 //! are replaced, or when an event touches the customer; until then it counts the same.
 
+use std::mem;
+
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Customers;
-use super::facts::{self, CarriedFact, FirstFact, Key};
+use super::facts::{CarriedFact, FirstFact, Key};
 use super::known::Known;
 use super::state::{Acquisition, CARRIED, Counted, Customer};
 use crate::domain::order::OrderSums;
@@ -123,7 +125,7 @@ impl Customers {
         }
         if horizon != self.horizon {
             self.horizon = horizon;
-            self.buffers.fact(Key::Horizon, &horizon, effects);
+            self.facts.put(&Key::Horizon, &horizon, effects);
         }
     }
 
@@ -245,14 +247,14 @@ impl Customers {
         let order = self.orders.remove(slot);
         let customer = &self.customers[order.customer].id;
         for refund in self.refunds.take(order.refunds) {
-            self.buffers.delete(Key::Refund { customer, order: &order.id, refund: &refund.id }, effects);
+            self.facts.delete(&Key::Refund { customer, order: &order.id, refund: &refund.id }, effects);
         }
         if order.cancelled_at().is_some() {
-            self.buffers.delete(Key::Cancellation { customer, order: &order.id }, effects);
+            self.facts.delete(&Key::Cancellation { customer, order: &order.id }, effects);
         }
         if let Some(placed) = &order.placed {
             self.totals.placed_bytes -= size_of_val(&*placed.touches);
-            self.buffers.delete(Key::Order { customer, order: &order.id }, effects);
+            self.facts.delete(&Key::Order { customer, order: &order.id }, effects);
         }
         let block = carried.known.insert(order_fingerprint(&order.id));
         self.unwritten.push((order.customer, block));
@@ -261,7 +263,7 @@ impl Customers {
     fn carry_cost(&mut self, slot: u32, effects: &mut impl Effects) {
         let cost = self.costs.remove(slot);
         let customer = &mut self.customers[cost.customer];
-        self.buffers.delete(Key::Cost { customer: &customer.id, cost: &cost.id }, effects);
+        self.facts.delete(&Key::Cost { customer: &customer.id, cost: &cost.id }, effects);
         let carried = customer.carried.get_or_insert_default();
         let costs = carried.costs.get_or_insert_default();
         *match cost.kind {
@@ -325,25 +327,22 @@ impl Customers {
 
     /// Writes what was carried since this was called last.
     fn write_carried(&mut self, effects: &mut impl Effects) {
-        let mut unwritten = std::mem::take(&mut self.unwritten);
+        let mut unwritten = mem::take(&mut self.unwritten);
         unwritten.sort_unstable();
         unwritten.dedup();
-        let (mut last, mut value) = (NONE, Vec::new());
+        let (mut last, mut facts) = (NONE, mem::take(&mut self.facts));
         for (slot, block) in unwritten.drain(..) {
             self.count_carried(slot);
             let customer = &self.customers[slot];
             let Some(carried) = &customer.carried else { continue };
-            carried.known.write(self.settings.format, block, &mut self.buffers.value);
-            Key::Known { customer: &customer.id, block }.write(&mut self.buffers.key);
-            effects.fact(&self.buffers.key, Some(&self.buffers.value));
-            if std::mem::replace(&mut last, slot) != slot {
+            let known = Key::Known { customer: &customer.id, block };
+            facts.put_with(&known, |value| carried.known.write(block, value), effects);
+            if mem::replace(&mut last, slot) != slot {
                 let fact = self.carried_fact(customer, carried);
-                facts::write(self.settings.format, &fact, &mut value);
-                Key::Carried { customer: &customer.id }.write(&mut self.buffers.key);
-                effects.fact(&self.buffers.key, Some(&value));
+                facts.put(&Key::Carried { customer: &customer.id }, &fact, effects);
             }
         }
-        self.unwritten = unwritten;
+        (self.unwritten, self.facts) = (unwritten, facts);
     }
 
     pub(super) fn carried_fact<'a>(&'a self, customer: &Customer, carried: &Carried) -> CarriedFact<'a> {

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::FormatError;
+use crate::engine::fact::FactKey;
 use crate::engine::ledger::{LedgerSums, OrderSums};
 use crate::events::{CostOfGoods, CustomerCostKind};
-use crate::format::{self, Format};
+use crate::format;
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
 
@@ -48,9 +49,8 @@ pub enum Key<'a> {
     Horizon,
 }
 
-impl<'a> Key<'a> {
-    pub fn write(&self, key: &mut Vec<u8>) {
-        key.clear();
+impl FactKey for Key<'_> {
+    fn write(&self, key: &mut Vec<u8>) {
         let (kind, ids): (u8, &[&str]) = match self {
             Key::Order { customer, order } => (b'o', &[customer, order]),
             Key::Refund { customer, order, refund } => (b'r', &[customer, order, refund]),
@@ -70,7 +70,9 @@ impl<'a> Key<'a> {
             key.extend_from_slice(&block.to_be_bytes());
         }
     }
+}
 
+impl<'a> Key<'a> {
     pub fn read(key: &'a [u8]) -> Result<Key<'a>, FormatError> {
         let (&kind, mut rest) = key.split_first().filter(|(kind, _)| KINDS.contains(kind)).ok_or(MALFORMED)?;
         let mut next = || -> Result<&'a str, FormatError> {
@@ -182,16 +184,12 @@ impl CarriedFact<'_> {
     }
 }
 
-pub fn write(format: Format, fact: &impl Serialize, value: &mut Vec<u8>) {
-    value.clear();
-    value.push(format.number());
-    if let Ok(written) = postcard::to_extend(fact, std::mem::take(value)) {
-        *value = written;
-    }
-}
-
+/// Reads a fact's value.
+///
+/// # Errors
+/// A newer version, or bytes that are no such fact.
 pub fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, FormatError> {
-    postcard::from_bytes(content(value)?).map_err(|_| MALFORMED)
+    format::read(value, MALFORMED)
 }
 
 /// What follows the format.
@@ -204,10 +202,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::engine::fact::{append, write_value};
+    use crate::format::Format;
 
     #[test]
     fn keys_are_read_as_they_were_written() {
-        let mut bytes = Vec::new();
         let mut kinds = std::collections::BTreeSet::new();
         for key in [
             Key::Order { customer: "c", order: "" },
@@ -218,11 +217,25 @@ mod tests {
             Key::Known { customer: "c", block: 258 },
             Key::Horizon,
         ] {
+            let mut bytes = Vec::new();
             key.write(&mut bytes);
             assert_eq!(Key::read(&bytes), Ok(key));
             kinds.insert(bytes[0]);
+            bytes.push(0);
+            assert_eq!(Key::read(&bytes), Err(MALFORMED));
         }
         assert!(kinds.len() == KINDS.len() && KINDS.iter().all(|kind| kinds.contains(kind)));
+    }
+
+    #[test]
+    fn a_fact_is_read_to_the_last_byte() {
+        let mut value = Vec::new();
+        write_value(Format::default(), &mut value, |value| {
+            append(value, &CancellationFact { occurred_at: Millis(-5) });
+        });
+        assert_eq!(read::<CancellationFact>(&value).map(|fact| fact.occurred_at), Ok(Millis(-5)));
+        value.push(0);
+        assert_eq!(read::<CancellationFact>(&value).map(|fact| fact.occurred_at), Err(MALFORMED));
     }
 
     proptest! {

@@ -61,7 +61,7 @@ impl Customers {
                 .collect(),
         };
         let key = Key::Order { customer: &purchase.customer_id, order: &purchase.order_id };
-        self.buffers.fact(key, &fact, effects);
+        self.facts.put(&key, &fact, effects);
         self.place(slot, &fact);
         outcome
     }
@@ -107,7 +107,7 @@ impl Customers {
         if outcome == Outcome::Applied {
             self.give_back(order, &refund.refund_id, &fact);
             let key = Key::Refund { customer: &refund.customer_id, order: &refund.order_id, refund: &refund.refund_id };
-            self.buffers.fact(key, &fact, effects);
+            self.facts.put(&key, &fact, effects);
         }
         outcome
     }
@@ -153,7 +153,7 @@ impl Customers {
         if outcome == Outcome::Applied {
             let key = Key::Cancellation { customer: &cancellation.customer_id, order: &cancellation.order_id };
             let fact = CancellationFact { occurred_at: cancellation.occurred_at };
-            self.buffers.fact(key, &fact, effects);
+            self.facts.put(&key, &fact, effects);
             self.change(order, |order, _| order.cancel(Some(fact.occurred_at)));
         }
         outcome
@@ -170,7 +170,7 @@ impl Customers {
         );
         if outcome == Outcome::Applied {
             let key = Key::Cost { customer: &cost.customer_id, cost: &cost.cost_id };
-            self.buffers.fact(key, &fact, effects);
+            self.facts.put(&key, &fact, effects);
             self.spend_on(customer, &cost.cost_id, &fact);
         }
         outcome

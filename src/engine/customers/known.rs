@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use crate::engine::FormatError;
-use crate::format::Format;
 
 /// Fingerprints of a block.
 const BLOCK: usize = 4_096;
@@ -51,15 +50,13 @@ impl Known {
         *self.block(usize::from(number)) = block;
     }
 
-    /// Writes a block as a fact's value, replacing what `value` holds.
-    pub fn write(&self, format: Format, number: u16, value: &mut Vec<u8>) {
-        value.clear();
-        value.push(format.number());
+    /// Appends a block as the content of a fact.
+    pub fn write(&self, number: u16, value: &mut Vec<u8>) {
         let block = self.blocks().get(usize::from(number)).map_or(&[][..], Vec::as_slice);
         block.iter().for_each(|fingerprint| value.extend_from_slice(&fingerprint.to_le_bytes()));
     }
 
-    /// Reads what [`Known::write`] has written.
+    /// Reads a fact's value.
     ///
     /// # Errors
     /// A newer version, or bytes that are no block.
@@ -109,6 +106,8 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::fact::write_value;
+    use crate::format::Format;
 
     #[test]
     fn blocks_hold_all_and_are_read_as_they_were_written_in_any_order() {
@@ -120,7 +119,7 @@ mod tests {
         let mut again = Known::default();
         for number in [2, 0, 1] {
             let mut value = Vec::new();
-            known.write(Format::default(), number, &mut value);
+            write_value(Format::default(), &mut value, |value| known.write(number, value));
             again.set(number, Known::read(number, &value).unwrap());
             assert!(Known::read(number, &value[..value.len() - 1]).is_err());
         }

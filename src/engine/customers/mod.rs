@@ -37,11 +37,11 @@ use self::record::Figures;
 use self::refunds::Refunds;
 use self::snapshot::AtHand;
 use self::state::{Acquisition, CARRIED, Cost, Counted, Customer, Order, Placed, Touch};
+use super::fact::FactWriter;
 use super::ledger::OrderSums;
 use super::table::{NONE, Names, Table};
 use super::{Effects, FormatError, Outcome, Sizes, Stage};
 use crate::events::{Event, Rejection};
-use crate::format::Format;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -82,7 +82,9 @@ pub struct Customers {
     /// Where the snapshot that is being read has come to.
     at_hand: AtHand,
     totals: Totals,
-    buffers: Buffers,
+    facts: FactWriter,
+    /// Where records are written.
+    json: Vec<u8>,
 }
 
 #[derive(Debug, Default)]
@@ -92,26 +94,6 @@ struct Totals {
     refunded_in_excess: u64,
     placed_bytes: usize,
     carried_bytes: usize,
-}
-
-#[derive(Debug, Default)]
-struct Buffers {
-    format: Format,
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
-
-impl Buffers {
-    fn fact(&mut self, key: Key<'_>, fact: &impl serde::Serialize, effects: &mut impl Effects) {
-        key.write(&mut self.key);
-        facts::write(self.format, fact, &mut self.value);
-        effects.fact(&self.key, Some(&self.value));
-    }
-
-    fn delete(&mut self, key: Key<'_>, effects: &mut impl Effects) {
-        key.write(&mut self.key);
-        effects.fact(&self.key, None);
-    }
 }
 
 impl Customers {
@@ -206,7 +188,7 @@ impl Stage for Customers {
     const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {
-        let buffers = Buffers { format: settings.format, ..Buffers::default() };
+        let facts = FactWriter::new(settings.format);
         Customers {
             settings,
             customers: Table::default(),
@@ -229,7 +211,8 @@ impl Stage for Customers {
             deleted: false,
             at_hand: AtHand::NOTHING,
             totals: Totals::default(),
-            buffers,
+            facts,
+            json: Vec::new(),
         }
     }
 
@@ -324,7 +307,7 @@ impl Stage for Customers {
 
     fn flush(&mut self, as_of: Millis, effects: &mut impl Effects) {
         self.move_horizon(as_of, effects);
-        let mut json = mem::take(&mut self.buffers.value);
+        let mut json = mem::take(&mut self.json);
         let mut touched = mem::take(&mut self.touched);
         for (slot, before) in touched.drain(..) {
             self.settle(slot);
@@ -347,7 +330,7 @@ impl Stage for Customers {
             self.customers[slot].touched = false;
         }
         self.touched = touched;
-        self.buffers.value = json;
+        self.json = json;
         self.ledger.drain(&self.settings, &self.campaigns, effects);
     }
 

@@ -16,11 +16,12 @@ use smallvec::SmallVec;
 use super::Customers;
 use super::carrying::Horizon;
 use super::contribution::Sign;
-use super::facts::{self, CarriedFact, CostFact, RefundFact};
+use super::facts::{CarriedFact, CostFact, RefundFact};
 use super::known::Known;
 use super::state::{Customer, Order, Placed};
 use crate::engine::FormatError;
 use crate::engine::blocks::Blocks;
+use crate::engine::fact::{append, write_value};
 use crate::engine::table::{NONE, Names};
 use crate::time::Millis;
 
@@ -103,10 +104,11 @@ impl Customers {
             let orders = u32::try_from(customer.timeline.len()).unwrap_or(u32::MAX);
             blocks.put(&Row::Customer { id: &customer.id, orders })?;
             if let Some(carried) = &customer.carried {
-                facts::write(self.settings.format, &self.carried_fact(customer, carried), &mut value);
+                let fact = self.carried_fact(customer, carried);
+                write_value(self.settings.format, &mut value, |value| append(value, &fact));
                 blocks.put(&Row::Carried(&value))?;
                 for block in carried.known.numbers() {
-                    carried.known.write(self.settings.format, block, &mut value);
+                    write_value(self.settings.format, &mut value, |value| carried.known.write(block, value));
                     blocks.put(&Row::Known { block, value: &value })?;
                 }
             }
