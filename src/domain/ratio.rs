@@ -1,5 +1,7 @@
 //! Quotients of exact sums, rounded once: to the nearest double, or half to even to a whole number.
 
+use crate::money::divide_half_even;
+
 /// Integers up to 2^53 are doubles themselves, and IEEE 754 rounds their quotient correctly.
 const EXACT: u128 = 1 << 53;
 
@@ -34,16 +36,13 @@ fn divide(n: u128, d: u128) -> f64 {
     (quotient | u128::from(rest != 0)) as f64 / 2_f64.powi(places)
 }
 
-/// `numerator / denominator` rounded half to even; `None` where the denominator is 0.
+/// `numerator / denominator` rounded half to even; `None` where the denominator is 0 or the result does not fit.
 pub fn quotient(numerator: i128, denominator: i128) -> Option<i128> {
-    let down = numerator.checked_div_euclid(denominator)?;
-    let rest = numerator.rem_euclid(denominator).unsigned_abs();
-    let step = denominator.signum();
-    Some(match (rest * 2).cmp(&denominator.unsigned_abs()) {
-        std::cmp::Ordering::Less => down,
-        std::cmp::Ordering::Greater => down + step,
-        std::cmp::Ordering::Equal => down + step * (down & 1),
-    })
+    match denominator.signum() {
+        0 => None,
+        1 => Some(divide_half_even(numerator, denominator)),
+        _ => Some(divide_half_even(numerator.checked_neg()?, denominator.checked_neg()?)),
+    }
 }
 
 /// `numerator x scale / denominator` rounded once, half to even, for an even scale: exact also where the product alone
