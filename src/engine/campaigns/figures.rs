@@ -102,64 +102,45 @@ pub fn window<'a>(settings: &Settings, span: &'a Span, totals: &Totals, verdict:
     let reported_revenue = if booked.reporting > 0 { Ok(booked.reported_revenue) } else { Err(Why::NotReported) };
     let new_customers = i128::from(ledger.new_customers);
 
-    let mut undefined = Undefined::default();
-    let mut money = |figure, sum: Result<Sum, Why>| undefined.note(figure, sum.map(Money));
-    let gross_profit_figure = money("gross_profit", gross_profit);
-    let operating_profit_figure = money("operating_profit", operating_profit);
-    let acquired_gross_profit_ltv = money("acquired_gross_profit_ltv", acquired_gross_profit);
-    let acquired_operating_profit_ltv = money("acquired_operating_profit_ltv", acquired_operating_profit);
-    let value = money("value", value(settings, totals));
-    let mut of_spend = |figure, sum| undefined.note(figure, over(sum, spend, Why::NoSpend));
-    let roas = of_spend("roas", Ok(attributed.revenue));
-    let gross_profit_roas = of_spend("gross_profit_roas", gross_profit);
-    let operating_profit_roas = of_spend("operating_profit_roas", operating_profit);
-    let earned = gross_profit.map(|profit| profit - invested);
-    let roi = undefined.note("roi", over(earned, invested, Why::NoSpend));
-    let mut of_spend = |figure, sum| undefined.note(figure, over(sum, spend, Why::NoSpend));
-    let ltv_roas = of_spend("ltv_roas", Ok(acquired.revenue));
-    let ltv_gross_profit_roas = of_spend("ltv_gross_profit_roas", acquired_gross_profit);
-    let new_customer_roas = of_spend("new_customer_roas", Ok(ledger.new_customer_revenue));
-    let cac = undefined.note("cac", per(spend, 1, new_customers, Why::NoNewCustomers));
-    let cac_loaded = undefined.note("cac_loaded", per(invested, 1, new_customers, Why::NoNewCustomers));
-    let cost_per_order = undefined.note("cost_per_order", per(spend, SCALE, ledger.orders.into(), Why::NoOrders));
-    let cost_per_click = undefined.note("cost_per_click", per(spend, 1, booked.clicks, Why::NoClicks));
+    let money = |sum: Result<Sum, Why>| sum.map(Money);
+    let of_spend = |sum: Result<Sum, Why>| over(sum, spend, Why::NoSpend);
     let ctr = ratio(booked.clicks, booked.impressions).ok_or(Why::NoImpressions);
-    let ctr = undefined.note("ctr", ctr);
-    let cpm = undefined.note("cpm", per(spend, 1_000, booked.impressions, Why::NoImpressions));
-    let platform_roas = undefined.note("platform_roas", over(reported_revenue, spend, Why::NoSpend));
 
+    // Fields are computed in the order in which they stand here; what is null says so as it comes.
+    let mut undefined = Undefined::default();
     WindowRecord {
         from: span.texts.as_ref().map(|(from, _)| Cow::Borrowed(from.as_str())),
         to: span.texts.as_ref().map(|(_, to)| Cow::Borrowed(to.as_str())),
         spend: Money(spend),
         invested: Money(invested),
         revenue: Money(attributed.revenue),
-        gross_profit: gross_profit_figure,
-        operating_profit: operating_profit_figure,
+        gross_profit: undefined.note("gross_profit", money(gross_profit)),
+        operating_profit: undefined.note("operating_profit", money(operating_profit)),
         cost_coverage: coverage(attributed),
         orders: Count(ledger.orders),
         new_customers: ledger.new_customers,
         acquired_ltv: Money(acquired.revenue),
-        acquired_gross_profit_ltv,
-        acquired_operating_profit_ltv,
+        acquired_gross_profit_ltv: undefined.note("acquired_gross_profit_ltv", money(acquired_gross_profit)),
+        acquired_operating_profit_ltv: undefined
+            .note("acquired_operating_profit_ltv", money(acquired_operating_profit)),
         acquired_cost_coverage: coverage(acquired),
-        value,
-        roas,
-        gross_profit_roas,
-        operating_profit_roas,
-        roi,
-        ltv_roas,
-        ltv_gross_profit_roas,
-        new_customer_roas,
-        cac,
-        cac_loaded,
-        cost_per_order,
+        value: undefined.note("value", money(value(settings, totals))),
+        roas: undefined.note("roas", of_spend(Ok(attributed.revenue))),
+        gross_profit_roas: undefined.note("gross_profit_roas", of_spend(gross_profit)),
+        operating_profit_roas: undefined.note("operating_profit_roas", of_spend(operating_profit)),
+        roi: undefined.note("roi", over(gross_profit.map(|profit| profit - invested), invested, Why::NoSpend)),
+        ltv_roas: undefined.note("ltv_roas", of_spend(Ok(acquired.revenue))),
+        ltv_gross_profit_roas: undefined.note("ltv_gross_profit_roas", of_spend(acquired_gross_profit)),
+        new_customer_roas: undefined.note("new_customer_roas", of_spend(Ok(ledger.new_customer_revenue))),
+        cac: undefined.note("cac", per(spend, 1, new_customers, Why::NoNewCustomers)),
+        cac_loaded: undefined.note("cac_loaded", per(invested, 1, new_customers, Why::NoNewCustomers)),
+        cost_per_order: undefined.note("cost_per_order", per(spend, SCALE, ledger.orders.into(), Why::NoOrders)),
         impressions: booked.impressions,
         clicks: booked.clicks,
-        cost_per_click,
-        ctr,
-        cpm,
-        platform_roas,
+        cost_per_click: undefined.note("cost_per_click", per(spend, 1, booked.clicks, Why::NoClicks)),
+        ctr: undefined.note("ctr", ctr),
+        cpm: undefined.note("cpm", per(spend, 1_000, booked.impressions, Why::NoImpressions)),
+        platform_roas: undefined.note("platform_roas", of_spend(reported_revenue)),
         verdict,
         undefined,
     }
@@ -169,14 +150,12 @@ pub fn window<'a>(settings: &Settings, span: &'a Span, totals: &Totals, verdict:
 pub fn top_verdict<'a>(settings: &Settings, name: &'a str, totals: &Totals, verdict: Verdict) -> VerdictRecord<'a> {
     let (value, invested) = (value(settings, totals), invested(totals));
     let mut undefined = Undefined::default();
-    let progress = undefined.note("progress", over(value, invested, Why::NoSpend));
-    let at_stake = undefined.note("at_stake", value.map(|value| Money(value - invested)));
     VerdictRecord {
         value: verdict,
         window: Cow::Borrowed(name),
         basis: Cow::Borrowed("observed"),
-        progress,
-        at_stake,
+        progress: undefined.note("progress", over(value, invested, Why::NoSpend)),
+        at_stake: undefined.note("at_stake", value.map(|value| Money(value - invested))),
         undefined,
     }
 }
