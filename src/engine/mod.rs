@@ -110,6 +110,9 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences
     /// with the next [`Stage::flush`].
     ///
+    /// An event of the other stage is a mistake of the caller's, whom [`Event::home`] would have told: it stops a debug
+    /// build. Else it changes nothing, and counts as superseded.
+    ///
     /// # Errors
     /// The event is [too late](crate::events::Reason::TooLate): what it would change is not kept individually any more. No figure
     /// has changed.

@@ -117,12 +117,12 @@ impl Stage for Campaigns {
         }
     }
 
-    /// Takes a spend event. Events of customers are not at home here and change nothing.
     fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
         match event {
             Event::AdSpend(spend) => self.take_amount(spend, effects),
             Event::AdSpendReport(report) => self.take_report(report, effects),
             Event::Purchase(_) | Event::Refund(_) | Event::Cancellation(_) | Event::CustomerCost(_) => {
+                debug_assert!(false, "events of customers are at home in the customers stage");
                 Ok(Outcome::Superseded)
             }
         }
