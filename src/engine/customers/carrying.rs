@@ -98,6 +98,58 @@ pub struct Sweep {
     cost: u32,
 }
 
+/// What an event would change.
+enum Target<'a> {
+    Order {
+        id: &'a str,
+        /// The event is one of those that may be older than what can be told apart, if only their order is not.
+        may_be_older: bool,
+    },
+    Cost {
+        id: &'a str,
+    },
+}
+
+/// What is known of a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    New,
+    /// It is kept singly.
+    Kept,
+    /// It lies before the horizon, and can't be changed any more.
+    Gone,
+}
+
+impl<'a> Target<'a> {
+    /// The customer of an event, its moment and its target; `None` of spend, which is not at home in this stage.
+    fn of(event: &'a Event<'_>) -> Option<(&'a str, Millis, Target<'a>)> {
+        let order = |id, may_be_older| Target::Order { id, may_be_older };
+        Some(match event {
+            Event::Purchase(purchase) => {
+                (&purchase.customer_id, purchase.occurred_at, order(&purchase.order_id, false))
+            }
+            Event::Refund(refund) => (&refund.customer_id, refund.occurred_at, order(&refund.order_id, true)),
+            Event::Cancellation(cancellation) => {
+                (&cancellation.customer_id, cancellation.occurred_at, order(&cancellation.order_id, true))
+            }
+            Event::CustomerCost(cost) => (&cost.customer_id, cost.occurred_at, Target::Cost { id: &cost.cost_id }),
+            Event::AdSpend(_) | Event::AdSpendReport(_) => return None,
+        })
+    }
+
+    /// The field that names it.
+    fn field(&self) -> &'static str {
+        match self {
+            Target::Order { .. } => "order_id",
+            Target::Cost { .. } => "cost_id",
+        }
+    }
+
+    fn may_be_older(&self) -> bool {
+        matches!(self, Target::Order { may_be_older: true, .. })
+    }
+}
+
 fn order_fingerprint(id: &str) -> u64 {
     xxh3_64_with_seed(id.as_bytes(), 0)
 }
@@ -131,45 +183,16 @@ impl Customers {
 
     /// Refuses an event that would change what is not kept individually, and else carries what its customer has of that.
     pub(super) fn make_way(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<(), Rejection> {
+        let Some((customer_id, at, target)) = Target::of(event) else { return Ok(()) };
         let horizon = self.horizon.orders;
         let day = || self.settings.zone.date(horizon);
-        let (customer_id, at, is_of_order) = match event {
-            Event::Purchase(purchase) => (&purchase.customer_id, purchase.occurred_at, Some(&purchase.order_id)),
-            Event::Refund(refund) => (&refund.customer_id, refund.occurred_at, Some(&refund.order_id)),
-            Event::Cancellation(cancellation) => {
-                (&cancellation.customer_id, cancellation.occurred_at, Some(&cancellation.order_id))
-            }
-            Event::CustomerCost(cost) => (&cost.customer_id, cost.occurred_at, None),
-            Event::AdSpend(_) | Event::AdSpendReport(_) => return Ok(()),
-        };
         let customer = self.customers.find(0, customer_id);
-        let is_known = |fingerprint| {
-            let carried = customer.and_then(|customer| self.customers[customer].carried.as_ref());
-            carried.is_some_and(|carried| carried.known.contains(fingerprint))
-        };
-        let mut must_be_recent = true;
-        let (field, is_gone) = match (is_of_order, event) {
-            (Some(order_id), _) => {
-                let order = customer.and_then(|customer| self.orders.find(customer, order_id));
-                // Of an order that can be changed a refund may say any moment.
-                must_be_recent = order.is_none() || matches!(event, Event::Purchase(_));
-                let is_gone = order.map_or_else(|| is_known(order_fingerprint(order_id)), |order| self.is_old(order));
-                ("order_id", is_gone)
-            }
-            (None, Event::CustomerCost(event)) => {
-                let cost = customer.and_then(|customer| self.costs.find(customer, &event.cost_id));
-                let is_gone = cost.map_or_else(
-                    || is_known(cost_fingerprint(&event.cost_id)),
-                    |cost| self.costs[cost].occurred_at < horizon,
-                );
-                ("cost_id", is_gone)
-            }
-            (None, _) => return Ok(()),
-        };
-        if is_gone {
-            return Err(Rejection::too_late(field, format!("what was before {} can't be changed any more", day())));
+        let standing = self.standing(customer, &target);
+        if standing == Standing::Gone {
+            let why = format!("what was before {} can't be changed any more", day());
+            return Err(Rejection::too_late(target.field(), why));
         }
-        if must_be_recent && at < horizon {
+        if at < horizon && !(standing == Standing::Kept && target.may_be_older()) {
             let why = format!("orders and costs of days before {} can't be told apart any more", day());
             return Err(Rejection::too_late("occurred_at", why));
         }
@@ -182,6 +205,27 @@ impl Customers {
             self.write_carried(effects);
         }
         Ok(())
+    }
+
+    /// What is known of an order or cost of a customer.
+    fn standing(&self, customer: Option<u32>, target: &Target<'_>) -> Standing {
+        let Some(customer) = customer else { return Standing::New };
+        let (is_old, fingerprint) = match *target {
+            Target::Order { id, .. } => {
+                (self.orders.find(customer, id).map(|order| self.is_old(order)), order_fingerprint(id))
+            }
+            Target::Cost { id } => {
+                let cost = self.costs.find(customer, id);
+                (cost.map(|cost| self.costs[cost].occurred_at < self.horizon.orders), cost_fingerprint(id))
+            }
+        };
+        let carried = || self.customers[customer].carried.as_ref();
+        match is_old {
+            Some(true) => Standing::Gone,
+            Some(false) => Standing::Kept,
+            None if carried().is_some_and(|carried| carried.known.contains(fingerprint)) => Standing::Gone,
+            None => Standing::New,
+        }
     }
 
     /// Whether an order lies before the horizon; of one that was not placed yet, all that is known of it.
