@@ -20,8 +20,10 @@ use crate::money::{SCALE, Sum};
 use crate::settings::Settings;
 use crate::time::Millis;
 
-/// A payload is sent once it has grown to this many bytes.
+/// A payload that has grown to this many bytes is sent before the next campaign's differences.
 const PAYLOAD_BYTES: usize = 512 * 1024;
+/// One of this many is sent at once: a record has an end.
+const MOST_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
 /// The differences since the last flush, by campaign and hour.
 #[derive(Debug, Default)]
@@ -164,20 +166,35 @@ impl Ledger {
     }
 
     /// Hands over all differences and begins anew.
+    ///
+    /// Those of one campaign stay together, while they fit in one record: what an order takes from one of its hours and adds
+    /// to another is then taken in at once, and no figure is ever without it.
     pub fn drain(&mut self, settings: &Settings, campaigns: &Names, effects: &mut impl Effects) {
+        let mut buckets: Vec<(u32, Millis)> = self.0.keys().copied().collect();
+        buckets.sort_unstable();
         let mut payloads: HashMap<u32, Payload> = HashMap::new();
-        for ((campaign, hour), sums) in self.0.drain() {
-            let Some(campaign_id) = campaigns.text(campaign).filter(|_| sums != LedgerSums::default()) else {
+        for of_campaign in buckets.chunk_by(|(campaign, _), (next, _)| campaign == next) {
+            let Some(campaign_id) = of_campaign.first().and_then(|(campaign, _)| campaigns.text(*campaign)) else {
                 continue;
             };
             let partition = home(campaign_id, settings.campaign_partitions);
             let payload = payloads.entry(partition).or_insert_with(|| Payload::new(settings.format));
-            payload.push(&Difference { campaign_id, hour, sums });
-            if payload.as_bytes().len() >= PAYLOAD_BYTES {
-                effects.differences(partition, payload.as_bytes());
-                *payload = Payload::new(settings.format);
+            let mut send_from = |bytes: usize, payload: &mut Payload| {
+                if payload.as_bytes().len() >= bytes {
+                    effects.differences(partition, payload.as_bytes());
+                    *payload = Payload::new(settings.format);
+                }
+            };
+            send_from(PAYLOAD_BYTES, payload);
+            for bucket in of_campaign {
+                let sums = self.0.get(bucket).copied().unwrap_or_default();
+                if sums != LedgerSums::default() {
+                    payload.push(&Difference { campaign_id, hour: bucket.1, sums });
+                    send_from(MOST_PAYLOAD_BYTES, payload);
+                }
             }
         }
+        self.0.clear();
         for (partition, payload) in payloads.iter().filter(|(_, payload)| !payload.is_empty()) {
             effects.differences(*partition, payload.as_bytes());
         }
@@ -188,4 +205,64 @@ impl Ledger {
 pub enum Sign {
     Plus,
     Minus,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::engine::ledger::read_payload;
+
+    #[derive(Default)]
+    struct Payloads(Vec<Vec<u8>>);
+
+    impl Effects for Payloads {
+        fn fact(&mut self, _: &[u8], _: Option<&[u8]>) {}
+
+        fn update(&mut self, _: &str, _: Option<&[u8]>) {}
+
+        fn differences(&mut self, _: u32, payload: &[u8]) {
+            self.0.push(payload.to_vec());
+        }
+    }
+
+    /// What is handed over of so many campaigns with so many hours each.
+    fn drained(campaigns: u32, hours: i64) -> Vec<Vec<u8>> {
+        let settings = Settings { campaign_partitions: 1, ..Settings::default() };
+        let (mut ledger, mut names, mut payloads) = (Ledger::default(), Names::default(), Payloads::default());
+        for campaign in 0..campaigns {
+            let number = names.number(&format!("{campaign:0>250}"));
+            for hour in 0..hours {
+                let sums = LedgerSums { shares: 1 - hour % 2 * 2, ..LedgerSums::default() };
+                ledger.book(number, Millis(hour * Millis::HOUR), sums, Sign::Plus);
+            }
+        }
+        ledger.drain(&settings, &names, &mut payloads);
+        assert!(ledger.0.is_empty());
+        payloads.0
+    }
+
+    #[test]
+    fn the_differences_of_a_campaign_are_in_one_payload() {
+        let payloads = drained(60, 100);
+        assert!(payloads.len() > 2, "{}", payloads.len());
+        let mut seen = HashSet::new();
+        let mut count = 0;
+        for payload in &payloads {
+            assert!(payload.len() < PAYLOAD_BYTES + 100 * 300);
+            let differences = read_payload(payload).unwrap();
+            count += differences.len();
+            let of_payload: HashSet<String> = differences.iter().map(|it| it.campaign_id.to_owned()).collect();
+            assert!(of_payload.into_iter().all(|campaign| seen.insert(campaign)), "a campaign is in two payloads");
+        }
+        assert_eq!((seen.len(), count), (60, 6_000));
+    }
+
+    #[test]
+    fn a_payload_has_an_end_whatever_one_campaign_has() {
+        let payloads = drained(1, 20_000);
+        assert!(payloads.iter().all(|payload| payload.len() < MOST_PAYLOAD_BYTES + 300));
+        assert_eq!(payloads.iter().map(|payload| read_payload(payload).unwrap().len()).sum::<usize>(), 20_000);
+    }
 }
