@@ -1,5 +1,5 @@
 //! One customer with a million orders, one order with a hundred thousand refunds: an event costs what it costs with a
-//! thousand.
+//! thousand. One campaign with a hundred thousand amounts to be settled: a step costs what the last one costs.
 //!
 //! What a later event takes is compared with what an early one took, so that the speed of the machine does not count: were
 //! it in proportion to the history, it would be a thousand times as much.
@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use payback::engine::Stage;
+use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
 use payback::events::Decoder;
+use payback::settings::{Retention, Settings};
 use payback::time::Millis;
 use serde_json::Value;
 
@@ -155,4 +157,38 @@ fn refunds_of_one_order_one_after_the_other_and_again() {
             }
         }
     }
+}
+
+#[test]
+fn amounts_of_a_long_history_that_are_settled_step_by_step() {
+    const DAYS: i64 = 1_000;
+    const A_DAY: i64 = 100;
+    let retention = Retention { days: 100_000, ..Retention::default() };
+    let settings = Arc::new(Settings { retention, ..Settings::default() });
+    let (decoder, mut effects) = (Decoder::new(&settings), Recorded::default());
+    let mut campaigns = Campaigns::new(Arc::clone(&settings));
+    for number in 0..DAYS * A_DAY {
+        let at = NOW - (number % DAYS + 50) * Millis::DAY;
+        let amount = format!(
+            r#"{{"type":"ad_spend","campaign_id":"g","spend_id":{number},"occurred_at":{at},"amount":1,"channel":"c"}}"#
+        );
+        let event = decoder.decode(amount.as_bytes(), Millis(NOW)).expect("an event");
+        campaigns.apply(&event, &mut effects).expect("nothing is too late");
+    }
+    for day in [0, 3, 7] {
+        campaigns.flush(Millis(NOW + day * Millis::DAY), &mut effects);
+    }
+    let mut steps = Vec::new();
+    let mut done = false;
+    while !done {
+        let start = Instant::now();
+        done = campaigns.roll(Millis::MIN, Millis(NOW + 7 * Millis::DAY), A_DAY as usize, &mut effects);
+        steps.push(start.elapsed());
+    }
+    assert!(steps.len() as i64 >= DAYS, "a day at a time: {} steps", steps.len());
+    assert!(effects.facts.keys().all(|key| key[0] != b'a'), "no amount is left");
+    // The first sorts them; some wait for the machine.
+    let fastest = |steps: &[Duration]| steps.iter().copied().min().unwrap_or_default();
+    let (early, late) = (fastest(&steps[1..100]), fastest(&steps[steps.len() - 100..]));
+    assert!(early < late * MOST, "{early:?} with all of them left, {late:?} with few");
 }

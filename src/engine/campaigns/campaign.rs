@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::calendar::{Calendar, Reach};
 use super::naming::Naming;
-use super::settling::Carried;
+use super::settling::{Carried, Due};
 use super::totals::{Bucket, Part, Totals};
 use crate::engine::ledger::LedgerSums;
 use crate::engine::table::Identity;
@@ -33,9 +33,10 @@ pub struct Campaign {
     windows: Box<[WindowSums]>,
     summed_for: Option<(Millis, Date)>,
     pub naming: Naming,
-    /// Numbers of its report series and of its amounts.
+    /// Numbers of its report series and of its amounts, but for those that are due.
     pub series: Vec<u32>,
     pub amounts: Vec<u32>,
+    pub due: Due,
     /// What settled spend events say; none while there are none.
     pub carried: Option<Box<Carried>>,
     /// The horizons (of amounts, of days) before which all is settled, as far as is known.
@@ -75,6 +76,7 @@ impl Campaign {
             naming: Naming::default(),
             series: Vec::new(),
             amounts: Vec::new(),
+            due: Due::default(),
             carried: None,
             settled_to: None,
             spend_events: 0,
@@ -83,6 +85,11 @@ impl Campaign {
             written: None,
             counted_bytes: 0,
         }
+    }
+
+    /// The numbers of all its amounts.
+    pub fn all_amounts(&self) -> impl Iterator<Item = u32> {
+        self.amounts.iter().copied().chain(self.due.amounts())
     }
 
     /// Whether it has a record: a spend event, a share of an order or an acquired customer.
@@ -245,6 +252,7 @@ impl Campaign {
             + settled
             + self.windows.len() * size_of::<WindowSums>()
             + (self.series.capacity() + self.amounts.capacity()) * size_of::<u32>()
+            + self.due.bytes()
     }
 }
 

@@ -134,7 +134,7 @@ impl Campaigns {
                 booked.extend(cell.hours(series.kind(), zone));
             }
         }
-        let amounts = campaign.amounts.iter().filter_map(|&number| self.spend.amounts[number].current);
+        let amounts = campaign.all_amounts().filter_map(|number| self.spend.amounts[number].current);
         let recent = amounts.filter(|spent| calendar.is_recent(zone.date(spent.occurred_at)));
         booked.extend(recent.map(|spent| (zone.hour_start(spent.occurred_at), spent.sums())));
         booked

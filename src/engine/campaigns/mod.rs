@@ -353,7 +353,10 @@ impl Campaigns {
     fn drop_deleted_amounts(&mut self) {
         let amounts = &mut self.spend.amounts;
         for number in 0..self.campaigns.len() {
-            self.campaigns[number].amounts.retain(|&slot| amounts[slot].current.is_some());
+            let campaign = &mut self.campaigns[number];
+            let due = std::mem::take(&mut campaign.due);
+            campaign.amounts.extend(due.amounts());
+            campaign.amounts.retain(|&slot| amounts[slot].current.is_some());
         }
         for slot in 0..amounts.places() {
             // A free place stays free.

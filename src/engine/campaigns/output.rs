@@ -73,7 +73,7 @@ impl Campaigns {
     }
 
     fn named(&self, campaign: &Campaign) -> Naming {
-        let claims = self.spend.claims(&campaign.series, &campaign.amounts, &self.settings.zone);
+        let claims = self.spend.claims(&campaign.series, campaign.all_amounts(), &self.settings.zone);
         let settled = campaign.carried.as_ref().map(|carried| &carried.naming);
         Naming::of(settled, claims, &self.spend.names)
     }

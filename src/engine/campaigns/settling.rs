@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::Campaigns;
+use super::campaign::Campaign;
 use super::facts::{self, CarriedFact, Key, SettledFact};
 use super::naming::Naming;
 use super::totals::SpendSums;
@@ -88,6 +89,42 @@ impl Carried {
     }
 }
 
+/// Amounts of days before the horizon whose turn to be settled has not come. Nothing but settling changes them, so a long
+/// backlog is sorted once, and not again at each step.
+#[derive(Clone, Debug, Default)]
+pub struct Due {
+    /// With their days, the latest first.
+    amounts: Vec<(Date, u32)>,
+    /// The horizon that these are all for.
+    before: Option<Date>,
+}
+
+impl Due {
+    pub fn amounts(&self) -> impl Iterator<Item = u32> {
+        self.amounts.iter().map(|(_, slot)| *slot)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.amounts.capacity() * size_of::<(Date, u32)>()
+    }
+
+    fn take_day(&mut self, day: Date) -> Vec<(Date, u32)> {
+        let first = self.amounts.partition_point(|(other, _)| *other > day);
+        let end = self.amounts.partition_point(|(other, _)| *other >= day);
+        self.amounts.drain(first..end).collect()
+    }
+
+    /// Takes about `limit` (at least 1), whole days from the oldest.
+    fn take_oldest(&mut self, limit: usize) -> Vec<(Date, u32)> {
+        let Some(&(day, _)) = self.amounts.len().checked_sub(limit.max(1)).and_then(|last| self.amounts.get(last))
+        else {
+            return std::mem::take(&mut self.amounts);
+        };
+        let first = self.amounts.partition_point(|(other, _)| *other > day);
+        self.amounts.split_off(first)
+    }
+}
+
 /// How far a campaign's settling has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -141,19 +178,15 @@ impl Campaigns {
         limit: usize,
         effects: &mut impl Effects,
     ) -> Step {
-        let (zone, before) = (&self.settings.zone, self.horizons.amounts);
-        let campaign = &self.campaigns[number];
-        let day_of = |slot: u32| self.spend.amounts[slot].current.map(|spent| zone.date(spent.occurred_at));
-        let due = campaign.amounts.iter().filter_map(|&slot| Some((day_of(slot)?, slot)));
-        let due = due.filter(|(day, _)| *day < before && only.is_none_or(|only| *day == only));
-        let mut due: Vec<(Date, u32)> = due.collect();
-        due.sort_unstable();
-        let all = due.len();
-        if let Some((last, _)) = due.get(limit.max(1) - 1).copied() {
-            due.truncate(due.partition_point(|(day, _)| *day <= last));
-        }
+        self.gather_due(number);
+        let list = &mut self.campaigns[number].due;
+        let due = match only {
+            Some(day) => list.take_day(day),
+            None => list.take_oldest(limit),
+        };
+        let done = list.amounts.is_empty();
         if due.is_empty() {
-            return Step { settled: 0, done: true };
+            return Step { settled: 0, done };
         }
         let mut carried = self.campaigns[number].carried.take().unwrap_or_default();
         for &(day, slot) in &due {
@@ -174,12 +207,24 @@ impl Campaigns {
             self.facts.put(&Key::Settled { campaign, day }, &carried.days[&day].fact(), effects);
         }
         self.facts.put(&Key::Carried { campaign }, &carried.fact(&self.spend.names), effects);
-        let campaign = &mut self.campaigns[number];
-        campaign.carried = Some(carried);
-        let mut gone: Vec<u32> = due.iter().map(|(_, slot)| *slot).collect();
-        gone.sort_unstable();
-        campaign.amounts.retain(|slot| gone.binary_search(slot).is_err());
-        Step { settled: due.len(), done: due.len() == all }
+        self.campaigns[number].carried = Some(carried);
+        Step { settled: due.len(), done }
+    }
+
+    /// Moves the amounts that have come to lie before the horizon to those that are due.
+    fn gather_due(&mut self, number: u32) {
+        let (zone, before) = (&self.settings.zone, self.horizons.amounts);
+        let Campaign { amounts, due, .. } = &mut self.campaigns[number];
+        if due.before.replace(before) == Some(before) {
+            return;
+        }
+        amounts.retain(|&slot| {
+            let day = self.spend.amounts[slot].current.map(|spent| zone.date(spent.occurred_at));
+            let day = day.filter(|day| *day < before);
+            due.amounts.extend(day.map(|day| (day, slot)));
+            day.is_none()
+        });
+        due.amounts.sort_unstable_by(|one, other| other.cmp(one));
     }
 
     /// Puts days before the horizon, of which no amount is left, into what is of the lifetime alone.

@@ -88,7 +88,7 @@ impl Campaigns {
                 writer.put(&key, &self.report_fact(cell), told);
             }
         }
-        for amount in campaign.amounts.iter().map(|&amount| &self.spend.amounts[amount]) {
+        for amount in campaign.all_amounts().map(|amount| &self.spend.amounts[amount]) {
             if let Some(spent) = &amount.current {
                 writer.put(&Key::Amount { campaign: id, spend: amount.id() }, &self.amount_fact(spent), told);
             }

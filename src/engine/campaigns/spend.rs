@@ -250,14 +250,14 @@ impl SpendBook {
     pub fn claims<'a>(
         &'a self,
         series: &'a [u32],
-        amounts: &'a [u32],
+        amounts: impl Iterator<Item = u32> + 'a,
         zone: &'a Zone,
     ) -> impl Iterator<Item = Claim> + 'a {
         let of_series = series.iter().flat_map(move |&number| {
             let series = &self.series[number];
             series.cells.iter().map(|cell| cell.claim(series.kind, zone))
         });
-        let of_amounts = amounts.iter().filter_map(|&number| self.amounts[number].current.map(|spent| spent.claim()));
+        let of_amounts = amounts.filter_map(|number| self.amounts[number].current.map(|spent| spent.claim()));
         of_series.chain(of_amounts)
     }
 
