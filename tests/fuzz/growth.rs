@@ -135,6 +135,39 @@ fn all_orders_at_one_moment_and_refunds_of_the_first() {
     );
 }
 
+/// Whoever acquired the customer also decides what each of its orders counts as: these are all booked over, once a flush. It
+/// is the one thing that grows with a customer's history, and no more than in proportion.
+#[test]
+fn the_first_order_goes_from_campaign_to_campaign() {
+    const EARLY: u64 = 1_000;
+    let mut shop = Shop::new();
+    let mut early = None;
+    for number in 0..FEWER_ORDERS {
+        shop.take(&order(number, NOW - 2_000_000_000 + number as i64, NOW));
+        if number == EARLY - 1 || number == FEWER_ORDERS - 1 {
+            shop.flush();
+            let taken = shop.fastest(20, |shop, round| {
+                let amended = order(0, NOW - 2_000_000_000, NOW);
+                let amended = amended.replacen(
+                    '{',
+                    &format!(r#"{{"updated_at":{},"#, NOW - 1_000_000 + (number + round) as i64),
+                    1,
+                );
+                let campaign = if round % 2 == 0 { "\"h\"" } else { "\"g\"" };
+                shop.take(&amended.replace("\"g\"", campaign));
+                shop.flush();
+            });
+            match early {
+                None => early = Some(taken),
+                Some(early) => {
+                    let most = early * (FEWER_ORDERS / EARLY) as u32 * 3;
+                    assert!(taken < most, "{taken:?} with {FEWER_ORDERS} orders, {early:?} with {EARLY}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn refunds_of_one_order_one_after_the_other_and_again() {
     const REFUNDS: u64 = 200_000;
