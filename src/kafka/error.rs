@@ -2,7 +2,8 @@
 
 use rdkafka::error::KafkaError;
 
-use super::progress::{Contradiction, MeaningError, Mismatch};
+use super::meaning::{Contradiction, MeaningError};
+use super::resume::Mismatch;
 use super::transaction::Failure;
 use crate::engine::FormatError;
 

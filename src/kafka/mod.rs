@@ -4,6 +4,7 @@
 //!   it, [`Transactions`](transaction::Transactions) what makes it exactly once.
 //! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
 //! - [`checkpoint`] spares a planned restart most of that.
+//! - [`progress`] and [`meaning`] are what a worker itself keeps in a changelog, beside the stage's facts.
 //! - [`contact`] tells a broker that refuses from one that is away.
 //! - [`letters`] reads the dead letters, [`retry`] sends a [`choice`] of them again.
 //! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
@@ -21,6 +22,7 @@ mod forward;
 mod inputs;
 mod instance;
 pub mod letters;
+pub mod meaning;
 mod names;
 mod objection;
 mod outbox;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::error::WorkerError;
-use super::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
+use super::meaning::{Meaning, SETTINGS_KEY};
+use super::progress::{PROGRESS_KEY, Progress};
 use crate::engine::Stage;
 use crate::format::{self, FormatError};
 use crate::settings::Settings;

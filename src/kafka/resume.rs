@@ -5,9 +5,32 @@ use rdkafka::TopicPartitionList;
 use super::error::WorkerError;
 use super::inputs::Inputs;
 use super::partition::{Partition, Partitions};
-use super::progress::Mismatch;
 use super::watch::offset_in;
 use crate::engine::Stage;
+
+/// The stored and the committed offset of a partition's internal topic are to be the same: both were written by one
+/// transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error(
+        "{topic} partition {partition} has no committed offset, but its state in {changelog} was computed up to offset {stored}: \
+         the consumer group's offsets have expired or were deleted, and reading again from the start would count on top of the \
+         state. Set the group's offset to {stored}, or give this processor another `kafka.application_id` and other output topics"
+    )]
+    NotCommitted { topic: String, partition: u32, changelog: String, stored: i64 },
+    #[error(
+        "{topic} partition {partition}: the committed offset is {committed}, but the state in {changelog} was computed up to offset \
+         {stored}: somebody has moved the consumer group's offsets or altered the changelog. Set the group's offset to {stored}, or \
+         give this processor another `kafka.application_id` and other output topics"
+    )]
+    Differs { topic: String, partition: u32, changelog: String, stored: i64, committed: i64 },
+    #[error(
+        "{topic} partition {partition} has the committed offset {committed}, but there is no state in {changelog}: the changelog was \
+         deleted or altered. Going on would forget all that was computed; delete the consumer groups' offsets too to compute it \
+         anew, with other output topics"
+    )]
+    NoState { topic: String, partition: u32, changelog: String, committed: i64 },
+}
 
 /// What is known from the broker about the assigned inputs.
 pub struct Known<'a> {

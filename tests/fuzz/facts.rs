@@ -11,7 +11,8 @@ use payback::engine::customers::Customers;
 use payback::engine::{FormatError, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::Format;
-use payback::kafka::progress::{Meaning, PROGRESS_KEY, Progress, SETTINGS_KEY};
+use payback::kafka::meaning::{Meaning, SETTINGS_KEY};
+use payback::kafka::progress::{PROGRESS_KEY, Progress};
 use payback::settings::Settings;
 use payback::time::Millis;
 

@@ -9,8 +9,9 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Unfit;
 use super::file::{END, Header, MAGIC, MAX_PART};
 use crate::engine::{Sizes, Stage};
+use crate::kafka::meaning::Meaning;
 use crate::kafka::partition::Partition;
-use crate::kafka::progress::{Meaning, Progress};
+use crate::kafka::progress::Progress;
 
 /// No customer and no order takes less, in bytes of the file.
 const MIN_RECORD: u64 = 4;

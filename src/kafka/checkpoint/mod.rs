@@ -24,8 +24,8 @@ use std::time::Instant;
 
 use self::file::Header;
 pub use self::loading::{Loading, Proof};
+use super::meaning::Meaning;
 use super::partition::Partitions;
-use super::progress::Meaning;
 use crate::engine::Stage;
 
 /// Where the checkpoints of an application are.

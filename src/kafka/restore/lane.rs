@@ -15,9 +15,10 @@ use crate::kafka::checkpoint::{self, Loading, Proof};
 use crate::kafka::clients::{Clients, Link};
 use crate::kafka::crash;
 use crate::kafka::error::WorkerError;
+use crate::kafka::meaning::Meaning;
 use crate::kafka::objection::Objection;
 use crate::kafka::partition::Partition;
-use crate::kafka::progress::{Meaning, PROGRESS_KEY};
+use crate::kafka::progress::PROGRESS_KEY;
 use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, is_hopeless, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
