@@ -55,7 +55,7 @@ impl ReadBack {
     /// # Errors
     /// What there is no going on from.
     pub fn run(&mut self) -> Result<(), WorkerError> {
-        let from_the_start = self.list(Offset::Beginning).map_err(WorkerError::kafka("the topic of the campaigns"))?;
+        let from_the_start = self.beginning().map_err(WorkerError::kafka("the topic of the campaigns"))?;
         self.consumer.assign(&from_the_start).map_err(WorkerError::kafka("the topic of the campaigns"))?;
         let mut done = 0_u64;
         let mut ends = None;
@@ -113,10 +113,10 @@ impl ReadBack {
         Ok(())
     }
 
-    fn list(&self, offset: Offset) -> KafkaResult<TopicPartitionList> {
+    fn beginning(&self) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for number in 0..i32::try_from(self.partitions).unwrap_or(i32::MAX) {
-            list.add_partition_offset(&self.topic, number, offset)?;
+            list.add_partition_offset(&self.topic, number, Offset::Beginning)?;
         }
         Ok(list)
     }

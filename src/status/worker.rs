@@ -166,10 +166,6 @@ impl Worker {
         lock(&self.partitions).clone()
     }
 
-    pub fn owns(&self, partition: u32) -> bool {
-        lock(&self.partitions).contains_key(&partition)
-    }
-
     /// Says how far an owned partition is restored; the first time, that it is owned.
     pub fn set_progress(&self, partition: u32, progress: Progress) {
         let fresh = Partition { progress, sizes: Sizes::default() };
