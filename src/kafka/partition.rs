@@ -8,7 +8,7 @@ use super::progress::{PROGRESS_KEY, Progress};
 use crate::engine::Stage;
 use crate::format::{self, FormatError};
 use crate::settings::Settings;
-use crate::time::Millis;
+use crate::time::{Millis, Zone};
 
 /// The state of a partition, with where it stands in its inputs and in its changelog.
 pub struct Partition<S> {
@@ -97,6 +97,11 @@ impl<S: Stage> Partition<S> {
         self.stage.restored(self.has_state().then_some(self.progress.as_of));
         self.touched = false;
         self.roll_began = None;
+    }
+
+    /// Whether an hour roll is under way, or due at this moment.
+    pub fn is_roll_due(&self, as_of: Millis, zone: &Zone) -> bool {
+        self.roll_began.is_some() || zone.hour_start(as_of) > zone.hour_start(self.progress.rolled_to)
     }
 
     /// The moment for figures that are written now: the clock's, but never before one that was written.

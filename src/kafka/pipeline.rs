@@ -224,11 +224,8 @@ impl<S: Stage> Pipeline<S> {
 
     /// Whether an hour roll is under way or due in some partition.
     pub fn is_roll_due(&self, now: Millis) -> bool {
-        self.partitions.iter().any(|(_, partition)| {
-            let as_of = partition.moment(now);
-            partition.roll_began.is_some()
-                || self.settings.zone.hour_start(as_of) > self.settings.zone.hour_start(partition.progress.rolled_to)
-        })
+        let zone = &self.settings.zone;
+        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now), zone))
     }
 
     /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
@@ -244,12 +241,12 @@ impl<S: Stage> Pipeline<S> {
     ) -> Result<(), Trouble> {
         self.transactions.begin()?;
         let records = self.records;
-        if self.is_roll_due(now) {
+        if cfg!(debug_assertions) && self.is_roll_due(now) {
             crash::at(crash::Point::BeforeRoll);
         }
-        let (rolling, rolled) = self.write(now)?;
+        let roll = self.write(now)?;
         self.transactions.acknowledge(patience)?;
-        let without_offsets = rolling && records == 0 && crash::has(crash::Fault::RollWithoutOffsets);
+        let without_offsets = roll != Roll::NotDue && records == 0 && crash::has(crash::Fault::RollWithoutOffsets);
         let offsets = if without_offsets {
             rdkafka::TopicPartitionList::new()
         } else {
@@ -260,32 +257,31 @@ impl<S: Stage> Pipeline<S> {
         for (_, partition) in self.partitions.iter_mut() {
             partition.touched = false;
         }
-        if rolling && !rolled {
+        if roll == Roll::Begun {
             crash::at(crash::Point::DuringRoll);
         }
         Ok(())
     }
 
-    /// Hands what changed to the producer. Says whether an hour roll is or was under way, and whether it is complete.
-    fn write(&mut self, now: Millis) -> Result<(bool, bool), Failure> {
-        let (mut rolling, mut rolled) = (false, true);
-        let hour_start = |at| self.settings.zone.hour_start(at);
+    /// Hands what changed to the producer, and a slice of an hour roll that is due.
+    fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
+        let mut roll = Roll::NotDue;
         for (number, partition) in self.partitions.iter_mut() {
             let as_of = partition.moment(now);
             let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
             if partition.touched {
                 partition.stage.flush(as_of, &mut outbox);
             }
-            if partition.roll_began.is_some() || hour_start(as_of) > hour_start(partition.progress.rolled_to) {
+            if partition.is_roll_due(as_of, &self.settings.zone) {
                 let began = *partition.roll_began.get_or_insert(as_of);
-                rolling = true;
                 partition.touched = true;
                 if partition.stage.roll(partition.progress.rolled_to, as_of, ROLL_BUDGET, &mut outbox) {
                     // What was looked at first was looked at then: the next roll begins there.
                     partition.progress.rolled_to = began;
                     partition.roll_began = None;
+                    roll = roll.max(Roll::Completed);
                 } else {
-                    rolled = false;
+                    roll = Roll::Begun;
                 }
             }
             let internal_offset = self.inputs.internal_position(number);
@@ -305,8 +301,18 @@ impl<S: Stage> Pipeline<S> {
             }
             outbox.finish()?;
         }
-        Ok((rolling, rolled))
+        Ok(roll)
     }
+}
+
+/// What a commit does of an hour roll: of all partitions, that which leaves most to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Roll {
+    NotDue,
+    /// All of it, or what was left of it.
+    Completed,
+    /// A slice; others are to come.
+    Begun,
 }
 
 /// What became of an event of this stage.
