@@ -26,6 +26,8 @@ pub enum Point {
     BeforeRoll,
     /// A part of an hour roll was committed.
     DuringRoll,
+    /// Partitions are taken away, and their state is about to be parked.
+    BeforePark,
 }
 
 /// Faults to be found by the tests.
@@ -58,6 +60,7 @@ mod armed {
                 Point::AfterRestore => "after-restore",
                 Point::BeforeRoll => "before-roll",
                 Point::DuringRoll => "during-roll",
+                Point::BeforePark => "before-park",
             }
         }
     }

@@ -20,12 +20,34 @@ pub struct Partition<S> {
     pub settings_fact: Vec<u8>,
     /// What they are from now on, where less is kept than when they were written.
     pub narrowed: Option<Meaning>,
-    /// The next record of the changelog that a restore reads; `None`: from the beginning.
-    pub changelog_position: Option<i64>,
+    /// How much of its changelog this is, as of the last restore or parking.
+    pub place: Place,
     /// Whether this transaction changed something here.
     pub touched: bool,
     /// When the hour roll that is under way began.
     pub roll_began: Option<Millis>,
+}
+
+/// How much of its changelog a state is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Nobody knows: a restore begins anew, with nothing.
+    #[default]
+    Unknown,
+    /// All before this offset, read from there.
+    Read(i64),
+    /// All before an end, if that can be proven.
+    Kept(Proof),
+}
+
+/// What shows that a state which was kept, in memory or in a file, is all of its changelog up to an offset: among the last
+/// records before that one is the very progress that was written last into the state. A changelog that went on has that
+/// record until it is compacted, and what is older than that is of no use anyhow; another changelog never has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    pub end: i64,
+    /// The value of that record; there are no two alike.
+    pub progress: Vec<u8>,
 }
 
 impl<S: Stage> Partition<S> {
@@ -37,7 +59,7 @@ impl<S: Stage> Partition<S> {
             progress_fact: Vec::new(),
             settings_fact: Vec::new(),
             narrowed: None,
-            changelog_position: None,
+            place: Place::Unknown,
             touched: false,
             roll_began: None,
         }
@@ -99,14 +121,30 @@ impl<S: Stage> Partition<S> {
         self.roll_began = None;
     }
 
+    /// Keeps the state for a later restore. All that it holds is committed, and the changelog now ends at `end`: where others
+    /// have written as well, the proof will not be found, or what they wrote comes after it.
+    pub fn park(&mut self, end: i64) {
+        self.place = if self.has_state() {
+            Place::Kept(Proof { end, progress: self.progress_fact.clone() })
+        } else {
+            Place::Unknown
+        };
+    }
+
     /// Whether an hour roll is under way, or due at this moment.
     pub fn is_roll_due(&self, as_of: Millis, zone: &Zone) -> bool {
         self.roll_began.is_some() || zone.hour_start(as_of) > zone.hour_start(self.progress.rolled_to)
     }
 
-    /// The moment for figures that are written now: the clock's, but never before one that was written.
+    /// The moment for figures that are shown now: the clock's, but never before one that was written.
     pub fn moment(&self, now: Millis) -> Millis {
         now.max(self.progress.as_of)
+    }
+
+    /// The moment for figures that are written now: later than any that was written, whatever the clocks of its writers say,
+    /// so that no two progresses of a partition are alike.
+    pub fn next_moment(&self, now: Millis) -> Millis {
+        now.max(self.progress.as_of.plus(1))
     }
 }
 

@@ -267,7 +267,7 @@ impl<S: Stage> Pipeline<S> {
     fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
         let mut roll = Roll::NotDue;
         for (number, partition) in self.partitions.iter_mut() {
-            let as_of = partition.moment(now);
+            let as_of = partition.next_moment(now);
             let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
             if partition.touched {
                 partition.stage.flush(as_of, &mut outbox);

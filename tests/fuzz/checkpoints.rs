@@ -44,8 +44,8 @@ fn checkpoint() -> Vec<u8> {
     partition.progress = Progress { as_of: Millis(NOW), internal_offset: Some(7), ..Progress::default() };
     partition.progress.write(settings(0).format, &mut partition.progress_fact);
     meaning().write(&mut partition.settings_fact);
-    partition.changelog_position = Some(400);
     partition.restored();
+    partition.park(400);
     checkpoints.write(CHANGELOG, &partitions, Instant::now() + Duration::from_secs(60));
     let file = fs::read_dir(folder.path().join("app")).expect("a folder").next().expect("a file").expect("a file");
     fs::read(file.path()).expect("it can be read")
@@ -87,7 +87,7 @@ fn load<S: Stage>(block: &[u8], model: u8) -> bool {
 fn read(file: &[u8]) -> Result<(), Unfit> {
     let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &meaning())?;
     let mut partition: Partition<Customers> = Partition::new(settings(0));
-    while loading.step(&mut partition, Instant::now())?.is_none() {}
+    while !loading.step(&mut partition, Instant::now())? {}
     partition.restored();
     for id in partition.stage.ids() {
         let _ = partition.stage.record(id, partition.moment(Millis(NOW)));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::{Sizes, Stage};
-use crate::kafka::partition::Partition;
+use crate::kafka::partition::{Partition, Proof};
 
 /// With the version of the format, that of snapshots included.
 pub const MAGIC: &[u8; 8] = b"payback2";
@@ -33,13 +33,13 @@ pub struct Header {
 }
 
 impl Header {
-    pub fn of<S: Stage>(changelog: &str, number: u32, end: i64, partition: &Partition<S>) -> Header {
+    pub fn of<S: Stage>(changelog: &str, number: u32, proof: &Proof, partition: &Partition<S>) -> Header {
         let Sizes { customers, orders, .. } = partition.stage.sizes();
         Header {
             changelog: changelog.to_owned(),
             partition: number,
-            end,
-            progress: partition.progress_fact.clone(),
+            end: proof.end,
+            progress: proof.progress.clone(),
             settings: partition.settings_fact.clone(),
             customers,
             orders,

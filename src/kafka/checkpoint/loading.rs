@@ -10,20 +10,13 @@ use super::Unfit;
 use super::file::{END, Header, MAGIC, MAX_PART};
 use crate::engine::{Sizes, Stage};
 use crate::kafka::meaning::Meaning;
-use crate::kafka::partition::Partition;
+use crate::kafka::partition::{Partition, Place, Proof};
 use crate::kafka::progress::Progress;
 
 /// No customer and no order takes less, in bytes of the file.
 const MIN_RECORD: u64 = 4;
 /// Room is not made at once for more: a file can be said to be long without being so.
 const MOST_EXPECTED: u64 = 1 << 24;
-
-/// By what a state that was loaded is known to be of this changelog: a record of this value before this offset.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proof {
-    pub end: i64,
-    pub progress: Vec<u8>,
-}
 
 /// A checkpoint that is being read into a new partition.
 pub struct Loading<R = File> {
@@ -72,26 +65,26 @@ impl<R: Read> Loading<R> {
         Ok(loading)
     }
 
-    /// Reads on until then. `Some` when all is read: by what the state is to be proven, and then goes on from there.
+    /// Reads on until then. `true`: all is read, and the partition is in its place, which is to be proven.
     ///
     /// # Errors
     /// The partition must be thrown away.
-    pub fn step<S: Stage>(&mut self, partition: &mut Partition<S>, until: Instant) -> Result<Option<Proof>, Unfit> {
+    pub fn step<S: Stage>(&mut self, partition: &mut Partition<S>, until: Instant) -> Result<bool, Unfit> {
         if self.records == 0 {
             partition.stage.expect(self.expected);
         }
         loop {
             if !self.next_part()? {
-                return self.finish(partition).map(Some);
+                return self.finish(partition).map(|()| true);
             }
             self.records += partition.stage.load(&self.block).map_err(|_| Unfit::Damaged)?;
             if Instant::now() >= until {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }
 
-    fn finish<S: Stage>(&mut self, partition: &mut Partition<S>) -> Result<Proof, Unfit> {
+    fn finish<S: Stage>(&mut self, partition: &mut Partition<S>) -> Result<(), Unfit> {
         let expected = self.sum.digest();
         let mut sum = [0; 8];
         self.take(&mut sum)?;
@@ -103,8 +96,8 @@ impl<R: Read> Loading<R> {
         partition.progress_fact.clone_from(&header.progress);
         partition.settings_fact.clone_from(&header.settings);
         partition.narrowed.clone_from(&self.narrowed);
-        partition.changelog_position = Some(header.end);
-        Ok(Proof { end: header.end, progress: header.progress.clone() })
+        partition.place = Place::Kept(Proof { end: header.end, progress: header.progress.clone() });
+        Ok(())
     }
 
     /// Reads the header or the next block into `block`. `false`: there is none.

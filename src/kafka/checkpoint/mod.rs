@@ -4,9 +4,7 @@
 //!
 //! - [`mod@file`]: what stands in it, and how that is written; [`loading`]: how it is read.
 //!
-//! Whether it belongs to this changelog is decided there: among the last records before the offset up to which the file
-//! goes must be the very progress that it says was written last ([`Proof`]). A changelog that went on keeps that record until it
-//! is compacted, and a file that is older than that is of no use anyway; another changelog never has it.
+//! Whether it belongs to this changelog is decided there: see [`Proof`](super::partition::Proof).
 
 mod file;
 mod loading;
@@ -23,9 +21,9 @@ use std::thread;
 use std::time::Instant;
 
 use self::file::Header;
-pub use self::loading::{Loading, Proof};
+pub use self::loading::Loading;
 use super::meaning::Meaning;
-use super::partition::Partitions;
+use super::partition::{Partitions, Place};
 use crate::engine::Stage;
 
 /// Where the checkpoints of an application are.
@@ -70,22 +68,24 @@ impl Checkpoints {
         self.folder.join(format!("{changelog}-{partition}"))
     }
 
-    /// Writes all partitions whose place in the changelog is known, as many at a time as there are processors: when time is
-    /// short some are whole, rather than none. A failure is logged: it costs the next start some time.
+    /// Writes all partitions that are parked, as many at a time as there are processors: when time is short some are whole,
+    /// rather than none. A failure is logged: it costs the next start some time.
     pub fn write<S: Stage>(&self, changelog: &str, partitions: &Partitions<S>, until: Instant) {
-        let known = partitions.iter().filter(|(_, partition)| partition.has_state());
-        let known = known.filter_map(|(number, partition)| Some((number, partition.changelog_position?, partition)));
-        let (known, next): (Vec<_>, _) = (known.collect(), AtomicUsize::new(0));
+        let parked = partitions.iter().filter_map(|(number, partition)| match &partition.place {
+            Place::Kept(proof) => Some((number, proof, partition)),
+            Place::Unknown | Place::Read(_) => None,
+        });
+        let (parked, next): (Vec<_>, _) = (parked.collect(), AtomicUsize::new(0));
         let write_some = || {
-            while let Some(&(number, end, partition)) = known.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let header = Header::of(changelog, number, end, partition);
+            while let Some(&(number, proof, partition)) = parked.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let header = Header::of(changelog, number, proof, partition);
                 match self.write_one(&header, &partition.stage, until) {
                     Ok(bytes) => tracing::info!(changelog, partition = number, bytes, "checkpoint written"),
                     Err(error) => tracing::warn!(changelog, partition = number, %error, "no checkpoint is written"),
                 }
             }
         };
-        let at_a_time = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(known.len());
+        let at_a_time = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(parked.len());
         thread::scope(|scope| (0..at_a_time).for_each(|_| drop(scope.spawn(write_some))));
     }
 

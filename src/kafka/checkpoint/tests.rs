@@ -4,10 +4,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::Effects;
 use crate::engine::customers::Customers;
-use crate::engine::{Effects, FormatError};
 use crate::events::Decoder;
-use crate::kafka::partition::Partition;
+use crate::kafka::partition::{Partition, Proof};
 use crate::kafka::progress::Progress;
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -45,12 +45,17 @@ fn partition() -> Partition<Customers> {
         Progress { as_of: Millis(9), rolled_to: Millis(8), internal_offset: Some(7), source_offsets: Vec::new() };
     partition.progress.write(settings().format, &mut partition.progress_fact);
     meaning().write(&mut partition.settings_fact);
-    partition.changelog_position = Some(400);
+    partition.park(400);
     partition
 }
 
+fn header_of(partition: &Partition<Customers>) -> Header {
+    let Place::Kept(proof) = &partition.place else { panic!("it is not parked") };
+    Header::of("changelog", 0, proof, partition)
+}
+
 fn written(partition: &Partition<Customers>) -> Vec<u8> {
-    let header = Header::of("changelog", 0, partition.changelog_position.unwrap(), partition);
+    let header = header_of(partition);
     let mut file = Vec::new();
     let later = Instant::now() + Duration::from_secs(60);
     let bytes = file::write(&mut file, &header, &partition.stage, later).unwrap();
@@ -58,14 +63,14 @@ fn written(partition: &Partition<Customers>) -> Vec<u8> {
     file
 }
 
-fn read(file: &[u8]) -> Result<(Partition<Customers>, Proof), Unfit> {
+fn read(file: &[u8]) -> Result<Partition<Customers>, Unfit> {
     let mut loading = Loading::begin(file, file.len() as u64, "changelog", 0, &meaning())?;
     let mut partition = Partition::new(settings());
     loop {
         // Time is always up: a step makes some way all the same.
-        if let Some(proof) = loading.step(&mut partition, Instant::now())? {
+        if loading.step(&mut partition, Instant::now())? {
             partition.restored();
-            return Ok((partition, proof));
+            return Ok(partition);
         }
     }
 }
@@ -73,14 +78,13 @@ fn read(file: &[u8]) -> Result<(Partition<Customers>, Proof), Unfit> {
 #[test]
 fn a_state_is_read_as_it_was_written() {
     let partition = partition();
-    let (again, proof) = read(&written(&partition)).unwrap();
+    let again = read(&written(&partition)).unwrap();
     for customer in ["c0", "c1"] {
         assert_eq!(again.stage.record(customer, Millis(9)), partition.stage.record(customer, Millis(9)));
     }
     assert_eq!(again.progress, partition.progress);
     assert!(again.has_settings() && again.has_state());
-    assert_eq!((again.changelog_position, proof.end), (Some(400), 400));
-    assert_eq!(Progress::read(&proof.progress), Ok::<_, FormatError>(partition.progress));
+    assert_eq!(again.place, Place::Kept(Proof { end: 400, progress: partition.progress_fact }), "it is to be proven");
 }
 
 #[test]
@@ -95,13 +99,13 @@ fn what_it_is_of_is_looked_at_first() {
 #[test]
 fn no_more_room_is_made_than_there_can_be_need_of_whatever_the_header_and_the_size_say() {
     let partition = partition();
-    let header = Header { customers: u64::MAX, orders: u64::MAX, ..Header::of("changelog", 0, 400, &partition) };
+    let header = Header { customers: u64::MAX, orders: u64::MAX, ..header_of(&partition) };
     let mut file = Vec::new();
     file::write(&mut file, &header, &partition.stage, Instant::now() + Duration::from_secs(60)).unwrap();
     for size in [file.len() as u64, u64::MAX] {
         let mut loading = Loading::begin(&file[..], size, "changelog", 0, &meaning()).unwrap();
         let mut again: Partition<Customers> = Partition::new(settings());
-        while loading.step(&mut again, Instant::now()).unwrap().is_none() {}
+        while !loading.step(&mut again, Instant::now()).unwrap() {}
         assert_eq!(again.stage.sizes().orders, 5);
     }
 }
@@ -118,11 +122,11 @@ fn what_was_given_up_under_other_settings_stays_given_up() {
     let file = written(&partition);
     let mut loading = Loading::begin(&file[..], 9, "changelog", 0, &less).unwrap();
     let mut again: Partition<Customers> = Partition::new(settings());
-    while loading.step(&mut again, Instant::now()).unwrap().is_none() {}
+    while !loading.step(&mut again, Instant::now()).unwrap() {}
     assert!(!again.has_settings(), "the changelog is to be told that less is kept");
 
     partition.settings_fact.clone_from(&fact);
-    let (again, _) = read(&written(&partition)).unwrap();
+    let again = read(&written(&partition)).unwrap();
     assert!(again.has_settings());
     assert_eq!(again.settings_fact, fact, "less was kept once, though more is now");
 }
@@ -144,15 +148,16 @@ fn a_checkpoint_takes_its_place_whole() {
 }
 
 #[test]
-fn each_partition_whose_place_is_known_has_its_file_however_many_there_are() {
+fn each_partition_that_is_parked_has_its_file_however_many_there_are() {
     let numbers: Vec<u32> = (0..80).step_by(2).collect();
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = Checkpoints::new(folder.path(), "app").unwrap();
     let mut partitions = Partitions::default();
     partitions.retain_and_add(&numbers, &settings());
     numbers.iter().for_each(|&number| *partitions.get_mut(number).unwrap() = partition());
-    partitions.get_mut(4).unwrap().changelog_position = None;
+    partitions.get_mut(4).unwrap().place = Place::Read(400);
     *partitions.get_mut(8).unwrap() = Partition::new(settings());
+    partitions.get_mut(8).unwrap().park(400);
     checkpoints.write("changelog", &partitions, Instant::now() + Duration::from_secs(60));
     for number in 0..80 {
         let is_there = number % 2 == 0 && ![4, 8].contains(&number);
@@ -170,7 +175,7 @@ fn what_was_written_before_stays_when_there_is_no_time() {
     checkpoints.write("changelog", &partitions, Instant::now() + Duration::from_secs(60));
     let path = checkpoints.path("changelog", 0);
     let before = fs::read(&path).unwrap();
-    partitions.get_mut(0).unwrap().changelog_position = Some(500);
+    partitions.get_mut(0).unwrap().park(500);
     checkpoints.write("changelog", &partitions, Instant::now());
     assert!(fs::read(&path).unwrap() == before);
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");

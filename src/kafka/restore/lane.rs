@@ -11,13 +11,13 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::Surroundings;
 use crate::engine::Stage;
-use crate::kafka::checkpoint::{self, Loading, Proof};
+use crate::kafka::checkpoint::{self, Checkpoints, Loading};
 use crate::kafka::clients::{Clients, Link};
 use crate::kafka::crash;
 use crate::kafka::error::WorkerError;
 use crate::kafka::meaning::Meaning;
 use crate::kafka::objection::Objection;
-use crate::kafka::partition::Partition;
+use crate::kafka::partition::{Partition, Place, Proof};
 use crate::kafka::progress::PROGRESS_KEY;
 use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, is_hopeless, offset_in, watermarks};
 
@@ -25,8 +25,9 @@ use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, is_hopeless, 
 const STALLED_AFTER: Duration = Duration::from_millis(500);
 /// Longer than any transaction can stay open.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);
-/// What proves a checkpoint is among so many offsets before its end: the last transaction's progress, perhaps its
-/// settings, and a few markers.
+/// What proves a state that was kept is among so many offsets before its end. Whatever a transaction writes into a
+/// partition, its progress comes after; only settings and a few markers may follow, however long ago that was. More do
+/// where another has written, or was made to undo it: then all is restored.
 const PROOF_WITHIN: i64 = 16;
 
 /// The partitions of a lane, each with its number.
@@ -62,7 +63,7 @@ struct Target {
     low: i64,
     start: i64,
     end: i64,
-    /// What shows that the state is of this changelog, while that is to be found yet.
+    /// What shows that the state was kept of this changelog, while that is to be found yet.
     proof: Option<Proof>,
     /// That the end was seen from here, where no record or marker stands right before it.
     confirmed: bool,
@@ -75,6 +76,11 @@ impl Target {
 
     fn has_ended(&self) -> bool {
         self.position >= self.end || self.confirmed
+    }
+
+    /// Up to where all is in the state.
+    fn place(&self) -> i64 {
+        if self.has_ended() { self.position.max(self.end) } else { self.position }
     }
 
     fn partition(&self) -> i32 {
@@ -151,20 +157,13 @@ impl Lane {
                 break;
             }
         }
-        for target in &self.targets {
+        // Another restore may take this one's place at any time: what is not proven yet is left as it was kept.
+        for target in self.targets.iter().filter(|target| target.proof.is_none()) {
             if let Some(partition) = partition_of(share, target.number) {
-                partition.changelog_position = Some(target.position);
+                partition.place = Place::Read(target.place());
             }
         }
-        if !self.is_done() {
-            return Ok(false);
-        }
-        for target in &self.targets {
-            if let Some(partition) = partition_of(share, target.number) {
-                partition.changelog_position = Some(target.position.max(target.end));
-            }
-        }
-        Ok(true)
+        Ok(self.is_done())
     }
 
     fn is_done(&self) -> bool {
@@ -190,21 +189,12 @@ impl Lane {
 
     /// Reads the checkpoints of partitions that begin anew. `false`: time is up.
     fn load<S: Stage>(&mut self, share: &mut Share<'_, S>, around: &Surroundings<'_>, until: Instant) -> bool {
-        let loading = self.loading.get_or_insert_with(|| {
-            let Some(checkpoints) = around.checkpoints else { return Vec::new() };
-            let new = share.iter().filter(|(_, partition)| partition.changelog_position.is_none());
-            let open = |number| Some((number, checkpoints.open(&self.changelog, number, around.meaning)?));
-            new.filter_map(|(number, _)| open(*number)).collect()
-        });
+        let loading = self.loading.get_or_insert_with(|| begin_anew(&self.changelog, share, around));
         while let Some((number, next)) = loading.last_mut() {
             if let Some(partition) = partition_of(share, *number) {
                 match next.step(partition, until) {
-                    Ok(None) => return false,
-                    Ok(Some(proof)) => {
-                        self.loaded += next.records;
-                        let target = self.targets.iter_mut().find(|target| target.number == *number);
-                        target.into_iter().for_each(|target| target.proof = Some(proof.clone()));
-                    }
+                    Ok(false) => return false,
+                    Ok(true) => self.loaded += next.records,
                     Err(unfit) => {
                         checkpoint::say_unfit(&self.changelog, *number, &unfit);
                         *partition = Partition::new(Arc::clone(around.settings));
@@ -216,7 +206,7 @@ impl Lane {
         true
     }
 
-    /// Throws away what was loaded of a checkpoint that this changelog does not know, and begins at its beginning.
+    /// Throws away a state that was kept and that this changelog does not know, and begins at its beginning.
     fn discard_unproven<S: Stage>(
         &mut self,
         share: &mut Share<'_, S>,
@@ -226,8 +216,11 @@ impl Lane {
         for target in &mut self.targets {
             let unproven = |proof: &mut Proof| target.position >= proof.end.min(target.end) || target.confirmed;
             if target.proof.take_if(unproven).is_some() {
-                let unfit = checkpoint::Unfit::Foreign("another changelog, or it is old".to_owned());
-                checkpoint::say_unfit(&self.changelog, target.number, &unfit);
+                tracing::warn!(
+                    changelog = self.changelog,
+                    partition = target.number,
+                    "the state that was kept is ignored: it is old, or of another changelog, and is restored from Kafka"
+                );
                 (target.start, target.position, target.confirmed) = (target.low, target.low, false);
                 if let Some(partition) = partition_of(share, target.number) {
                     *partition = Partition::new(Arc::clone(around.settings));
@@ -253,11 +246,16 @@ impl Lane {
             let low = offset_in(&lows, &self.changelog, target.partition()).unwrap_or(0);
             let high = offset_in(&highs, &self.changelog, target.partition());
             target.end = high.ok_or(KafkaError::NoMessageReceived)?;
-            let stands = partition_of(share, target.number).and_then(|partition| partition.changelog_position);
-            let before = if target.proof.is_some() { PROOF_WITHIN } else { 0 };
+            let place = partition_of(share, target.number).map(|partition| partition.place.clone());
+            let (start, proof) = match place.unwrap_or_default() {
+                Place::Unknown => (low, None),
+                Place::Read(next) => (next, None),
+                Place::Kept(proof) => (proof.end - PROOF_WITHIN, Some(proof)),
+            };
             target.low = low;
-            target.start = stands.map_or(low, |stands| stands - before).max(low);
+            target.start = start.max(low);
             target.position = target.start;
+            target.proof = proof;
         }
         self.assign()
     }
@@ -384,6 +382,21 @@ impl Lane {
     }
 }
 
+/// Opens the checkpoints of partitions whose place nobody knows. These begin with nothing: an earlier restore may have come
+/// to its end in the midst of a checkpoint.
+fn begin_anew<S: Stage>(changelog: &str, share: &mut Share<'_, S>, around: &Surroundings<'_>) -> Vec<(u32, Loading)> {
+    let mut loading = Vec::new();
+    for (number, partition) in share.iter_mut().filter(|(_, partition)| partition.place == Place::Unknown) {
+        **partition = Partition::new(Arc::clone(around.settings));
+        let open = |checkpoints: &Checkpoints| checkpoints.open(changelog, *number, around.meaning);
+        loading.extend(around.checkpoints.and_then(open).map(|checkpoint| (*number, checkpoint)));
+    }
+    loading
+}
+
 fn partition_of<'s, S>(share: &'s mut Share<'_, S>, number: u32) -> Option<&'s mut Partition<S>> {
     share.iter_mut().find(|(known, _)| *known == number).map(|(_, partition)| &mut **partition)
 }
+
+#[cfg(test)]
+mod tests;

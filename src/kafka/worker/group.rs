@@ -8,6 +8,7 @@ use rdkafka::consumer::Consumer;
 use super::{CHECKPOINT_WITHIN, COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::clients::Rebalance;
+use crate::kafka::crash;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::partition::Partitions;
 use crate::kafka::transaction::Patience;
@@ -75,8 +76,10 @@ impl<S: Stage> Worker<S> {
         Ok(())
     }
 
-    /// Notes where the changelog of each partition ends: all in it is in the state. `false`: that is not known.
+    /// Keeps each partition's state as one that reaches to the end of its changelog; whether it does is proven when it is
+    /// taken up again. `false`: the ends are not known.
     fn park(&mut self) -> bool {
+        crash::at(crash::Point::BeforePark);
         let changelog = self.pipeline.outputs.changelog.clone();
         let mut list = TopicPartitionList::new();
         for (number, _) in self.pipeline.partitions.iter() {
@@ -84,8 +87,8 @@ impl<S: Stage> Worker<S> {
         }
         let Ok(ends) = self.watcher.high_watermarks(&list) else { return false };
         self.pipeline.partitions.iter_mut().all(|(number, partition)| {
-            partition.changelog_position = offset_in(&ends, &changelog, i32::try_from(number).unwrap_or(i32::MAX));
-            partition.changelog_position.is_some()
+            let end = offset_in(&ends, &changelog, i32::try_from(number).unwrap_or(i32::MAX));
+            end.map(|end| partition.park(end)).is_some()
         })
     }
 

@@ -68,7 +68,7 @@ fn restored(instance: &Instance) -> (f64, f64) {
 }
 
 fn times_ignored(instance: &Instance) -> usize {
-    instance.log().matches("the checkpoint is ignored").count()
+    instance.log().matches(" is ignored: ").count()
 }
 
 #[test]

@@ -141,6 +141,36 @@ fn one_that_was_evicted_before_it_asks_for_offsets_does_not_take_them_for_a_cont
     final_figures(&processor, &load);
 }
 
+/// It takes what its successor has written to the changelog for its own.
+#[test]
+fn one_that_was_evicted_before_it_parks_its_state_knows_what_its_successor_did() {
+    let processor = Processor::new("evicted-parking", Partitions::alike(2));
+    let load = disturbed(shop(400));
+    let mut parts = load.chunks(load.len().div_ceil(3));
+    let mut send_part = || Feed::start(&processor, parts.next().expect("three parts"), u32::MAX).finish();
+
+    let mut parking = processor.start_with("parking", &[("PAYBACK_TEST_FREEZE_AT", "before-park@customers")]);
+    send_part();
+    processor.wait_until_done(&mut [&mut parking]);
+    let mut successor = processor.start("successor");
+    wait_until("it freezes when partitions are taken away", LIMIT, || parking.is_frozen());
+    send_part();
+    processor.wait_until_done(&mut [&mut successor]);
+
+    let assigned = |instance: &Instance| instance.log().matches("partitions assigned").count();
+    let before = assigned(&parking);
+    parking.thaw();
+    wait_until("both of its workers have partitions again", LIMIT, || {
+        parking.must_run();
+        assigned(&parking) >= before + 2
+    });
+    parking.wait_until_ready();
+    send_part();
+    processor.wait_until_done(&mut [&mut parking, &mut successor]);
+
+    final_figures(&processor, &load);
+}
+
 /// An idle owner has written nothing, so nobody knows to fence it: only the offsets in its transaction tell that its time
 /// is over.
 #[test]
