@@ -1,4 +1,4 @@
-//! A worker's transactions: one open at a time, begun by its first record, and what became of it told in three words.
+//! A worker's transactions: one open at a time, begun by its first record, and what became of it told by kind of [`Failure`].
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -10,7 +10,7 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::clients::Link;
+use super::clients::{Link, TRANSACTION_TIMEOUT};
 use super::crash;
 use super::outgoing::Outgoing;
 use super::reachability::Reachability;
@@ -22,7 +22,8 @@ pub struct Transactions {
     config: ClientConfig,
     reachability: Arc<Reachability>,
     producer: Arc<BaseProducer<Link>>,
-    open: bool,
+    /// Since when one is open.
+    opened: Option<Instant>,
     /// Who is told when one is opened and ended.
     told: Option<Arc<OpenTransaction>>,
     outgoing: Outgoing,
@@ -121,7 +122,7 @@ impl Transactions {
     /// librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
-        Ok(Transactions { config, reachability, producer, open: false, told: None, outgoing: Outgoing::default() })
+        Ok(Transactions { config, reachability, producer, opened: None, told: None, outgoing: Outgoing::default() })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -164,7 +165,7 @@ impl Transactions {
     }
 
     pub fn is_open(&self) -> bool {
-        self.open
+        self.opened.is_some()
     }
 
     /// Begins a transaction, unless one is open.
@@ -172,9 +173,9 @@ impl Transactions {
     /// # Errors
     /// The producer refuses.
     pub fn begin(&mut self) -> Result<(), Failure> {
-        if !self.open {
+        if !self.is_open() {
             self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
-            self.open = true;
+            self.opened = Some(Instant::now());
             self.told.iter().for_each(|told| told.begun());
             self.producer.context().set_waiting(true);
         }
@@ -183,7 +184,7 @@ impl Transactions {
 
     /// What was open is over, whichever way.
     fn end(&mut self) {
-        self.open = false;
+        self.opened = None;
         self.told.iter().for_each(|told| told.ended());
         self.outgoing.clear();
         self.producer.context().set_waiting(false);
@@ -219,7 +220,8 @@ impl Transactions {
         mut error: KafkaError,
         mut record: BaseRecord<'_, [u8], [u8]>,
     ) -> Result<(), Failure> {
-        let patience = Patience::of(super::clients::TRANSACTION_TIMEOUT);
+        // Its broker has no more patience either.
+        let patience = Patience(self.opened.unwrap_or_else(Instant::now) + TRANSACTION_TIMEOUT);
         while error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && !patience.is_over() {
             self.pump();
             match self.producer.send(record) {
@@ -347,7 +349,7 @@ impl Transactions {
     /// # Errors
     /// [`Failure::Broken`] or [`Failure::Fenced`]: the producer must be replaced.
     pub fn abort(&mut self, patience: Patience) -> Result<(), Failure> {
-        if !self.open {
+        if !self.is_open() {
             return Ok(());
         }
         // The purged records' reports must be served between the calls, for an abort waits for them without doing so.

@@ -14,7 +14,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
 use super::checkpoint::Checkpoints;
-use super::clients::{Clients, Link};
+use super::clients::{Clients, Link, TRANSACTION_TIMEOUT};
 use super::crash;
 use super::error::{Trouble, WorkerError};
 use super::objection::Objection;
@@ -26,7 +26,7 @@ use super::sweep::{Broom, Swept};
 use super::transaction::Patience;
 use super::watch::Watcher;
 use crate::engine::Stage;
-use crate::status::{self, Answer, Question};
+use crate::status::{self, Answer, Question, STALLED_AFTER};
 use crate::time::Millis;
 
 /// Records after which a transaction is committed before its time.
@@ -45,8 +45,21 @@ const LONGEST_BEHIND: Duration = Duration::from_secs(2);
 /// well within the time of a transaction.
 const ROUND: usize = 512;
 const ROUND_BYTES: usize = 1 << 20;
-/// How long a commit is waited for. A transaction is aborted by its broker well before.
-const COMMIT_WITHIN: Duration = Duration::from_secs(30);
+/// How long a commit is waited for. By then its broker has aborted the transaction, if the commit did not come through: it
+/// looks every 10 s for those that are older than [`TRANSACTION_TIMEOUT`].
+const COMMIT_WITHIN: Duration = Duration::from_secs(20);
+/// How long an abort is waited for. A new producer aborts as well, and however long that takes, the worker shows that it
+/// lives.
+const ABORT_WITHIN: Duration = Duration::from_secs(5);
+/// By how much calls to librdkafka may come back late, and all else that a round does.
+const LATE: Duration = Duration::from_secs(3);
+/// A worker that waits for a Kafka that is away is not stalled. It shows that it lives before each round, each commit and
+/// each look at a new producer. The longest in between are records that no broker takes (for as long as a transaction may
+/// be open) or a commit, either with an abort after it.
+const _: () = {
+    assert!(TRANSACTION_TIMEOUT.as_secs() + ABORT_WITHIN.as_secs() + LATE.as_secs() < STALLED_AFTER.as_secs());
+    assert!(COMMIT_WITHIN.as_secs() + ABORT_WITHIN.as_secs() + LATE.as_secs() < STALLED_AFTER.as_secs());
+};
 /// What is left of the 5 s in which a stopping worker must have left.
 const LAST_COMMIT_WITHIN: Duration = Duration::from_secs(3);
 /// How long a stopping worker may write checkpoints, all else included.
@@ -264,6 +277,7 @@ impl<S: Stage> Worker<S> {
     fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
         let Some(membership) = &self.state.membership else { return Ok(()) };
         let begun = Instant::now();
+        self.status.beat();
         if let Ok(positions) = self.consumer.position() {
             self.pipeline.inputs.pass_markers(&positions);
         }

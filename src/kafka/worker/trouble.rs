@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::{COMMIT_WITHIN, MAX_FENCINGS, Phase, Worker};
+use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::crash;
 use crate::kafka::error::{Trouble, WorkerError};
@@ -42,40 +42,35 @@ impl<S: Stage> Worker<S> {
         if !matches!(failure, Failure::Hopeless { .. }) {
             tracing::warn!(worker = %self.status, %failure, "transaction failed: it is undone and done again");
         }
-        self.report.aborted();
-        self.stay_if_faulty();
-        self.pipeline.partitions.clear();
-        self.pipeline.tally.clear();
-        self.pipeline.records = 0;
-        self.state.began = None;
-        let ended = match failure {
-            Failure::Abortable { .. } | Failure::Evicted { .. } => {
-                self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN))
-            }
-            Failure::Broken { .. } | Failure::Fenced { .. } => Err(failure.clone()),
+        self.drop_changes();
+        match failure {
+            Failure::Abortable { .. } | Failure::Evicted { .. } => self.abort(),
+            Failure::Broken { .. } | Failure::Fenced { .. } => self.replace_producer(failure),
             Failure::Hopeless { what, cause } => {
-                return Err(WorkerError::Kafka { what: (*what).to_owned(), cause: cause.clone() });
-            }
-        };
-        match ended {
-            Ok(()) => Ok(()),
-            Err(unaborted) => {
-                if matches!(failure, Failure::Abortable { .. } | Failure::Evicted { .. }) {
-                    tracing::warn!(worker = %self.status, failure = %unaborted, "nor could it be aborted");
-                }
-                self.replace_producer(&unaborted)
+                Err(WorkerError::Kafka { what: (*what).to_owned(), cause: cause.clone() })
             }
         }
     }
 
+    /// As [`Worker::undo`], of a transaction that nothing is wrong with: its partitions are another's now.
     pub(super) fn undo_quietly(&mut self) -> Result<(), WorkerError> {
+        self.drop_changes();
+        self.abort()
+    }
+
+    /// Forgets what was not committed, and all state with it.
+    fn drop_changes(&mut self) {
+        self.report.aborted();
         self.stay_if_faulty();
         self.pipeline.partitions.clear();
         self.pipeline.tally.clear();
         self.pipeline.records = 0;
         self.state.began = None;
-        self.report.aborted();
-        match self.pipeline.transactions.abort(Patience::of(COMMIT_WITHIN)) {
+    }
+
+    /// Aborts the open transaction. A new producer takes over where that fails, which ends it as well.
+    fn abort(&mut self) -> Result<(), WorkerError> {
+        match self.pipeline.transactions.abort(Patience::of(ABORT_WITHIN)) {
             Ok(()) => Ok(()),
             Err(failure) => {
                 tracing::warn!(worker = %self.status, %failure, "a transaction could not be aborted");

@@ -111,7 +111,12 @@ impl World {
 
     fn wait(&mut self, what: &str, mut condition: impl FnMut(&Proxy, &Instance) -> bool) {
         let (proxy, instance) = (&self.proxy, self.instance.as_mut().expect("it was started"));
-        wait_until(what, LIMIT, || instance.has_ended() || condition(proxy, instance));
+        wait_until(what, LIMIT, || {
+            // A worker that waits for Kafka is alive.
+            let stalled = instance.ask("/healthz").filter(|(status, _)| *status != 200);
+            assert_eq!(stalled, None, "{what}");
+            instance.has_ended() || condition(proxy, instance)
+        });
     }
 
     /// Lets faults happen to the workers of a stage, and waits until it works again or has ended.
@@ -213,6 +218,8 @@ fn under_load(name: &str, (customers, steady, rate): (u32, usize, u32), faults: 
 const SLOW: Fault = Late(Duration::from_secs(3));
 /// Longer than a transaction may stay open.
 const TOO_LATE: Fault = Late(Duration::from_secs(12));
+/// Longer than a worker may be without a sign of life.
+const STUCK: Fault = Late(Duration::from_secs(45));
 
 #[test]
 fn an_end_of_a_transaction_that_fails_or_is_not_known_changes_no_figure() {
@@ -253,6 +260,17 @@ fn an_end_of_a_transaction_that_fails_or_is_not_known_changes_no_figure() {
             let may_not = "Transactional Id authorization failed";
             world.ends(CUSTOMERS, Working, &[(Worker, Api::EndTxn, fault)], may_not);
         }
+    });
+}
+
+#[test]
+fn a_worker_that_gets_no_answer_goes_on_in_time_to_be_taken_for_alive() {
+    all_under_less("errors-stuck", |world| {
+        world.goes_on(CUSTOMERS, Working, &[]);
+        // First its records, then the abort of their transaction, however often it is asked for.
+        world.proxy.plan([Plan { api: Api::Produce, client: format!("{CUSTOMERS}-a-"), fault: STUCK }]);
+        world.wait("records get no answer", |proxy, _| proxy.is_done());
+        world.goes_on(CUSTOMERS, Working, &[(Worker, Api::EndTxn, STUCK); 3]);
     });
 }
 
