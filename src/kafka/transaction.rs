@@ -286,9 +286,11 @@ impl Transactions {
         }
     }
 
-    /// What is behind a record's error: that of one which was only thrown away with the others says nothing.
+    /// What is behind a record's error: that of one which was only thrown away with the others says nothing, nor does that
+    /// of one which came after the producer had failed for good.
     fn reason(&self, of_record: KafkaError) -> KafkaError {
-        if is_hopeless(&of_record) { of_record } else { self.failed().unwrap_or(of_record) }
+        let says_why = is_hopeless(&of_record) && of_record.rdkafka_error_code() != Some(RDKafkaErrorCode::Fatal);
+        if says_why { of_record } else { self.failed().unwrap_or(of_record) }
     }
 
     /// Adds the input offsets, which is what fences a worker that was evicted from the group, and commits. All records
@@ -407,5 +409,62 @@ fn is_worth_retrying(error: &KafkaError) -> bool {
         KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort() && !error.is_fatal(),
         KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::kafka::clients::Clients;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn record() -> BaseRecord<'static, [u8], [u8]> {
+        BaseRecord::to("topic").partition(0).payload(b"value")
+    }
+
+    /// A transaction whose records fail for this reason, in a producer that knows it.
+    fn failed(reason: RDKafkaRespErr) -> Transactions {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let mut config = Config::default();
+        config.kafka.brokers = vec![cluster.bootstrap_servers()];
+        let producer = Clients::new(&config).producer("id");
+        let mut transactions = Transactions::new(producer, Arc::default()).unwrap();
+        assert!(transactions.introduce(LONG).unwrap());
+        cluster.request_errors(RDKafkaApiKey::AddPartitionsToTxn, &[reason]);
+        transactions.begin().unwrap();
+        transactions.send(record()).unwrap();
+        transactions.hand_over().unwrap();
+        let until = Instant::now() + LONG;
+        while transactions.failed().is_none() {
+            assert!(Instant::now() < until, "the producer does not fail");
+            transactions.pump();
+        }
+        // Whatever is said of the first record has been taken note of, or is yet to come.
+        transactions.producer.context().take_undelivered();
+        transactions
+    }
+
+    #[test]
+    fn a_record_that_comes_after_the_producer_was_fenced_says_that_it_was() {
+        let mut transactions = failed(RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+        transactions.send(record()).unwrap();
+        let failure = transactions.hand_over().unwrap_err();
+        assert!(matches!(failure, Failure::Fenced { .. }), "{failure:?}");
+    }
+
+    #[test]
+    fn a_record_that_comes_after_what_no_new_producer_mends_says_so() {
+        let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        let mut transactions = failed(denied);
+        transactions.send(record()).unwrap();
+        let failure = transactions.hand_over().unwrap_err();
+        assert!(matches!(failure, Failure::Hopeless { .. }), "{failure:?}");
+        assert_eq!(failure.code(), Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed));
     }
 }
