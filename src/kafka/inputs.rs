@@ -100,6 +100,13 @@ impl Inputs {
         }
     }
 
+    /// The next record of an assigned partition.
+    pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
+        let positions = &self.positions[self.index_of(topic)?];
+        let position = positions.get(usize::try_from(partition).ok()?).copied().flatten();
+        position.map(|position| position.next)
+    }
+
     pub fn internal_position(&self, partition: u32) -> Option<i64> {
         let position = self.positions.last().and_then(|positions| positions.get(partition as usize).copied().flatten());
         position.map(|position| position.next)

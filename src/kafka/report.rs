@@ -8,6 +8,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::clients::Link;
+use super::inputs::Inputs;
 use super::partition::Partitions;
 use super::tally::{EVENT_KINDS, OUTCOMES, Tally};
 use super::watch::{Watcher, offset_in};
@@ -86,19 +87,25 @@ impl Report {
         }
     }
 
-    /// Tells how far the assigned inputs are behind, now and then.
-    pub fn lag(&mut self, consumer: &BaseConsumer<Link>, watcher: &Watcher, assigned: &TopicPartitionList) {
+    /// Tells how far the assigned inputs are behind, now and then. No transaction may be open.
+    pub fn lag(
+        &mut self,
+        consumer: &BaseConsumer<Link>,
+        inputs: &Inputs,
+        watcher: &Watcher,
+        assigned: &TopicPartitionList,
+    ) {
         if self.last_lag.elapsed() < LAG_EVERY {
             return;
         }
         self.last_lag = Instant::now();
-        // Positions move over the markers of transactions too, so that nothing left to read is a lag of 0.
         let (Ok(ends), Ok(positions)) = (watcher.high_watermarks(assigned), consumer.position()) else { return };
         for element in assigned.elements() {
             let (topic, partition) = (element.topic(), element.partition());
-            let end = offset_in(&ends, topic, partition);
-            if let Some((end, position)) = end.zip(offset_in(&positions, topic, partition)) {
-                self.metrics.set_lag(topic, partition, (end - position).max(0));
+            let consumed = offset_in(&positions, topic, partition);
+            let behind = behind(offset_in(&ends, topic, partition), consumed, inputs.position(topic, partition));
+            if let Some(behind) = behind {
+                self.metrics.set_lag(topic, partition, behind);
                 if !self.lagging.iter().any(|(known, number)| known == topic && *number == partition) {
                     self.lagging.push((topic.to_owned(), partition));
                 }
@@ -112,5 +119,26 @@ impl Report {
             self.metrics.forget_lag(&topic, partition);
         }
         self.last_sizes = None;
+    }
+}
+
+/// Records before the end of an input that were not taken yet. The consumer's position moves over the markers of transactions
+/// too, so that nothing left to read is a lag of 0; but until the first record came it has none, or one of before the
+/// assignment.
+fn behind(end: Option<i64>, consumed: Option<i64>, next: Option<i64>) -> Option<i64> {
+    Some((end? - consumed.max(next)?).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_known_from_the_assignment_on() {
+        assert_eq!(behind(Some(100), None, Some(90)), Some(10), "no record came yet");
+        assert_eq!(behind(Some(100), Some(20), Some(90)), Some(10), "others have gone on since this one read here");
+        assert_eq!(behind(Some(100), Some(100), Some(99)), Some(0), "a marker is the last of all");
+        assert_eq!(behind(Some(100), Some(101), Some(99)), Some(0), "it went on since the end was asked for");
+        assert_eq!((behind(None, Some(1), Some(1)), behind(Some(1), None, None)), (None, None));
     }
 }

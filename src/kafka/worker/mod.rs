@@ -244,7 +244,7 @@ impl<S: Stage> Worker<S> {
         if let Some(membership) = &self.state.membership
             && !self.pipeline.transactions.is_open()
         {
-            self.report.lag(&self.consumer, &self.watcher, &membership.assigned);
+            self.report.lag(&self.consumer, &self.pipeline.inputs, &self.watcher, &membership.assigned);
             self.report.sizes(&self.status, &self.pipeline.partitions);
         }
         Ok(())
