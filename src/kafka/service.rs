@@ -23,7 +23,7 @@ use super::sweep::{Broom, Sweeper, Swept};
 use super::topics::{self, Layout, TopicsError};
 use super::transaction::Transactions;
 use super::watch::Watcher;
-use super::worker::{State, Worker};
+use super::worker::{Cadence, State, Worker};
 use crate::config::Config;
 use crate::engine::Stage;
 use crate::engine::campaigns::Campaigns;
@@ -274,7 +274,7 @@ impl Service<'_> {
             report: Report::new(Arc::clone(self.metrics), S::NAME),
             broom: (self.broker == Broker::Kafka).then(|| Broom::new(self.sweeper.clone())),
             checkpoints: self.checkpoints.clone(),
-            commit_interval: config.commit.interval(),
+            cadence: Cadence::new(config.commit.interval()),
             offsets_are_kept: self.broker == Broker::Kafka,
             stop: Arc::clone(self.stop),
             state: State::default(),

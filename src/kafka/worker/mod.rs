@@ -1,6 +1,7 @@
 //! A worker: one thread with one consumer, one transactional producer and the state of the partitions that it was
 //! assigned. It joins its group, restores, works, and gives its partitions up again, each when the group says so.
 
+mod cadence;
 mod group;
 mod recovery;
 mod trouble;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
+pub use self::cadence::Cadence;
 use super::checkpoint::Checkpoints;
 use super::clients::{Clients, Link, TRANSACTION_TIMEOUT};
 use super::crash;
@@ -36,11 +38,6 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
-/// A worker that is behind, for which there is always another record, commits after this many intervals: a transaction
-/// costs worker and broker much the same whatever is in it, and a backlog is not through sooner in small parts.
-const INTERVALS_BEHIND: u32 = 5;
-/// The longest that is made of them, well within the time of a transaction.
-const LONGEST_BEHIND: Duration = Duration::from_secs(2);
 /// Records taken between two looks at everything else, and bytes of them: what a round puts out must reach a slow broker
 /// well within the time of a transaction.
 const ROUND: usize = 512;
@@ -85,7 +82,7 @@ pub struct Worker<S: Stage> {
     pub broom: Option<Broom>,
     /// None where none are kept.
     pub checkpoints: Option<Checkpoints>,
-    pub commit_interval: Duration,
+    pub cadence: Cadence,
     pub offsets_are_kept: bool,
     pub stop: Arc<AtomicBool>,
     pub state: State,
@@ -98,9 +95,6 @@ pub struct State {
     membership: Option<Membership>,
     /// When the open transaction's first record came.
     began: Option<Instant>,
-    last_commit: Option<Instant>,
-    /// Whether there was nothing more to take at some moment since then.
-    caught_up: bool,
     /// Since the last assignment.
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
@@ -202,9 +196,9 @@ impl<S: Stage> Worker<S> {
     fn work(&mut self) -> Result<(), Trouble> {
         let mut wait = match self.commit_due_in() {
             // In whole milliseconds: through a fraction the client would spin.
-            Some(left) if self.state.caught_up => whole_millis(left),
+            Some(left) if self.cadence.is_caught_up() => whole_millis(left),
             Some(_) => Duration::ZERO,
-            None => IDLE_WAIT.min(self.commit_interval),
+            None => IDLE_WAIT.min(self.cadence.interval()),
         };
         let mut now = clock();
         let mut bytes = 0;
@@ -228,7 +222,7 @@ impl<S: Stage> Worker<S> {
                 }
                 // Also when the group has something to say, which goes first.
                 None => {
-                    self.state.caught_up = true;
+                    self.cadence.catch_up();
                     break;
                 }
             }
@@ -253,7 +247,7 @@ impl<S: Stage> Worker<S> {
     fn is_commit_due(&self) -> bool {
         match self.commit_due_in() {
             Some(left) => left.is_zero() || self.pipeline.records >= MAX_RECORDS,
-            None => self.interval_left().is_zero() && self.pipeline.is_roll_due(clock()),
+            None => self.cadence.left(Instant::now()).is_zero() && self.pipeline.is_roll_due(clock()),
         }
     }
 
@@ -261,17 +255,7 @@ impl<S: Stage> Worker<S> {
     /// comes after a pause hardly waits.
     fn commit_due_in(&self) -> Option<Duration> {
         let began = self.state.began?;
-        Some(self.interval_left().max(GATHER.saturating_sub(began.elapsed())))
-    }
-
-    /// What is left of the interval since the last commit.
-    fn interval_left(&self) -> Duration {
-        let interval = if self.state.caught_up {
-            self.commit_interval
-        } else {
-            (self.commit_interval * INTERVALS_BEHIND).min(LONGEST_BEHIND).max(self.commit_interval)
-        };
-        self.state.last_commit.map_or(Duration::ZERO, |last| interval.saturating_sub(last.elapsed()))
+        Some(self.cadence.left(Instant::now()).max(GATHER.saturating_sub(began.elapsed())))
     }
 
     fn commit(&mut self, within: Duration) -> Result<(), Trouble> {
@@ -283,9 +267,9 @@ impl<S: Stage> Worker<S> {
         }
         self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
         self.state.began = None;
-        self.state.last_commit = Some(Instant::now());
-        self.state.caught_up = false;
-        self.report.committed(&mut self.pipeline.tally, clock(), begun.elapsed());
+        let took = begun.elapsed();
+        self.cadence.committed(Instant::now(), took);
+        self.report.committed(&mut self.pipeline.tally, clock(), took);
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
         if let Some(broom) = &mut self.broom {

@@ -66,6 +66,7 @@ impl<S: Stage> Worker<S> {
         self.pipeline.tally.clear();
         self.pipeline.records = 0;
         self.state.began = None;
+        self.cadence.failed();
     }
 
     /// Aborts the open transaction. A new producer takes over where that fails, which ends it as well.
