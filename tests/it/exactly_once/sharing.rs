@@ -75,6 +75,7 @@ fn nothing_is_lost_when_partitions_pass_from_hand_to_hand() {
     final_figures(&processor, &load);
     every_update(&processor, &steady);
     assert_eq!(processor.counted("payback_rejected_total"), 0.0);
+    assert!(!a.log().contains(" is ignored: "), "partitions that stayed are not restored anew");
 }
 
 /// A member that stands still holds the group up: until its session is over, nobody has partitions.
