@@ -229,7 +229,7 @@ impl<S: Stage> Pipeline<S> {
     }
 
     /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
-    /// due. `group` is the membership under which the partitions were assigned.
+    /// due, and says what. `group` is the membership under which the partitions were assigned.
     ///
     /// # Errors
     /// The transaction has failed, or whether it was committed is not known: all that it did is to be undone.
@@ -238,7 +238,7 @@ impl<S: Stage> Pipeline<S> {
         group: &Arc<ConsumerGroupMetadata>,
         now: Millis,
         patience: Patience,
-    ) -> Result<(), Trouble> {
+    ) -> Result<Roll, Trouble> {
         self.transactions.begin()?;
         let records = self.records;
         if cfg!(debug_assertions) && self.is_roll_due(now) {
@@ -260,7 +260,7 @@ impl<S: Stage> Pipeline<S> {
         if roll == Roll::Begun {
             crash::at(crash::Point::DuringRoll);
         }
-        Ok(())
+        Ok(roll)
     }
 
     /// Hands what changed to the producer, and a slice of an hour roll that is due.
@@ -307,7 +307,7 @@ impl<S: Stage> Pipeline<S> {
 
 /// What a commit does of an hour roll: of all partitions, that which leaves most to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Roll {
+pub enum Roll {
     NotDue,
     /// All of it, or what was left of it.
     Completed,

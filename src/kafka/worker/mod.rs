@@ -20,7 +20,7 @@ use super::clients::{Clients, Link, TRANSACTION_TIMEOUT};
 use super::crash;
 use super::error::{Trouble, WorkerError};
 use super::objection::Objection;
-use super::pipeline::Pipeline;
+use super::pipeline::{Pipeline, Roll};
 use super::reachability::{Reach, Reachability};
 use super::report::Report;
 use super::restore::Restore;
@@ -265,10 +265,14 @@ impl<S: Stage> Worker<S> {
         if let Ok(positions) = self.consumer.position() {
             self.pipeline.inputs.pass_markers(&positions);
         }
-        self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
+        let roll = self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
         self.state.began = None;
         let took = begun.elapsed();
         self.cadence.committed(Instant::now(), took);
+        if roll == Roll::Begun {
+            // A backlog does not hold its next slice up.
+            self.cadence.catch_up();
+        }
         self.report.committed(&mut self.pipeline.tally, clock(), took);
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
