@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::clients::{Clients, Link};
 use super::error::WorkerError;
+use super::objection::Objection;
 use super::outbox::check_format;
 use super::reachability::Reachability;
 use super::watch::{self, Watcher, offset_in};
@@ -24,6 +25,7 @@ pub struct ReadBack {
     consumer: BaseConsumer<Link>,
     /// Until all is read that was there at the start.
     watcher: Option<Watcher>,
+    objection: Objection,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -47,7 +49,15 @@ impl ReadBack {
             .map_err(WorkerError::kafka("a consumer for the campaigns"))?;
         let watcher = Watcher::new(clients, &name, Arc::clone(reachability))
             .map_err(WorkerError::kafka("a client for the campaigns"))?;
-        Ok(ReadBack { topic: topic.to_owned(), partitions, consumer, watcher: Some(watcher), status, stop })
+        Ok(ReadBack {
+            topic: topic.to_owned(),
+            partitions,
+            consumer,
+            watcher: Some(watcher),
+            objection: Objection::default(),
+            status,
+            stop,
+        })
     }
 
     /// Reads from the beginning and follows, until told to stop.
@@ -70,16 +80,16 @@ impl ReadBack {
                         continue;
                     }
                 }
-                Some(Err(error)) if watch::is_hopeless(&error) => {
-                    return Err(WorkerError::Kafka { what: "reading the campaigns back".to_owned(), cause: error });
-                }
-                Some(Err(error)) => tracing::debug!(%error, "reading the campaigns back"),
+                Some(Err(error)) => self.complain(error)?,
                 None => {}
             }
             if !is_current && last_look.elapsed() > Duration::from_millis(50) {
                 last_look = Instant::now();
                 if let (None, Some(watcher)) = (&ends, &self.watcher) {
-                    ends = watcher.high_watermarks(&from_the_start).ok();
+                    match watcher.high_watermarks(&from_the_start) {
+                        Ok(found) => ends = Some(found),
+                        Err(error) => self.complain(error)?,
+                    }
                 }
                 if let Some(ends) = &ends {
                     is_current = self.is_at(ends);
@@ -110,6 +120,19 @@ impl ReadBack {
         };
         // Other scopes than campaigns are nothing that is shown here.
         let _ = self.status.campaigns.take(key, record.payload());
+        Ok(())
+    }
+
+    /// Goes on from an error, where asking again may help. A broker's word is logged now and then.
+    fn complain(&mut self, error: KafkaError) -> Result<(), WorkerError> {
+        if watch::is_hopeless(&error) {
+            return Err(WorkerError::Kafka { what: format!("reading {} back", self.topic), cause: error });
+        }
+        if self.objection.is_to_be_said(&error) {
+            tracing::warn!(%error, topic = self.topic, "the campaigns can't be read back: trying again until they can");
+        } else {
+            tracing::debug!(%error, topic = self.topic, "reading the campaigns back");
+        }
         Ok(())
     }
 

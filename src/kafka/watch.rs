@@ -98,25 +98,30 @@ pub fn watermarks<C: rdkafka::consumer::ConsumerContext>(
         found.elements().iter().try_for_each(|element| element.error())?;
         Ok(found)
     });
-    if found.is_err() {
-        learn_leaders_anew(consumer, partitions);
-    }
-    found
+    found.map_err(|error| learn_leaders_anew(consumer, partitions).unwrap_or(error))
 }
 
 /// librdkafka remembers for a quarter of an hour that a partition had no leader when it asked last, and gives that for an
-/// answer all the while: partitions have none for a moment when a broker dies.
+/// answer all the while: partitions have none for a moment when a broker dies. Returns what else it does not tell: that a
+/// topic is not to be seen by this user.
 fn learn_leaders_anew<C: rdkafka::consumer::ConsumerContext>(
     consumer: &BaseConsumer<C>,
     partitions: &TopicPartitionList,
-) {
+) -> Option<KafkaError> {
     let elements = partitions.elements();
     let topics: BTreeSet<&str> = elements.iter().map(|element| element.topic()).collect();
+    let mut refused = None;
     for topic in topics {
-        if let Err(error) = consumer.fetch_metadata(Some(topic), ANSWER_WITHIN) {
-            tracing::debug!(%error, topic, "its leaders are not known yet");
+        match consumer.fetch_metadata(Some(topic), ANSWER_WITHIN) {
+            Ok(metadata) => {
+                let errors = metadata.topics().iter().filter_map(|topic| topic.error());
+                let mut errors = errors.map(|error| KafkaError::MetadataFetch(error.into()));
+                refused = refused.or_else(|| errors.find(is_hopeless));
+            }
+            Err(error) => tracing::debug!(%error, topic, "its leaders are not known yet"),
         }
     }
+    refused
 }
 
 /// The offsets that `consumer`'s group has committed; it waits for transactions that are about to commit some.
