@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::clients::{Clients, Link, MAX_MESSAGE_BYTES};
@@ -17,6 +17,8 @@ use crate::config::Config;
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a topic may take from its creation to its first leader.
 const CREATED_WITHIN: Duration = Duration::from_secs(30);
+/// How long a broker may have nothing to say of a topic's configuration, as of one that it has yet to hear of.
+const DESCRIBED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How many partitions the topics have that records are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,19 @@ fn missing(topics: &[String]) -> String {
     format!(
         "{noun}: {names}. Create what is missing, or set `topics.create_sources = true`; what exists must be shown to this \
          user, who needs the right to read it"
+    )
+}
+
+/// Whether a topic that could not be created may be a moment later: the controller moves, is late, or has too much to do.
+fn is_passing(cause: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        cause,
+        Code::NotController
+            | Code::RequestTimedOut
+            | Code::ThrottlingQuotaExceeded
+            | Code::BrokerNotAvailable
+            | Code::Unknown
     )
 }
 
@@ -288,6 +303,9 @@ impl Preparation<'_> {
                 Ok(topic) => created.push(topic),
                 // Another instance was quicker.
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, cause)) if is_passing(cause) => {
+                    return Err(NoContact::Away(format!("topic {topic} can't be created yet: {cause}")).into());
+                }
                 Err((topic, cause)) => return Err(TopicsError::Refused { topic, cause }),
             }
         }
@@ -311,18 +329,9 @@ impl Preparation<'_> {
             }
         }
         let checked: Vec<&(String, Role)> = self.roles.iter().filter(|(_, role)| *role != Role::Source).collect();
-        let admin = self.admin()?;
-        let resources: Vec<ResourceSpecifier<'_>> =
-            checked.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
-        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
-        let described = self.wait_for(admin.describe_configs(&resources, &options))?;
-        for ((topic, role), described) in checked.into_iter().zip(described) {
-            let described = described.map_err(|code| away(KafkaError::AdminOp(code)))?;
-            // The client keeps to itself why there are none; a topic that is there has some.
-            if described.entries.is_empty() {
-                return Err(TopicsError::Undescribed { topic: topic.clone() });
-            }
-            for entry in described.entries {
+        let described = self.describe(&checked)?;
+        for ((topic, role), entries) in checked.into_iter().zip(described) {
+            for entry in entries {
                 let value = entry.value.unwrap_or_default();
                 if let Some((must_be, why)) = role.demand(&entry.name, &value) {
                     found.push(Misfit { topic: topic.clone(), what: entry.name, is: value, must_be, why });
@@ -330,6 +339,30 @@ impl Preparation<'_> {
             }
         }
         if found.is_empty() { Ok(()) } else { Err(TopicsError::Misfits(found)) }
+    }
+
+    /// The configuration of each of these topics, in their order. A topic that is there has one: where a broker shows none,
+    /// it is asked again for a while, for the client keeps to itself why there is none.
+    fn describe(&self, topics: &[&(String, Role)]) -> Result<Vec<Vec<ConfigEntry>>, TopicsError> {
+        let admin = self.admin()?;
+        let resources: Vec<ResourceSpecifier<'_>> =
+            topics.iter().map(|(topic, _)| ResourceSpecifier::Topic(topic)).collect();
+        let options = AdminOptions::new().request_timeout(Some(ANSWER_WITHIN));
+        let began = Instant::now();
+        loop {
+            let mut described = Vec::with_capacity(topics.len());
+            for resource in self.wait_for(admin.describe_configs(&resources, &options))? {
+                described.push(resource.map_err(|code| away(KafkaError::AdminOp(code)))?.entries);
+            }
+            let not_shown = topics.iter().zip(&described).find(|(_, entries)| entries.is_empty());
+            match not_shown {
+                None => return Ok(described),
+                Some(((topic, _), _)) if began.elapsed() > DESCRIBED_WITHIN => {
+                    return Err(TopicsError::Undescribed { topic: topic.clone() });
+                }
+                Some(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
     }
 
     fn admin(&self) -> Result<AdminClient<Link>, TopicsError> {
