@@ -3,6 +3,7 @@
 //!
 //! The errors are made by a proxy in front of the real Kafka, so that what was committed is what Kafka says.
 
+mod beside;
 mod group;
 mod reading;
 
@@ -13,7 +14,7 @@ use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, shop};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
-use crate::proxy::Fault::{Denied, DeniedPart, Late, Lost, Refused, Unanswered};
+use crate::proxy::Fault::{Denied, DeniedPart, Kept, Late, Lost, Refused, Unanswered};
 use crate::proxy::{Api, Fault, Plan, Proxy};
 
 /// Codes of Kafka's protocol: <https://kafka.apache.org/protocol#protocol_error_codes>.
@@ -40,6 +41,9 @@ mod code {
     pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
     pub const GROUP_AUTHORIZATION_FAILED: i16 = 30;
     pub const CLUSTER_AUTHORIZATION_FAILED: i16 = 31;
+    pub const INVALID_REPLICATION_FACTOR: i16 = 38;
+    pub const NOT_CONTROLLER: i16 = 41;
+    pub const POLICY_VIOLATION: i16 = 44;
     pub const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
     pub const INVALID_PRODUCER_EPOCH: i16 = 47;
     pub const INVALID_TXN_STATE: i16 = 48;
@@ -57,6 +61,7 @@ mod code {
     pub const GROUP_MAX_SIZE_REACHED: i16 = 81;
     pub const FENCED_INSTANCE_ID: i16 = 82;
     pub const UNSTABLE_OFFSET_COMMIT: i16 = 88;
+    pub const THROTTLING_QUOTA_EXCEEDED: i16 = 89;
     pub const PRODUCER_FENCED: i16 = 90;
     pub const UNKNOWN_TOPIC_ID: i16 = 100;
 }
@@ -65,17 +70,23 @@ use code::*;
 const CUSTOMERS: &str = "customers";
 const CAMPAIGNS: &str = "campaigns";
 
-/// Which of a worker's clients a fault is for.
+/// Which client a fault is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
-    /// Its consumer and its producer, which go by one name.
+    /// A worker's consumer and its producer, which go by one name.
     Worker,
-    /// The one that asks for offsets.
+    /// A worker's that asks for offsets.
     Watcher,
-    /// The one that reads the changelog.
+    /// A worker's that reads the changelog.
     Restore,
+    /// The one that reads `roas-updates` back.
+    ReadBack,
+    /// The one that asks where `roas-updates` ends.
+    ReadBackWatcher,
+    /// Those that look after topics: at the start, and the sweeper's.
+    Admin,
 }
-use Who::{Restore, Watcher, Worker};
+use Who::{Admin, ReadBack, ReadBackWatcher, Restore, Watcher, Worker};
 
 /// What happens, all of it at the next occasion.
 type Faults<'a> = &'a [(Who, Api, Fault)];
@@ -89,23 +100,29 @@ use When::{Starting, Working};
 
 /// A processor whose instance sees Kafka through a proxy, and is started again whenever it has ended.
 struct World {
+    /// Before the folder of its log, which it shows when a test fails.
+    instance: Option<Instance>,
     processor: Processor,
     proxy: Proxy,
-    instance: Option<Instance>,
     /// How often it commits, in milliseconds.
     commits_every: &'static str,
+    /// How often it deletes what was read, in milliseconds.
+    sweeps_every: &'static str,
 }
 
 impl World {
     fn new(name: &str) -> World {
         let processor = Processor::new(name, Partitions::alike(2));
-        World { processor, proxy: Proxy::start(), instance: None, commits_every: "100" }
+        World { instance: None, processor, proxy: Proxy::start(), commits_every: "100", sweeps_every: "60000" }
     }
 
     fn start(&mut self) {
         let address = self.proxy.address();
-        let variables =
-            [("PAYBACK_KAFKA__BROKERS", address.as_str()), ("PAYBACK_COMMIT__INTERVAL_MS", self.commits_every)];
+        let variables = [
+            ("PAYBACK_KAFKA__BROKERS", address.as_str()),
+            ("PAYBACK_COMMIT__INTERVAL_MS", self.commits_every),
+            ("PAYBACK_TEST_SWEEP_MS", self.sweeps_every),
+        ];
         self.instance = Some(self.processor.start_with("a", &variables));
     }
 
@@ -119,13 +136,28 @@ impl World {
         });
     }
 
-    /// Lets faults happen to the workers of a stage, and waits until it works again or has ended.
+    /// Lets faults happen to the workers of a stage or beside them, and waits until it works again or has ended.
     fn meets(&mut self, stage: &str, when: When, faults: Faults<'_>) {
+        self.comes_to(stage, when, faults);
+        self.wait(&format!("{faults:?} happen to {stage}"), |proxy, _| proxy.is_done());
+        let before = commits(self.running(), stage);
+        self.wait(&format!("{stage} goes on after {faults:?}, or ends"), |_, instance| {
+            commits(instance, stage) >= before + 2.0
+        });
+        self.proxy.behave();
+    }
+
+    /// Brings an instance to where faults are to happen, and plans them.
+    fn comes_to(&mut self, stage: &str, when: When, faults: Faults<'_>) {
         let plans = faults.iter().map(|&(who, api, fault)| {
             let client = match who {
-                Worker => format!("{stage}-a-"),
+                Worker => format!("{stage}-a-0"),
                 Watcher => format!("{stage}-watcher"),
                 Restore => format!("{stage}-changelog-restore"),
+                ReadBack => "-read-back".to_owned(),
+                ReadBackWatcher => "-read-back-watcher".to_owned(),
+                // The only ones that have no name of their own.
+                Admin => "rdkafka".to_owned(),
             };
             Plan { api, client, fault }
         });
@@ -146,12 +178,6 @@ impl World {
                 self.start();
             }
         }
-        self.wait(&format!("{faults:?} happen to {stage}"), |proxy, _| proxy.is_done());
-        let before = commits(self.running(), stage);
-        self.wait(&format!("{stage} goes on after {faults:?}, or ends"), |_, instance| {
-            commits(instance, stage) >= before + 2.0
-        });
-        self.proxy.behave();
     }
 
     fn running(&mut self) -> &mut Instance {
@@ -170,13 +196,20 @@ impl World {
     #[track_caller]
     fn ends(&mut self, stage: &str, when: When, faults: Faults<'_>, why: &str) {
         self.meets(stage, when, faults);
+        let error = self.last_words();
+        assert!(error.starts_with(&format!("payback: {stage}/0: ")) && error.contains(why), "{faults:?}: {error}");
+    }
+
+    /// The one line that the process has ended with.
+    #[track_caller]
+    fn last_words(&mut self) -> String {
         let mut instance = self.instance.take().expect("it was started");
-        assert!(instance.has_ended(), "it goes on after {faults:?}:\n{}", instance.log());
+        assert!(instance.has_ended(), "it goes on:\n{}", instance.log());
         let (status, log) = (instance.wait_for_end(), instance.log());
-        assert_eq!(status.code(), Some(1), "after {faults:?}:\n{log}");
+        assert_eq!(status.code(), Some(1), "{log}");
         let errors: Vec<&str> = log.lines().filter(|line| line.starts_with("payback: ")).collect();
-        let [error] = errors.as_slice() else { panic!("after {faults:?} it says {} errors:\n{log}", errors.len()) };
-        assert!(error.starts_with(&format!("payback: {stage}/0: ")) && error.contains(why), "{error}");
+        let [error] = errors.as_slice() else { panic!("it says {} errors:\n{log}", errors.len()) };
+        (*error).to_owned()
     }
 }
 
@@ -386,7 +419,7 @@ fn partitions_that_move_while_commits_fail_change_no_figure() {
     all("errors-moving", |world| {
         for fault in [Refused(UNKNOWN_SERVER_ERROR), Denied(UNKNOWN_SERVER_ERROR), Lost, Unanswered] {
             world.goes_on(CUSTOMERS, Working, &[]);
-            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-"), fault };
+            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-0"), fault };
             world.proxy.plan([CUSTOMERS, CAMPAIGNS].map(plan).into_iter().cycle().take(60));
             let mut other = world.processor.start("b");
             wait_until("another one works", LIMIT, || {
@@ -407,7 +440,7 @@ fn an_instance_that_can_not_commit_at_its_end_leaves_nevertheless() {
     all("errors-leaving", |world| {
         for fault in [Refused(UNKNOWN_SERVER_ERROR), Lost, Unanswered, TOO_LATE] {
             world.goes_on(CUSTOMERS, Working, &[]);
-            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-"), fault };
+            let plan = |stage: &str| Plan { api: Api::EndTxn, client: format!("{stage}-a-0"), fault };
             world.proxy.plan([CUSTOMERS, CAMPAIGNS].map(plan).into_iter().cycle().take(60));
             wait_until("a commit fails", LIMIT, || world.proxy.has_struck());
             world.instance.take().expect("it was started").leave();

@@ -28,6 +28,8 @@ pub enum Fault {
     Unanswered,
     /// The broker does it, and its answer comes so much later.
     Late(Duration),
+    /// The broker does it, and its answer never comes, though the connection stays.
+    Kept,
     /// It is answered with this error, and not done.
     Refused(i16),
     /// The broker does it, and the answer says that it failed.
@@ -37,7 +39,7 @@ pub enum Fault {
     DeniedPart(i16),
 }
 
-/// A fault for the next request of a kind, from a client whose id holds a text.
+/// A fault for the next request of a kind, from a client whose id ends so.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub api: Api,
@@ -57,6 +59,8 @@ struct Planned {
     /// Faults that are still to happen.
     left: Vec<Plan>,
     struck: bool,
+    /// What the answers said that were kept.
+    kept: Vec<i16>,
 }
 
 impl Proxy {
@@ -83,7 +87,7 @@ impl Proxy {
 
     /// Lets faults happen, each to the next request that it is for, in the place of those that are still to come.
     pub fn plan(&self, plans: impl IntoIterator<Item = Plan>) {
-        *self.plans.lock().expect("plain data") = Planned { left: plans.into_iter().collect(), struck: false };
+        *self.plans.lock().expect("plain data") = Planned { left: plans.into_iter().collect(), ..Planned::default() };
     }
 
     /// Whether all planned faults have happened.
@@ -96,6 +100,11 @@ impl Proxy {
         self.plans.lock().expect("plain data").struck
     }
 
+    /// The errors that stand in the answers that were kept so far, 0 for none.
+    pub fn kept(&self) -> Vec<i16> {
+        self.plans.lock().expect("plain data").kept.clone()
+    }
+
     /// Lets no more faults happen.
     pub fn behave(&self) {
         self.plan([]);
@@ -104,7 +113,7 @@ impl Proxy {
 
 impl Plan {
     fn is_for(&self, request: &Request<'_>) -> bool {
-        request.is(self.api) && request.client.contains(&self.client)
+        request.is(self.api) && request.client.ends_with(&self.client)
     }
 }
 
@@ -123,7 +132,7 @@ fn strike(plans: &Plans, request: &Request<'_>) -> Option<(Api, Fault)> {
 /// Lets the next fault for a part of an answer happen, if it is still to come and the answer has such a part.
 fn strike_part(plans: &Plans, api: Api, client: &str, version: i16, answer: &mut Vec<u8>) {
     let mut plans = plans.lock().expect("plain data");
-    let is_for = |plan: &Plan| plan.api == api && client.contains(&plan.client);
+    let is_for = |plan: &Plan| plan.api == api && client.ends_with(&plan.client);
     let Some(place) = plans.left.iter().position(is_for) else { return };
     if let Fault::DeniedPart(error) = plans.left[place].fault
         && deny_part(api, version, answer, error)
@@ -145,6 +154,7 @@ struct Expected {
 enum Spoil {
     Drop,
     Delay(Duration),
+    Keep(Api),
     Deny { api: Api, error: i16 },
     DenyPart { api: Api, client: String },
 }
@@ -197,6 +207,7 @@ impl Connection {
                 }
                 Some((_, Fault::Unanswered)) => Some(Spoil::Drop),
                 Some((_, Fault::Late(delay))) => Some(Spoil::Delay(delay)),
+                Some((api, Fault::Kept)) => Some(Spoil::Keep(api)),
                 Some((api, Fault::Denied(error))) => Some(Spoil::Deny { api, error }),
                 Some((api, Fault::DeniedPart(_))) => Some(Spoil::DenyPart { api, client: request.client.to_owned() }),
                 None => None,
@@ -224,6 +235,12 @@ impl Connection {
                     None => {}
                     Some(Spoil::Drop) => return Ok(()),
                     Some(Spoil::Delay(delay)) => thread::sleep(delay),
+                    Some(Spoil::Keep(api)) => {
+                        let place = place_of_error(api, version, &answer);
+                        let error = i16::from_be_bytes([answer[place], answer[place + 1]]);
+                        plans.lock().expect("plain data").kept.push(error);
+                        continue;
+                    }
                     Some(Spoil::Deny { api, error }) => {
                         let place = place_of_error(api, version, &answer);
                         answer[place..place + 2].copy_from_slice(&error.to_be_bytes());

@@ -21,6 +21,9 @@ pub enum Api {
     AddOffsetsToTxn,
     EndTxn,
     TxnOffsetCommit,
+    CreateTopics,
+    DeleteRecords,
+    DescribeConfigs,
 }
 
 impl Api {
@@ -42,6 +45,9 @@ impl Api {
             Api::AddOffsetsToTxn => (25, 3),
             Api::EndTxn => (26, 3),
             Api::TxnOffsetCommit => (28, 3),
+            Api::CreateTopics => (19, 5),
+            Api::DeleteRecords => (21, 2),
+            Api::DescribeConfigs => (32, 4),
         }
     }
 }
@@ -88,7 +94,7 @@ impl<'a> Request<'a> {
         matches!(self.key, METADATA | FIND_COORDINATOR)
     }
 
-    /// The answer that says `error`, without having done anything: of the whole request, or of each partition in it.
+    /// The answer that says `error`, without having done anything: of the whole request, or of each partition or topic in it.
     pub fn refusal(&self, api: Api, error: i16) -> Vec<u8> {
         let flexible = self.version >= api.number().1;
         let mut answer = Writer { bytes: self.correlation.to_be_bytes().to_vec(), flexible };
@@ -167,6 +173,54 @@ impl<'a> Request<'a> {
                 answer.i16(error);
                 // No assignment.
                 answer.length(0);
+            }
+            Api::CreateTopics => {
+                answer.i32(0);
+                let topics = request.length();
+                answer.length(topics);
+                for _ in 0..topics {
+                    let name = request.text();
+                    // Partitions and replicas, where they are to be, and settings.
+                    request.skip(4 + 2);
+                    for _ in 0..request.length() {
+                        request.skip(4);
+                        let brokers = request.length();
+                        request.skip(4 * brokers);
+                    }
+                    for _ in 0..request.length() {
+                        request.text();
+                        request.text();
+                    }
+                    answer.text(name);
+                    answer.i16(error);
+                    answer.nothing();
+                }
+            }
+            Api::DeleteRecords => {
+                let topics = request.topics(|request| request.skip(8));
+                answer.i32(0);
+                answer.topics(&topics, |answer| {
+                    // The first offset that is left.
+                    answer.i64(-1);
+                    answer.i16(error);
+                });
+            }
+            Api::DescribeConfigs => {
+                answer.i32(0);
+                let resources = request.length();
+                answer.length(resources);
+                for _ in 0..resources {
+                    let kind = request.take(1)[0];
+                    let name = request.text();
+                    for _ in 0..request.length() {
+                        request.text();
+                    }
+                    answer.i16(error);
+                    answer.nothing();
+                    answer.bytes.push(kind);
+                    answer.text(name);
+                    answer.length(0);
+                }
             }
             other => panic!("{other:?} is answered by the broker alone"),
         }

@@ -58,7 +58,7 @@ fn a_group_that_does_not_take_a_member_changes_no_figure() {
         // A group that could not be left has lost its member all the same, a session later.
         for fault in [Refused(COORDINATOR_NOT_AVAILABLE), Unanswered] {
             world.goes_on(CUSTOMERS, Working, &[]);
-            let plan = |stage: &str| Plan { api: Api::LeaveGroup, client: format!("{stage}-a-"), fault };
+            let plan = |stage: &str| Plan { api: Api::LeaveGroup, client: format!("{stage}-a-0"), fault };
             world.proxy.plan([CUSTOMERS, CAMPAIGNS].map(plan));
             world.instance.take().expect("it was started").leave();
             assert!(world.proxy.is_done());
