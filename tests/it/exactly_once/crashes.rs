@@ -8,7 +8,8 @@ use super::clock::Clock;
 use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, shop};
 use crate::process::wait_until;
-use crate::processor::{Partitions, Processor};
+use crate::processor::{LIMIT, Partitions, Processor};
+use crate::proxy::{Api, Fault, Plan, Proxy};
 use crate::topics::{read, written};
 
 /// Where to die, and the how-many-eth time that it comes there.
@@ -72,4 +73,39 @@ fn no_crash_changes_a_figure() {
     assert!(processor.counted("payback_forwarded_total") > 0.0, "nothing was forwarded");
     let restored = processor.counted("payback_restored_facts_total");
     assert!(restored >= 10_000.0, "only {restored} facts were restored");
+}
+
+/// The coordinator has a commit, and its writer dies before it learns of that: what was committed counts, and once.
+#[test]
+fn a_commit_that_the_writer_never_learns_of_changes_no_figure() {
+    let processor = Processor::new("crashes-unknown", Partitions::alike(2));
+    let proxy = Proxy::start();
+    let steady = Steady::new(2, 600);
+    let load = mixed(disturbed(shop(400)), steady.deliveries());
+    let feed = Feed::start(&processor, &load, 100);
+
+    let address = proxy.address();
+    let start = || processor.start_with("a", &[("PAYBACK_KAFKA__BROKERS", address.as_str())]);
+    for stage in ["customers", "campaigns", "customers", "campaigns"] {
+        let mut instance = start();
+        wait_until("it commits", LIMIT, || {
+            instance.must_run();
+            instance.metrics().of("payback_commit_duration_seconds_count", stage) >= 3.0
+        });
+        proxy.plan([Plan { api: Api::EndTxn, client: format!("{stage}-a-0"), fault: Fault::Kept }]);
+        wait_until("the broker has answered a commit", LIMIT, || {
+            instance.must_run();
+            !proxy.kept().is_empty()
+        });
+        instance.kill();
+        assert_eq!(proxy.kept(), [0], "it has the commit of {stage}");
+    }
+    feed.must_go_on();
+    let mut last = start();
+    feed.finish();
+    processor.wait_until_done(&mut [&mut last]);
+    last.leave();
+
+    final_figures(&processor, &load);
+    every_update(&processor, &steady);
 }
