@@ -16,7 +16,14 @@ pub static EVENTS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 /// What may stand in the place of a value.
 pub static WORDS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| lines(include_bytes!("corpus/words.txt")));
 
-/// Query strings and paths of the HTTP API.
+/// Ids as they may stand in a path of the HTTP API.
+pub static PATHS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| lines(include_bytes!("corpus/paths.txt")));
+
+/// Values of `Authorization`, right and wrong ones.
+pub static AUTHORIZATIONS: LazyLock<Vec<Vec<u8>>> =
+    LazyLock::new(|| lines(include_bytes!("corpus/authorizations.txt")));
+
+/// Query strings of the HTTP API.
 pub static QUERIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| lines(include_bytes!("corpus/queries.txt")));
 
 /// Facts and payloads of differences, as they were stored by each version so far.

@@ -17,6 +17,7 @@ mod facts;
 mod growth;
 mod mutation;
 mod queries;
+mod requests;
 // Odd values and records that can't be used, shared with the property tests.
 #[path = "../it/history/poison.rs"]
 mod poison;

@@ -128,3 +128,15 @@ fn pick(from: &[Vec<u8>], which: u16) -> &[u8] {
         length => &from[usize::from(which) % length],
     }
 }
+
+/// With bytes that no client may send in a request's line as %XX.
+pub fn escaped(bytes: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'!'..=b'~' => escaped.push(byte),
+            _ => escaped.extend_from_slice(format!("%{byte:02X}").as_bytes()),
+        }
+    }
+    escaped
+}

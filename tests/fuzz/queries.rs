@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::bounds::bounded;
 use crate::corpus::{QUERIES, WORDS};
-use crate::mutation::Mutated;
+use crate::mutation::{Mutated, escaped};
 
 #[derive(Clone, Debug, TypeGenerator)]
 struct Input {
@@ -45,15 +45,4 @@ fn queries_hold() {
             }
         });
     });
-}
-
-fn escaped(bytes: &[u8]) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        match byte {
-            b'!'..=b'~' => escaped.push(byte),
-            _ => escaped.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-        }
-    }
-    escaped
 }
