@@ -1,7 +1,9 @@
 //! A soak: two instances at work for long, with events that change what is there and add nothing. What they hold stays
 //! what it is: memory, file handles, threads, and how far they are behind.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,9 @@ const CAMPAIGNS: usize = 8;
 /// Looks at the instances, over the whole time.
 const LOOKS: u32 = 120;
 
+/// Where the curves are kept, of the last run.
+const CURVES: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/soak.csv");
+
 /// What an instance holds at a moment.
 #[derive(Clone, Copy)]
 struct Look {
@@ -46,6 +51,8 @@ pub fn soak(lasting: Duration) {
     let (begun, base) = (Instant::now(), now().plus(-Millis::DAY));
     let mut sent: Vec<Delivery> = Vec::new();
     let mut looks: Vec<Vec<Look>> = vec![Vec::new(); instances.len()];
+    let mut curves = Curves::create(Path::new(CURVES)).expect("curves can be written");
+    println!("curves: {CURVES}");
     while begun.elapsed() < lasting {
         while (sent.len() as u64) < begun.elapsed().as_millis() as u64 * RATE / 1_000 {
             let delivery = event(sent.len(), base);
@@ -57,10 +64,11 @@ pub fn soak(lasting: Duration) {
         if begun.elapsed() >= lasting / LOOKS * (looks[0].len() as u32 + 1) {
             for (instance, looks) in instances.iter_mut().zip(&mut looks) {
                 instance.must_run();
-                let look = look(instance);
+                let (seconds, look) = (begun.elapsed().as_secs_f64(), look(instance));
+                curves.add(seconds, &instance.name, &look).expect("curves can be written");
                 println!(
                     "{:8.1} s  {}: {:.0} MiB resident, {:.0} file handles, {:.0} threads, {:.0} behind",
-                    begun.elapsed().as_secs_f64(),
+                    seconds,
                     instance.name,
                     look.resident_kib / 1024.0,
                     look.handles,
@@ -123,6 +131,39 @@ fn look(instance: &Instance) -> Look {
         handles: fs::read_dir(format!("/proc/{}/fd", instance.id())).expect("a process has handles").count() as f64,
         lag: instance.metrics().total("payback_consumer_lag"),
     }
+}
+
+/// All looks as a table for a plot, a line each; those of a run that fails too.
+struct Curves(File);
+
+impl Curves {
+    fn create(path: &Path) -> io::Result<Curves> {
+        let mut file = File::create(path)?;
+        writeln!(file, "seconds,instance,resident_kib,file_handles,threads,records_behind")?;
+        Ok(Curves(file))
+    }
+
+    fn add(&mut self, seconds: f64, instance: &str, look: &Look) -> io::Result<()> {
+        let Look { resident_kib, handles, threads, lag } = look;
+        writeln!(self.0, "{seconds:.1},{instance},{resident_kib},{handles},{threads},{lag}")
+    }
+}
+
+#[test]
+fn curves_have_a_line_for_each_look_at_each_instance() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("soak.csv");
+    let mut curves = Curves::create(&path).expect("curves can be written");
+    let look = Look { resident_kib: 30_617.0, handles: 120.0, threads: 56.0, lag: 3.0 };
+    curves.add(15.04, "a", &look).expect("curves can be written");
+    curves.add(15.07, "b", &Look { lag: 0.0, ..look }).expect("curves can be written");
+    let text = fs::read_to_string(&path).expect("curves can be read");
+    let lines = [
+        "seconds,instance,resident_kib,file_handles,threads,records_behind",
+        "15.0,a,30617,120,56,3",
+        "15.1,b,30617,120,56,0",
+    ];
+    assert_eq!(text.lines().collect::<Vec<_>>(), lines);
 }
 
 /// The median of the last quarter against that of the second: by then all that there is has come, and caches are full.
