@@ -120,6 +120,7 @@ impl Api {
         worker.set_progress(0, Progress::Current);
         worker.set_progress(1, Progress::Current);
         worker.set_progress(2, Progress::Restoring { done: 1, total: 2 });
+        worker.set_assigned();
         let metrics = Arc::new(Metrics::new(&config, &status).expect("metrics"));
         let service = TowerToHyperService::new(router(&config, status, metrics));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
