@@ -25,7 +25,7 @@ fn kafka_dies_and_comes_back() {
     let processor = Processor::new("away", Partitions::alike(2));
     let steady = Steady::new(2, 600);
     let load = mixed(disturbed(shop(400)), steady.deliveries());
-    let feed = Feed::start(&processor, &load, 200);
+    let feed = Feed::start(&processor, &load, 60);
 
     let mut instance = processor.start("a");
     wait_until("it works", LIMIT, || instance.metrics().total("payback_events_total") > 200.0);

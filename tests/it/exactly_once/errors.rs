@@ -301,7 +301,7 @@ fn a_worker_that_gets_no_answer_goes_on_in_time_to_be_taken_for_alive() {
     all_under_less("errors-stuck", |world| {
         world.goes_on(CUSTOMERS, Working, &[]);
         // First its records, then the abort of their transaction, however often it is asked for.
-        world.proxy.plan([Plan { api: Api::Produce, client: format!("{CUSTOMERS}-a-"), fault: STUCK }]);
+        world.proxy.plan([Plan { api: Api::Produce, client: format!("{CUSTOMERS}-a-0"), fault: STUCK }]);
         world.wait("records get no answer", |proxy, _| proxy.is_done());
         world.goes_on(CUSTOMERS, Working, &[(Worker, Api::EndTxn, STUCK); 3]);
     });
