@@ -31,7 +31,7 @@ impl Default for Options {
 }
 
 const DAYS: i64 = 90;
-const WARM_UPS: usize = 2;
+const WARM_UPS: usize = 4;
 
 pub fn run(options: &Options) {
     let [purchases, spend] = ["purchases", "ad-spend"].map(unique);
