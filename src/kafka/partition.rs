@@ -42,7 +42,7 @@ pub enum Place {
 
 /// What shows that a state which was kept, in memory or in a file, is all of its changelog up to an offset: among the last
 /// records before that one is the very progress that was written last into the state. A changelog that went on has that
-/// record until it is compacted, and what is older than that is of no use anyhow; another changelog never has it.
+/// record until it is compacted, and what is older than that is of no use anyway; another changelog never has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     pub end: i64,

@@ -383,7 +383,7 @@ impl Lane {
 }
 
 /// Opens the checkpoints of partitions whose place nobody knows. These begin with nothing: an earlier restore may have come
-/// to its end in the midst of a checkpoint.
+/// to its end in the middle of a checkpoint.
 fn begin_anew<S: Stage>(changelog: &str, share: &mut Share<'_, S>, around: &Surroundings<'_>) -> Vec<(u32, Loading)> {
     let mut loading = Vec::new();
     for (number, partition) in share.iter_mut().filter(|(_, partition)| partition.place == Place::Unknown) {
