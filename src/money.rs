@@ -77,6 +77,12 @@ struct Rounded {
 
 /// The digits' number x 10^exponent, rounded half to even to micro-units; `None` when it is over [`Micros::MAX`].
 fn round_digits(whole: &[u8], fraction: &[u8], exponent: i64) -> Option<Rounded> {
+    // As amounts usually are: there is nothing to round, and the limit is far.
+    if exponent == 0 && whole.len() <= 12 && fraction.len() <= 6 {
+        let digits = whole.iter().chain(fraction).fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+        let micros = digits * 10_i64.pow(6 - fraction.len() as u32);
+        return Some(Rounded { micros, is_zero: micros == 0 });
+    }
     // The power of ten, in micro-units, of the digit at hand.
     let mut power = whole.len() as i64 - 1 + 6 + exponent;
     let mut digits = whole.iter().chain(fraction).map(|digit| u64::from(digit - b'0'));

@@ -64,7 +64,8 @@ impl Decoder {
         let record = std::str::from_utf8(bytes).map_err(|error| {
             Rejection::new(Reason::InvalidJson, format!("expected UTF-8 at byte {}", error.valid_up_to()))
         })?;
-        let fields = Fields::of_record(record)?;
+        let mut fields = Fields::new();
+        fields.read(record)?;
         let event = match kind(&fields)? {
             Kind::Purchase => Event::Purchase(Purchase::read(&fields, self)?),
             Kind::Refund => Event::Refund(Refund::read(&fields, self)?),
