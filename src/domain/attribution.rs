@@ -20,7 +20,7 @@ const UNIT: u64 = 1_000_000_000;
 /// Leaves those of `touches` that take part in the attribution of an order at `ordered_at`. `ignorable` says of one that
 /// it names no campaign and its channel is ignored.
 pub fn participants<T>(
-    touches: &mut Vec<T>,
+    touches: &mut PerTouch<T>,
     attribution: &Attribution,
     ordered_at: Millis,
     at: impl Fn(&T) -> Millis,
@@ -163,9 +163,9 @@ mod tests {
         let attribution = by(Model::Last);
         let edge = 30 * Millis::DAY;
         let left = |touches: &[(i64, bool)]| {
-            let mut touches = touches.to_vec();
+            let mut touches = PerTouch::from_slice(touches);
             participants(&mut touches, &attribution, Millis(0), |touch| Millis(touch.0), |touch| touch.1);
-            touches
+            touches.into_vec()
         };
         assert_eq!(left(&[(-edge - 1, false), (-edge, false), (0, true)]), [(-edge, false)]);
         assert_eq!(left(&[(-edge - 1, false), (-5, true), (0, true)]), [(-5, true), (0, true)]);

@@ -1,13 +1,14 @@
 //! Things found by their identity (an owner's number and a text), in little memory.
 //!
 //! Values stand in a slab of chunks, which grows without moving them, and have a number for life. The index is an open
-//! hash table of those numbers: 5 to 11 bytes a value. The place of a value that was removed is taken by a later one.
+//! hash table of those numbers and their hashes, 10 to 21 bytes a value: when it grows, no value is fetched from memory,
+//! and a million of them don't hold up what comes. The place of a value that was removed is taken by a later one.
 
 use std::hash::BuildHasher;
 use std::ops::{Index, IndexMut};
 
-use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
+use smol_str::SmolStr;
 
 /// No slot: the number of nothing.
 pub const NONE: u32 = u32::MAX;
@@ -17,16 +18,44 @@ const CHUNK: usize = 1024;
 /// What a value of a [`Table`] is known by.
 pub trait Identity {
     fn owner(&self) -> u32;
-    fn id(&self) -> &str;
+    fn id(&self) -> &Id;
+}
+
+/// The text of an identity: up to 23 bytes stand in it, a longer one elsewhere.
+pub type Id = SmolStr;
+
+/// Bytes that an id takes beside its own 24.
+pub fn heap_bytes(id: &Id) -> usize {
+    const COUNTS: usize = 2 * size_of::<usize>();
+    if id.is_heap_allocated() { COUNTS + id.len() } else { 0 }
 }
 
 /// A growing set of values, each found by its number or by its identity.
 #[derive(Debug)]
 pub struct Table<T> {
     slab: Slab<T>,
-    index: HashTable<u32>,
+    index: HashTable<Entry>,
     hasher: DefaultHashBuilder,
     id_bytes: usize,
+}
+
+/// Where a value is, and the hash of its identity.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    slot: u32,
+    hash: u32,
+}
+
+impl Entry {
+    /// The hash as the index wants it: all bits of all differ.
+    fn spread(&self) -> u64 {
+        spread(self.hash)
+    }
+}
+
+fn spread(hash: u32) -> u64 {
+    // 2^64 over the golden ratio: odd, so that no two have the same low bits.
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 impl<T> Default for Table<T> {
@@ -114,45 +143,43 @@ impl<T: Identity> Table<T> {
 
     /// The number of the value of this identity.
     pub fn find(&self, owner: u32, id: &str) -> Option<u32> {
-        let hash = self.hasher.hash_one((owner, id));
-        self.index.find(hash, |&slot| self[slot].owner() == owner && self[slot].id() == id).copied()
+        let hash = hash(&self.hasher, owner, id);
+        self.index.find(spread(hash), is_it(&self.slab, hash, owner, id)).map(|entry| entry.slot)
     }
 
     /// Adds a value unless its identity is there, and says its number.
     pub fn insert_new(&mut self, value: T) -> Option<u32> {
-        let (slab, hasher) = (&mut self.slab, &self.hasher);
-        let hash = hasher.hash_one((value.owner(), value.id()));
-        let is_it = |&slot: &u32| slab[slot].owner() == value.owner() && slab[slot].id() == value.id();
-        match self.index.entry(hash, is_it, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id()))) {
-            Entry::Occupied(_) => None,
-            Entry::Vacant(entry) => {
-                self.id_bytes += value.id().len();
-                Some(*entry.insert(slab.put(value)).get())
+        let hash = hash(&self.hasher, value.owner(), value.id());
+        let is_it = is_it(&self.slab, hash, value.owner(), value.id());
+        match self.index.entry(spread(hash), is_it, Entry::spread) {
+            hash_table::Entry::Occupied(_) => None,
+            hash_table::Entry::Vacant(entry) => {
+                self.id_bytes += heap_bytes(value.id());
+                let slot = self.slab.put(value);
+                entry.insert(Entry { slot, hash });
+                Some(slot)
             }
         }
     }
 
     /// Adds a value whose identity is not there yet, and says its number.
     pub fn insert(&mut self, value: T) -> u32 {
-        let hash = self.hasher.hash_one((value.owner(), value.id()));
-        self.id_bytes += value.id().len();
+        let hash = hash(&self.hasher, value.owner(), value.id());
+        self.id_bytes += heap_bytes(value.id());
         let slot = self.slab.put(value);
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        self.index.insert_unique(hash, slot, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id())));
+        self.index.insert_unique(spread(hash), Entry { slot, hash }, Entry::spread);
         slot
     }
 
     /// The number of the value of this identity, which is made if it is not there yet.
     pub fn find_or_insert(&mut self, owner: u32, id: &str, make: impl FnOnce() -> T) -> u32 {
-        let (slab, hasher) = (&mut self.slab, &self.hasher);
-        let hash = hasher.hash_one((owner, id));
-        let is_it = |&slot: &u32| slab[slot].owner() == owner && slab[slot].id() == id;
-        match self.index.entry(hash, is_it, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id()))) {
-            Entry::Occupied(entry) => *entry.get(),
-            Entry::Vacant(entry) => {
-                let slot = slab.put(make());
-                entry.insert(slot);
-                self.id_bytes += id.len();
+        let hash = hash(&self.hasher, owner, id);
+        match self.index.entry(spread(hash), is_it(&self.slab, hash, owner, id), Entry::spread) {
+            hash_table::Entry::Occupied(entry) => entry.get().slot,
+            hash_table::Entry::Vacant(entry) => {
+                let slot = self.slab.put(make());
+                entry.insert(Entry { slot, hash });
+                self.id_bytes += heap_bytes(self.slab[slot].id());
                 slot
             }
         }
@@ -160,8 +187,7 @@ impl<T: Identity> Table<T> {
 
     /// Makes room for so many more values: the index grows once, and not again and again.
     pub fn reserve(&mut self, values: usize) {
-        let (slab, hasher) = (&self.slab, &self.hasher);
-        self.index.reserve(values, |&slot| hasher.hash_one((slab[slot].owner(), slab[slot].id())));
+        self.index.reserve(values, Entry::spread);
     }
 
     /// Takes a value out that is there; its number will be another's.
@@ -169,10 +195,10 @@ impl<T: Identity> Table<T> {
     where
         T: Default,
     {
-        let hash = self.hasher.hash_one((self[slot].owner(), self[slot].id()));
-        let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) else { return T::default() };
+        let hash = hash(&self.hasher, self[slot].owner(), self[slot].id());
+        let Ok(entry) = self.index.find_entry(spread(hash), |other| other.slot == slot) else { return T::default() };
         entry.remove();
-        self.id_bytes -= self[slot].id().len();
+        self.id_bytes -= heap_bytes(self[slot].id());
         self.slab.remove(slot)
     }
 
@@ -185,6 +211,15 @@ impl<T: Identity> Table<T> {
     pub fn bytes(&self) -> usize {
         self.slab.bytes() + self.index.allocation_size() + self.id_bytes
     }
+}
+
+fn hash(hasher: &DefaultHashBuilder, owner: u32, id: &str) -> u32 {
+    let hash = hasher.hash_one((owner, id));
+    (hash ^ (hash >> 32)) as u32
+}
+
+fn is_it<T: Identity>(slab: &Slab<T>, hash: u32, owner: u32, id: &str) -> impl Fn(&Entry) -> bool {
+    move |entry| entry.hash == hash && slab[entry.slot].owner() == owner && *slab[entry.slot].id() == *id
 }
 
 impl<T> Index<u32> for Table<T> {
@@ -205,14 +240,14 @@ impl<T> IndexMut<u32> for Table<T> {
 pub struct Names(Table<Name>);
 
 #[derive(Debug)]
-struct Name(Box<str>);
+struct Name(Id);
 
 impl Identity for Name {
     fn owner(&self) -> u32 {
         0
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.0
     }
 }
@@ -234,12 +269,12 @@ impl Names {
 
     /// The texts in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, name)| name.id())
+        self.0.iter().map(|(_, name)| name.id().as_str())
     }
 
     /// The text of a number; `None` for [`NONE`].
     pub fn text(&self, number: u32) -> Option<&str> {
-        (number != NONE).then(|| self.0[number].id())
+        (number != NONE).then(|| self.0[number].id().as_str())
     }
 
     pub fn bytes(&self) -> usize {
@@ -268,17 +303,17 @@ mod tests {
     #[test]
     fn the_place_of_a_removed_value_is_taken_by_a_later_one() {
         #[derive(Default)]
-        struct Numbered(String);
+        struct Numbered(Id);
         impl Identity for Numbered {
             fn owner(&self) -> u32 {
                 7
             }
-            fn id(&self) -> &str {
+            fn id(&self) -> &Id {
                 &self.0
             }
         }
         let mut table = Table::default();
-        let numbered = |i: u32| Numbered(i.to_string());
+        let numbered = |i: u32| Numbered(i.to_string().into());
         let slots: Vec<u32> = (0..3_000).map(|i| table.insert(numbered(i))).collect();
         let full = table.bytes();
         for &slot in slots.iter().step_by(2) {
@@ -296,18 +331,18 @@ mod tests {
 
     #[test]
     fn the_owner_is_part_of_the_identity() {
-        struct Owned(u32, &'static str);
+        struct Owned(u32, Id);
         impl Identity for Owned {
             fn owner(&self) -> u32 {
                 self.0
             }
-            fn id(&self) -> &str {
-                self.1
+            fn id(&self) -> &Id {
+                &self.1
             }
         }
         let mut table = Table::default();
-        let first = table.insert(Owned(1, "a"));
-        let second = table.insert(Owned(2, "a"));
+        let first = table.insert(Owned(1, "a".into()));
+        let second = table.insert(Owned(2, "a".into()));
         assert_eq!((table.find(1, "a"), table.find(2, "a"), table.find(3, "a")), (Some(first), Some(second), None));
         assert_eq!(table.iter().map(|(slot, owned)| (slot, owned.0)).collect::<Vec<_>>(), [(first, 1), (second, 2)]);
     }

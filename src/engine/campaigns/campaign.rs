@@ -7,7 +7,7 @@ use super::naming::Naming;
 use super::settling::{Carried, Due};
 use super::totals::{Bucket, Part, Totals};
 use crate::engine::ledger::LedgerSums;
-use crate::engine::table::Identity;
+use crate::engine::table::{Id, Identity};
 use crate::time::{Date, Millis, Zone};
 
 /// Running sums of one window.
@@ -21,7 +21,7 @@ pub struct WindowSums {
 
 #[derive(Clone, Debug)]
 pub struct Campaign {
-    id: Box<str>,
+    id: Id,
     pub lifetime: Totals,
     /// What is of the lifetime alone: its days are not kept.
     pub before: Bucket,
@@ -58,7 +58,7 @@ impl Identity for Campaign {
         0
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }

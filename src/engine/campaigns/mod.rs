@@ -257,7 +257,7 @@ impl Stage for Campaigns {
     }
 
     fn ids(&self) -> impl Iterator<Item = &str> {
-        self.campaigns.iter().map(|(_, campaign)| campaign.id())
+        self.campaigns.iter().map(|(_, campaign)| campaign.id().as_str())
     }
 
     fn sizes(&self) -> Sizes {

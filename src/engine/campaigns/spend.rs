@@ -1,7 +1,7 @@
 //! Spend events: the current version of each, found by its identity, and what it books.
 
 use crate::domain::booking::Booking;
-use crate::engine::table::{Identity, NONE, Names, Table};
+use crate::engine::table::{Id, Identity, NONE, Names, Table};
 use crate::events::SpendKind;
 use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis, Zone};
@@ -27,7 +27,7 @@ pub struct SpendBook {
 pub struct Series {
     campaign: u32,
     kind: SpendKind,
-    id: Box<str>,
+    id: Id,
     /// By date.
     cells: Vec<Cell>,
 }
@@ -49,7 +49,7 @@ pub struct Cell {
 #[derive(Debug, Default)]
 pub struct Amount {
     campaign: u32,
-    id: Box<str>,
+    id: Id,
     pub current: Option<Spent>,
 }
 
@@ -68,7 +68,7 @@ impl Identity for Series {
         self.campaign
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }
@@ -78,7 +78,7 @@ impl Identity for Amount {
         self.campaign
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }

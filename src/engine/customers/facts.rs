@@ -2,6 +2,7 @@
 //! content. An order's fact holds what its figures depend on, not the event as it came.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::engine::FormatError;
 use crate::engine::fact::FactKey;
@@ -112,7 +113,7 @@ pub struct OrderFact<'a> {
     pub digest: u64,
     pub sku: Option<&'a str>,
     #[serde(borrow)]
-    pub touches: Vec<TouchFact<'a>>,
+    pub touches: SmallVec<[TouchFact<'a>; 2]>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

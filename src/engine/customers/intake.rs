@@ -6,7 +6,7 @@ use std::mem;
 use super::Customers;
 use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
 use super::state::{Cost, Customer, Order, Placed, Touch};
-use crate::domain::attribution::participants;
+use crate::domain::attribution::{PerTouch, participants};
 use crate::engine::table::NONE;
 use crate::engine::{Effects, Outcome};
 use crate::events::{self, Cancellation, CustomerCost, CustomerCostKind, Purchase, Touchpoint};
@@ -34,7 +34,7 @@ impl Customers {
         if outcome != Outcome::Applied {
             return outcome;
         }
-        let mut touches: Vec<&Touchpoint<'_>> = purchase.touchpoints.iter().collect();
+        let mut touches: PerTouch<&Touchpoint<'_>> = purchase.touchpoints.iter().collect();
         let attribution = &self.settings.attribution;
         let ignorable = |touch: &&Touchpoint<'_>| {
             let ignored = |channel: &str| attribution.ignore_channels.iter().any(|ignored| ignored == channel);

@@ -11,7 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::facts::RefundFact;
 use crate::domain::order::Refunded;
-use crate::engine::table::{NONE, Slab};
+use crate::engine::table::{Id, NONE, Slab, heap_bytes};
 use crate::time::Millis;
 
 /// As many hang in a chain.
@@ -21,7 +21,7 @@ const FEW: usize = 8;
 pub struct Refund {
     /// In a chain the next one, or [`NONE`].
     next: u32,
-    pub id: Box<str>,
+    pub id: Id,
     pub fact: RefundFact,
 }
 
@@ -123,9 +123,10 @@ impl Refunds {
             }
             return of;
         }
-        self.id_bytes += id.len();
         let next = if let Place::Chain(first) = of.place() { first } else { NONE };
-        let slot = self.rows.put(Refund { next, id: id.into(), fact });
+        let id = Id::new(id);
+        self.id_bytes += heap_bytes(&id);
+        let slot = self.rows.put(Refund { next, id, fact });
         match of.place() {
             Place::Chain(first) if self.chain(first).count() < FEW => OfOrder(slot),
             Place::Chain(_) => {
@@ -221,7 +222,7 @@ impl Refunds {
 
     fn take_row(&mut self, slot: u32) -> Refund {
         let refund = self.rows.remove(slot);
-        self.id_bytes -= refund.id.len();
+        self.id_bytes -= heap_bytes(&refund.id);
         refund
     }
 }
@@ -284,19 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn an_only_refund_takes_56_bytes_beside_its_id_and_one_of_many_little_more() {
+    fn an_only_refund_takes_64_bytes_with_its_id_and_one_of_many_little_more() {
         const REFUNDS: i64 = 50_000;
         let mut refunds = Refunds::default();
         let id = |i: i64| format!("{i:08}");
         for i in 0..REFUNDS {
             refunds.put(OfOrder::NONE, &id(i), fact(i, i));
         }
-        let single = refunds.bytes() as i64 / REFUNDS - 8;
-        assert!((56..=57).contains(&single), "{single} each");
+        let single = refunds.bytes() as i64 / REFUNDS;
+        assert!((64..=65).contains(&single), "{single} each");
         let before = refunds.bytes() as i64;
         let of = (0..REFUNDS).fold(OfOrder::NONE, |of, i| refunds.put(of, &id(i), fact(i, i)));
-        let one_of_many = (refunds.bytes() as i64 - before) / REFUNDS - 8;
-        assert!((60..=68).contains(&one_of_many), "{one_of_many} each");
+        let one_of_many = (refunds.bytes() as i64 - before) / REFUNDS;
+        assert!((68..=76).contains(&one_of_many), "{one_of_many} each");
         assert_eq!(refunds.refunded(of).amount, Sum((REFUNDS * (REFUNDS - 1) / 2).into()));
         assert_eq!(refunds.last_at(of), Some(Millis(REFUNDS - 1)));
     }

@@ -6,7 +6,7 @@ use crate::domain::order::{OrderSums, Refunded, figures, refunded_in_excess};
 use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
 use crate::engine::customers::timeline::Timeline;
-use crate::engine::table::{Identity, NONE, Table};
+use crate::engine::table::{Id, Identity, NONE, Table};
 use crate::events::{CostOfGoods, CustomerCostKind};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
@@ -14,7 +14,7 @@ use crate::time::Millis;
 /// A customer's sums over the orders that count, kept as the orders change.
 #[derive(Debug)]
 pub struct Customer {
-    pub id: Box<str>,
+    pub id: Id,
     /// The orders that count: placed and not cancelled.
     pub timeline: Timeline,
     pub sums: OrderSums,
@@ -96,7 +96,7 @@ impl Identity for Customer {
         0
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }
@@ -106,7 +106,7 @@ impl Identity for Customer {
 pub struct Order {
     pub customer: u32,
     pub refunds: OfOrder,
-    pub id: Box<str>,
+    pub id: Id,
     pub placed: Option<Placed>,
     /// [`NOT_CANCELLED`], or when.
     cancelled_at: Millis,
@@ -198,7 +198,7 @@ impl Order {
 /// No order: of nobody.
 impl Default for Order {
     fn default() -> Self {
-        Order { customer: NONE, refunds: OfOrder::NONE, id: Box::default(), placed: None, cancelled_at: NOT_CANCELLED }
+        Order { customer: NONE, refunds: OfOrder::NONE, id: Id::default(), placed: None, cancelled_at: NOT_CANCELLED }
     }
 }
 
@@ -207,7 +207,7 @@ impl Identity for Order {
         self.customer
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }
@@ -215,7 +215,7 @@ impl Identity for Order {
 #[derive(Debug)]
 pub struct Cost {
     pub customer: u32,
-    pub id: Box<str>,
+    pub id: Id,
     pub occurred_at: Millis,
     pub amount: Micros,
     pub kind: CustomerCostKind,
@@ -227,7 +227,7 @@ impl Default for Cost {
     fn default() -> Self {
         Cost {
             customer: NONE,
-            id: Box::default(),
+            id: Id::default(),
             occurred_at: Millis::default(),
             amount: Micros::ZERO,
             kind: CustomerCostKind::Retention,
@@ -241,7 +241,7 @@ impl Identity for Cost {
         self.customer
     }
 
-    fn id(&self) -> &str {
+    fn id(&self) -> &Id {
         &self.id
     }
 }
