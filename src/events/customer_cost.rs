@@ -43,7 +43,7 @@ const KINDS: [(&str, CustomerCostKind); 2] =
     [("acquisition", CustomerCostKind::Acquisition), ("retention", CustomerCostKind::Retention)];
 
 impl<'a> CustomerCost<'a> {
-    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<CustomerCost<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<CustomerCost<'a>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let cost_id = fields.required("cost_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;

@@ -1,6 +1,7 @@
 //! Bytes of one record -> one [`Event`] or one [`Rejection`].
 
 use super::fields::{Fields, currency, one_of};
+use super::json::Record;
 use super::rejection::{Reason, Rejection};
 use super::{AdSpend, AdSpendReport, Cancellation, CustomerCost, Event, Purchase, Refund};
 use crate::money::Micros;
@@ -61,11 +62,11 @@ impl Decoder {
             let detail = format!("expected at most {MAX_RECORD} bytes, found {}", bytes.len());
             return Err(Rejection::new(Reason::TooLarge, detail));
         }
-        let record = std::str::from_utf8(bytes).map_err(|error| {
+        let text = std::str::from_utf8(bytes).map_err(|error| {
             Rejection::new(Reason::InvalidJson, format!("expected UTF-8 at byte {}", error.valid_up_to()))
         })?;
-        let mut fields = Fields::new();
-        fields.read(record)?;
+        let mut record = Record::default();
+        let fields = Fields::read(text, &mut record)?;
         let event = match kind(&fields)? {
             Kind::Purchase => Event::Purchase(Purchase::read(&fields, self)?),
             Kind::Refund => Event::Refund(Refund::read(&fields, self)?),
@@ -79,7 +80,7 @@ impl Decoder {
     }
 
     /// Checks the event's `currency`, which need not be there.
-    pub(super) fn check_currency(&self, fields: &Fields<'_>) -> Result<(), Rejection> {
+    pub(super) fn check_currency(&self, fields: &Fields<'_, '_>) -> Result<(), Rejection> {
         match fields.optional("currency", currency)? {
             Some(other) if other != self.currency => {
                 let detail = format!("no rate is known from {} to {}", other.as_str(), self.currency.as_str());
@@ -90,12 +91,12 @@ impl Decoder {
     }
 }
 
-fn kind(fields: &Fields<'_>) -> Result<Kind, Rejection> {
+fn kind(fields: &Fields<'_, '_>) -> Result<Kind, Rejection> {
     const EXPECTED: &str = "`purchase`, `refund`, `cancellation`, `customer_cost`, `ad_spend` or `ad_spend_report`";
     fields.required("type", one_of(&KINDS, Reason::UnknownType, EXPECTED))
 }
 
-fn check_clock(fields: &Fields<'_>, event: &Event<'_>, now: Millis) -> Result<(), Rejection> {
+fn check_clock(fields: &Fields<'_, '_>, event: &Event<'_>, now: Millis) -> Result<(), Rejection> {
     let latest = now.plus(MAX_AHEAD);
     let ahead = match event {
         Event::Purchase(purchase) if purchase.occurred_at > latest => "occurred_at",

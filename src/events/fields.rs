@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{Members, Stopped, Value, read_object, read_objects};
+use super::json::{Member, Record, Stopped, Value, read_objects};
 use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::settings::Currency;
@@ -15,15 +15,11 @@ use crate::time::{Date, Millis};
 pub(super) const MAX_TEXT: usize = 256;
 
 /// The fields of an event or of an object in one of its lists.
-pub(super) struct Fields<'a> {
-    members: Members<'a>,
+pub(super) struct Fields<'r, 'a> {
+    /// The record that they are of.
+    record: &'r Record<'a>,
+    members: &'r [Member<'a>],
     place: Place,
-}
-
-impl<'a> AsMut<Members<'a>> for Fields<'a> {
-    fn as_mut(&mut self) -> &mut Members<'a> {
-        &mut self.members
-    }
 }
 
 enum Place {
@@ -46,26 +42,21 @@ pub(super) struct Wrong {
     expected: &'static str,
 }
 
-impl<'a> Fields<'a> {
-    /// None yet, of an event: to be read in their place, since they are a kilobyte.
-    pub fn new() -> Fields<'a> {
-        Fields { members: Members::new(), place: Place::Event }
-    }
-
-    /// Reads those of a record.
+impl<'r, 'a> Fields<'r, 'a> {
+    /// Reads those of a record, and puts into `record` what they refer to.
     ///
     /// # Errors
     /// It is no JSON object, or has a field twice.
-    pub fn read(&mut self, record: &'a str) -> Result<(), Rejection> {
-        match read_object(record, &mut self.members) {
-            Ok(true) => Ok(()),
+    pub fn read(text: &'a str, record: &'r mut Record<'a>) -> Result<Fields<'r, 'a>, Rejection> {
+        match record.read(text) {
+            Ok(true) => Ok(Fields { record, members: record.members(), place: Place::Event }),
             Ok(false) => Err(Rejection::new(Reason::NotAnObject, "expected a JSON object")),
             Err(malformed) => Err(Rejection::new(Reason::InvalidJson, malformed.to_string())),
         }
     }
 
     fn value(&self, name: &str) -> Value<'a> {
-        self.members.iter().find(|(other, _)| other.0 == name).map_or(Value::Null, |(_, value)| Value::of(value))
+        self.members.iter().find(|(other, _)| other.0 == name).map_or(Value::Null, |(_, raw)| Value::of(*raw))
     }
 
     /// A field that may be left out.
@@ -109,24 +100,26 @@ impl<'a> Fields<'a> {
         &self,
         name: &'static str,
         most: usize,
-        mut read: impl FnMut(&Fields<'a>) -> Result<(), Rejection>,
+        mut read: impl FnMut(&Fields<'_, 'a>) -> Result<(), Rejection>,
     ) -> Result<Option<usize>, Rejection> {
-        let array = match self.value(name) {
-            Value::Null => return Ok(None),
-            Value::Array(array) => array,
-            _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
-        };
-        let mut fields = Fields::new();
         let mut count = 0;
-        let stopped = read_objects(array, &mut fields, |fields| {
+        let mut take = |members: &[Member<'a>]| {
             if count == most {
                 return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
             }
-            fields.place = Place::List { name, index: count };
-            read(fields)?;
+            read(&Fields { record: self.record, members, place: Place::List { name, index: count } })?;
             count += 1;
             Ok(())
-        });
+        };
+        let stopped = match self.value(name) {
+            Value::Null => return Ok(None),
+            Value::Objects(numbers) => self
+                .record
+                .objects(numbers)
+                .try_for_each(|members| take(members.map_err(Stopped::Malformed)?).map_err(Stopped::Refused)),
+            Value::Array(array) => read_objects(array, take),
+            _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
+        };
         let path = format_args!("{name}[{count}]");
         match stopped {
             Ok(()) => Ok(Some(count)),

@@ -23,7 +23,7 @@ pub(super) struct Items<'a> {
 
 impl<'a> Items<'a> {
     /// `None` when the event lists none at all. The digest takes in all that the items say.
-    pub fn read(fields: &Fields<'a>, digest: &mut Digest) -> Result<Option<Items<'a>>, Rejection> {
+    pub fn read(fields: &Fields<'_, 'a>, digest: &mut Digest) -> Result<Option<Items<'a>>, Rejection> {
         let mut items = Items { count: 0, quantity: 0, first_sku: None, price: 0, cost: Some(0) };
         let count = fields.list("items", MAX_ITEMS, |item| {
             let sku = item.required("sku", id)?;

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -13,8 +14,37 @@ use serde_json::Deserializer;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
+/// A field of an object.
+pub(super) type Member<'a> = (Text<'a>, Raw<'a>);
+
 /// The fields of an object, in their order.
-pub(super) type Members<'a> = SmallVec<[(Text<'a>, &'a RawValue); 24]>;
+type Members<'a> = SmallVec<[Member<'a>; 24]>;
+
+/// Lists of objects that records have. They are most of a record: to read such a list again when its meaning is known would
+/// be to read most of it twice.
+const LISTS: [&str; 2] = ["items", "touchpoints"];
+/// Fields of their objects, at most; a record with more has its lists left as they are.
+const MOST_INNER: usize = 1 << 14;
+
+/// A record, whose fields are found.
+#[derive(Default)]
+pub(super) struct Record<'a> {
+    members: Members<'a>,
+    /// Of the objects in its lists, one after another, each up to one of `ends`.
+    inner: Members<'a>,
+    ends: SmallVec<[usize; 8]>,
+}
+
+/// A value, as the parser leaves it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Raw<'a> {
+    Text(&'a RawValue),
+    /// Objects of a record that are found already, by their numbers.
+    Objects {
+        first: u32,
+        end: u32,
+    },
+}
 
 /// A text, borrowed unless it was escaped. A bare `Cow` would always be read as an owned one.
 #[derive(Debug, Deserialize, PartialEq)]
@@ -22,7 +52,7 @@ pub(super) type Members<'a> = SmallVec<[(Text<'a>, &'a RawValue); 24]>;
 pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A value, not yet interpreted.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum Value<'a> {
     Null,
     /// The text of the number.
@@ -31,6 +61,8 @@ pub(super) enum Value<'a> {
     String(&'a str),
     /// The text of the array.
     Array(&'a str),
+    /// An array of objects, by their numbers in the [`Record`].
+    Objects(Range<usize>),
     Other,
 }
 
@@ -51,26 +83,53 @@ pub(super) enum Stopped<E> {
     Refused(E),
 }
 
-/// Reads a whole record into `members`. `Ok(false)` when it is JSON but no object.
-pub(super) fn read_object<'a>(text: &'a str, members: &mut Members<'a>) -> Result<bool, Malformed> {
-    // The white space of JSON, which is less than that of Unicode.
-    if !text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{') {
-        serde_json::from_str::<IgnoredAny>(text)?;
-        return Ok(false);
+impl<'a> Record<'a> {
+    /// Reads a whole record. `Ok(false)` when it is JSON but no object.
+    ///
+    /// # Errors
+    /// It is no JSON, or a field stands twice in it. Of the objects in its lists only [`Record::objects`] tells the latter.
+    pub fn read(&mut self, text: &'a str) -> Result<bool, Malformed> {
+        // The white space of JSON, which is less than that of Unicode.
+        if !text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{') {
+            serde_json::from_str::<IgnoredAny>(text)?;
+            return Ok(false);
+        }
+        // What is no list of objects may stand under the name of one, and may be ignored there: then all lists stay text.
+        if self.read_fields(text, true).is_err() {
+            self.inner.clear();
+            self.ends.clear();
+            self.read_fields(text, false)?;
+        }
+        twice(&self.members).map_or(Ok(true), Err)
     }
-    let mut json = Deserializer::from_str(text);
-    json.deserialize_map(IntoMembers(members))?;
-    json.end()?;
-    twice(members).map_or(Ok(true), Err)
+
+    fn read_fields(&mut self, text: &'a str, takes_lists: bool) -> serde_json::Result<()> {
+        let mut json = Deserializer::from_str(text);
+        json.deserialize_map(IntoRecord { record: self, takes_lists })?;
+        json.end()
+    }
+
+    /// Its fields.
+    pub fn members(&self) -> &[Member<'a>] {
+        &self.members
+    }
+
+    /// The fields of each of the objects of a [`Value::Objects`], or the error that one stands twice.
+    pub fn objects(&self, numbers: Range<usize>) -> impl Iterator<Item = Result<&[Member<'a>], Malformed>> {
+        numbers.map(|number| {
+            let start = if number == 0 { 0 } else { self.ends[number - 1] };
+            let members = &self.inner[start..self.ends[number]];
+            twice(members).map_or(Ok(members), Err)
+        })
+    }
 }
 
-/// Reads each object of a [`Value::Array`] into the members of `fields`, and hands them to `take` before the next.
-pub(super) fn read_objects<'a, F: AsMut<Members<'a>>, E>(
+/// Reads each object of a [`Value::Array`], and hands its fields to `take` before the next.
+pub(super) fn read_objects<'a, E>(
     array: &'a str,
-    fields: &mut F,
-    take: impl FnMut(&mut F) -> Result<(), E>,
+    take: impl FnMut(&[Member<'a>]) -> Result<(), E>,
 ) -> Result<(), Stopped<E>> {
-    let mut each = Each { fields, take, taken: 0, stopped: None };
+    let mut each = Each { members: Members::new(), take, taken: 0, stopped: None };
     let read = Deserializer::from_str(array).deserialize_seq(&mut each);
     let Err(error) = read else { return Ok(()) };
     Err(each.stopped.unwrap_or_else(|| {
@@ -84,8 +143,11 @@ pub(super) fn read_objects<'a, F: AsMut<Members<'a>>, E>(
 }
 
 impl<'a> Value<'a> {
-    pub fn of(raw: &'a RawValue) -> Value<'a> {
-        let text = raw.get();
+    pub fn of(raw: Raw<'a>) -> Value<'a> {
+        let text = match raw {
+            Raw::Text(raw) => raw.get(),
+            Raw::Objects { first, end } => return Value::Objects(first as usize..end as usize),
+        };
         match text.as_bytes() {
             [b'n', ..] => Value::Null,
             [b'"', ..] => Value::String(text),
@@ -106,6 +168,72 @@ impl<'a> Value<'a> {
     }
 }
 
+struct IntoRecord<'r, 'a> {
+    record: &'r mut Record<'a>,
+    takes_lists: bool,
+}
+
+impl<'a> Visitor<'a> for IntoRecord<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        self.record.members.clear();
+        while let Some(name) = map.next_key::<Text<'a>>()? {
+            let raw = if self.takes_lists && LISTS.contains(&&*name.0) {
+                map.next_value_seed(IntoObjects(self.record))?
+            } else {
+                Raw::Text(map.next_value()?)
+            };
+            self.record.members.push((name, raw));
+        }
+        Ok(())
+    }
+}
+
+/// Takes a list of objects apart, if there is one.
+struct IntoObjects<'r, 'a>(&'r mut Record<'a>);
+
+impl<'a> DeserializeSeed<'a> for IntoObjects<'_, 'a> {
+    type Value = Raw<'a>;
+
+    fn deserialize<D: serde::Deserializer<'a>>(self, json: D) -> Result<Raw<'a>, D::Error> {
+        json.deserialize_option(self)
+    }
+}
+
+impl<'a> Visitor<'a> for IntoObjects<'_, 'a> {
+    type Value = Raw<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of objects")
+    }
+
+    fn visit_none<E>(self) -> Result<Raw<'a>, E> {
+        Ok(Raw::Text(RawValue::NULL))
+    }
+
+    fn visit_some<D: serde::Deserializer<'a>>(self, json: D) -> Result<Raw<'a>, D::Error> {
+        json.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<Raw<'a>, A::Error> {
+        let Record { inner, ends, .. } = self.0;
+        let first = ends.len() as u32;
+        while elements.next_element_seed(IntoMembers(inner))?.is_some() {
+            ends.push(inner.len());
+            if inner.len() > MOST_INNER || ends.len() > MOST_INNER {
+                return Err(A::Error::custom("too many to be kept"));
+            }
+        }
+        Ok(Raw::Objects { first, end: ends.len() as u32 })
+    }
+}
+
+/// Appends the fields of an object.
 struct IntoMembers<'m, 'a>(&'m mut Members<'a>);
 
 impl<'a> DeserializeSeed<'a> for IntoMembers<'_, 'a> {
@@ -124,26 +252,24 @@ impl<'a> Visitor<'a> for IntoMembers<'_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        self.0.clear();
-        while let Some(member) = map.next_entry()? {
-            self.0.push(member);
+        while let Some((name, raw)) = map.next_entry()? {
+            self.0.push((name, Raw::Text(raw)));
         }
         Ok(())
     }
 }
 
-struct Each<'f, F, T, E> {
-    fields: &'f mut F,
+struct Each<'a, T, E> {
+    members: Members<'a>,
     take: T,
     taken: usize,
     /// What ended it, beside an error of the parser.
     stopped: Option<Stopped<E>>,
 }
 
-impl<'a, F, T, E> Visitor<'a> for &mut Each<'_, F, T, E>
+impl<'a, T, E> Visitor<'a> for &mut Each<'a, T, E>
 where
-    F: AsMut<Members<'a>>,
-    T: FnMut(&mut F) -> Result<(), E>,
+    T: FnMut(&[Member<'a>]) -> Result<(), E>,
 {
     type Value = ();
 
@@ -152,11 +278,12 @@ where
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(()) = elements.next_element_seed(IntoMembers(self.fields.as_mut()))? {
-            let taken = match twice(self.fields.as_mut()) {
-                None => (self.take)(self.fields).map_err(Stopped::Refused),
+        while let Some(()) = elements.next_element_seed(IntoMembers(&mut self.members))? {
+            let taken = match twice(&self.members) {
+                None => (self.take)(&self.members).map_err(Stopped::Refused),
                 Some(twice) => Err(Stopped::Malformed(twice)),
             };
+            self.members.clear();
             if let Err(stopped) = taken {
                 self.stopped = Some(stopped);
                 return Err(A::Error::custom("stopped"));
@@ -168,12 +295,12 @@ where
 }
 
 /// A name that stands twice, as an error.
-fn twice(members: &Members<'_>) -> Option<Malformed> {
+fn twice(members: &[Member<'_>]) -> Option<Malformed> {
     let name = name_that_stands_twice(members)?;
     Some(Malformed::Twice(name[..name.floor_char_boundary(64)].to_owned()))
 }
 
-fn name_that_stands_twice<'m>(members: &'m Members<'_>) -> Option<&'m str> {
+fn name_that_stands_twice<'m>(members: &'m [Member<'_>]) -> Option<&'m str> {
     // Comparing each with each is the fastest for a usual event; sorting keeps a record of 100,000 names from taking minutes.
     if members.len() <= 32 {
         let earlier = |i: usize, name| members[..i].iter().any(|(other, _)| other == name);

@@ -56,7 +56,7 @@ pub enum CostOfGoods {
 }
 
 impl<'a> Purchase<'a> {
-    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let order_id = fields.required("order_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;
@@ -132,7 +132,7 @@ fn within_limit(sum: i128) -> Option<Micros> {
     i64::try_from(sum).ok().map(Micros).filter(|sum| *sum <= Micros::MAX)
 }
 
-fn over_limit(fields: &Fields<'_>, sum: &'static str) -> Rejection {
+fn over_limit(fields: &Fields<'_, '_>, sum: &'static str) -> Rejection {
     fields.reject(Reason::InvalidMoney, "items", format_args!("expected a {sum}, of at most 9,000,000,000,000"))
 }
 

@@ -29,7 +29,7 @@ pub struct Refund<'a> {
 }
 
 impl<'a> Refund<'a> {
-    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<Refund<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Refund<'a>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let order_id = fields.required("order_id", id)?;
         let refund_id = fields.required("refund_id", id)?;
@@ -61,7 +61,7 @@ pub struct Cancellation<'a> {
 }
 
 impl<'a> Cancellation<'a> {
-    pub(super) fn read(fields: &Fields<'a>) -> Result<Cancellation<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>) -> Result<Cancellation<'a>, Rejection> {
         Ok(Cancellation {
             customer_id: fields.required("customer_id", id)?,
             order_id: fields.required("order_id", id)?,

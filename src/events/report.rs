@@ -46,7 +46,7 @@ pub struct AdSpendReport<'a> {
 }
 
 impl<'a> AdSpendReport<'a> {
-    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<AdSpendReport<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<AdSpendReport<'a>, Rejection> {
         let mut report = AdSpendReport {
             campaign_id: fields.required("campaign_id", id)?,
             date: fields.required("date", date)?,

@@ -52,7 +52,7 @@ impl SpendKind {
         ("other", SpendKind::Other),
     ];
 
-    pub(super) fn read(fields: &Fields<'_>) -> Result<SpendKind, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, '_>) -> Result<SpendKind, Rejection> {
         let kind = one_of(&Self::NAMES, Reason::InvalidField, "`media`, `fee`, `creative` or `other`");
         Ok(fields.optional("kind", kind)?.unwrap_or_default())
     }
@@ -69,7 +69,7 @@ impl SpendKind {
 }
 
 impl<'a> AdSpend<'a> {
-    pub(super) fn read(fields: &Fields<'a>, decoder: &Decoder) -> Result<AdSpend<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<AdSpend<'a>, Rejection> {
         let campaign_id = fields.required("campaign_id", id)?;
         let spend_id = fields.required("spend_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;

@@ -24,7 +24,10 @@ pub struct Touchpoint<'a> {
 
 /// Those of an order, in order of `at` (equal: as listed), without those after the order; last the one that the order's
 /// own `campaign_id` and `channel` stand for.
-pub(super) fn read<'a>(fields: &Fields<'a>, occurred_at: Millis) -> Result<SmallVec<[Touchpoint<'a>; 2]>, Rejection> {
+pub(super) fn read<'a>(
+    fields: &Fields<'_, 'a>,
+    occurred_at: Millis,
+) -> Result<SmallVec<[Touchpoint<'a>; 2]>, Rejection> {
     let mut touchpoints = SmallVec::new();
     fields.list("touchpoints", MAX_TOUCHPOINTS, |listed| {
         let at = listed.required("at", time)?;

@@ -3,21 +3,15 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(text: &str) -> Result<Members<'_>, Malformed> {
-    let mut members = Members::new();
-    read_object(text, &mut members).map(|_| members)
+    let mut record = Record::default();
+    record.read(text).map(|_| record.members)
 }
 
 /// How many fields each object of an array has, and why it ended early.
 fn sizes_of_objects(array: &str) -> (Vec<usize>, Option<Stopped<()>>) {
-    struct Fields<'a>(Members<'a>);
-    impl<'a> AsMut<Members<'a>> for Fields<'a> {
-        fn as_mut(&mut self) -> &mut Members<'a> {
-            &mut self.0
-        }
-    }
     let mut sizes = Vec::new();
-    let read = read_objects(array, &mut Fields(Members::new()), |fields| {
-        sizes.push(fields.0.len());
+    let read = read_objects(array, |members| {
+        sizes.push(members.len());
         if sizes.len() < 3 { Ok(()) } else { Err(()) }
     });
     (sizes, read.err())
@@ -64,7 +58,7 @@ fn what_is_json_but_no_object_is_told_from_what_is_not_json() {
     ];
     for (texts, expected) in [(&objects[..], Some(true)), (&others[..], Some(false)), (&malformed[..], None)] {
         for text in texts {
-            assert_eq!(read_object(text, &mut Members::new()).ok(), expected, "{text}");
+            assert_eq!(Record::default().read(text).ok(), expected, "{text}");
         }
     }
 }
@@ -84,6 +78,47 @@ fn objects_of_an_array_are_read_until_there_is_a_reason_to_stop() {
         assert!(matches!(stopped, Some(Stopped::Malformed(_))), "{malformed}: {stopped:?}");
         assert_eq!(sizes, [0], "{malformed}");
     }
+}
+
+/// Names and texts.
+type Fields = Vec<(String, String)>;
+
+/// The fields of the objects of a list, up to the first error.
+fn objects_of(list: &str, takes_lists: bool) -> Option<(Vec<Fields>, Option<String>)> {
+    let record_text = format!(r#"{{"items":{list}}}"#);
+    let mut record = Record::default();
+    record.read_fields(&record_text, takes_lists).ok()?;
+    let mut objects = Vec::new();
+    let mut take = |members: &[Member<'_>]| {
+        let text = |raw: Raw<'_>| match raw {
+            Raw::Text(raw) => raw.get().to_owned(),
+            Raw::Objects { .. } => panic!("an object of a list has no such list"),
+        };
+        objects.push(members.iter().map(|(name, raw)| (name.0.to_string(), text(*raw))).collect());
+        Ok::<_, ()>(())
+    };
+    let stopped = match Value::of(record.members[0].1) {
+        Value::Array(array) => read_objects(array, take),
+        Value::Objects(numbers) => record
+            .objects(numbers)
+            .try_for_each(|members| take(members.map_err(Stopped::Malformed)?).map_err(Stopped::Refused)),
+        _ => Ok(()),
+    };
+    Some((objects, stopped.err().map(|stopped| format!("{stopped:?}"))))
+}
+
+#[test]
+fn lists_are_taken_apart_where_they_are_lists_of_objects() {
+    for list in ["[]", "[{}]", r#"[{"items":[{}]}]"#, r#" [ {"a" : 1, "\u0061b":[1]} , {} , {"a":{"b":null}} ] "#] {
+        assert!(objects_of(list, true).is_some(), "{list}");
+    }
+    for other in ["1", "{}", "\"\"", "[1]", "[null]", "[[]]", r#"[{},{"\ud800":1}]"#] {
+        assert_eq!(objects_of(other, true), None, "{other}");
+        assert!(read(&format!(r#"{{"items":{other}}}"#)).is_ok(), "{other}");
+    }
+    let many = format!("[{}]", vec!["{}"; MOST_INNER + 1].join(","));
+    assert_eq!(objects_of(&many, true), None);
+    assert_eq!(objects_of(&many, false).unwrap().0.len(), MOST_INNER + 1);
 }
 
 #[test]
@@ -120,7 +155,7 @@ fn a_name_is_cut_in_the_message() {
 #[test]
 fn names_and_texts_are_borrowed_unless_they_are_escaped() {
     let members = read(r#"{"é":"😀","\u0061":"\ud83d\ude00\n","b":"\ud83d"}"#).unwrap();
-    let read: Vec<_> = members.iter().map(|(name, value)| (&name.0, Value::of(value).text())).collect();
+    let read: Vec<_> = members.iter().map(|(name, value)| (&name.0, Value::of(*value).text())).collect();
     assert!(matches!(read[0], (Cow::Borrowed("é"), Some(Cow::Borrowed("😀")))));
     assert!(matches!(&read[1], (Cow::Owned(name), Some(Cow::Owned(text))) if name == "a" && text == "😀\n"));
     assert_eq!(read[2].1, None);
@@ -156,12 +191,29 @@ proptest! {
     #[test]
     fn what_is_refused_is_no_json_or_has_such_names(text in nearly_json()) {
         let begins_as_object = text.trim_start().starts_with('{');
-        match read_object(&text, &mut Members::new()) {
+        match Record::default().read(&text) {
             Ok(is_object) => prop_assert!(is_json(&text) && is_object == begins_as_object),
             Err(Malformed::Twice(_)) => prop_assert!(is_json(&text) && begins_as_object),
             // Half of a surrogate pair in a name is the one thing more.
             Err(Malformed::Json(_)) => prop_assert!(!is_json(&text) || text.contains("\\ud800")),
         }
+    }
+
+    #[test]
+    fn lists_are_read_alike_in_both_ways(
+        objects in prop::collection::vec(
+            prop::collection::vec(("a|b|c|\\\\u0061|d", "1|-0\\.50|\"x\"|null|\\[\\{\"a\":1\\}\\]|\\{\\}| true "), 0..4),
+            0..5,
+        ),
+    ) {
+        let object = |fields: &Vec<(String, String)>| {
+            let fields: Vec<String> = fields.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+            format!("{{{}}}", fields.join(" , "))
+        };
+        let list = format!("[{}]", objects.iter().map(object).collect::<Vec<_>>().join(","));
+        let apart = objects_of(&list, true);
+        prop_assert!(apart.is_some());
+        prop_assert_eq!(apart, objects_of(&list, false));
     }
 
     #[test]
@@ -171,7 +223,7 @@ proptest! {
         if let serde_json::Value::Object(fields) = &value {
             prop_assert_eq!(members.len(), fields.len());
             for (name, raw) in &members {
-                match (Value::of(raw), &fields[&*name.0]) {
+                match (Value::of(*raw), &fields[&*name.0]) {
                     (read @ Value::String(_), serde_json::Value::String(expected)) => {
                         prop_assert_eq!(read.text(), Some(Cow::Borrowed(&**expected)));
                     }
@@ -184,6 +236,7 @@ proptest! {
                     }
                     (Value::Null, other) => prop_assert!(other.is_null()),
                     (Value::Other, other) => prop_assert!(other.is_boolean() || other.is_object()),
+                    (Value::Objects(_), _) => prop_assert!(false, "{name:?} is no list that records have"),
                     (Value::String(_), other) => prop_assert!(false, "{other} was read as a string"),
                 }
             }
