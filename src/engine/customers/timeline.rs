@@ -1,7 +1,11 @@
 //! The orders of one customer in order of time, for any number of orders.
 //!
-//! Most customers have a handful: one sorted list. Above [`BLOCK`] entries it is a list of sorted blocks, so that adding
+//! Most customers have a handful: one sorted list, which takes no memory elsewhere up to [`INLINE`] entries. Above [`BLOCK`] entries it is a list of sorted blocks, so that adding
 //! an order moves at most one block, and counting adds up the lengths of blocks.
+
+use std::mem;
+
+use smallvec::SmallVec;
 
 use crate::time::Millis;
 
@@ -9,17 +13,18 @@ use crate::time::Millis;
 pub type Entry = (Millis, u32);
 
 const BLOCK: usize = 512;
+const INLINE: usize = 2;
 
 #[derive(Debug)]
 pub enum Timeline {
-    Few(Vec<Entry>),
+    Few(SmallVec<[Entry; INLINE]>),
     /// None of the blocks is empty, each is sorted, and none overlaps the next.
     Many(Vec<Vec<Entry>>),
 }
 
 impl Default for Timeline {
     fn default() -> Self {
-        Timeline::Few(Vec::new())
+        Timeline::Few(SmallVec::new())
     }
 }
 
@@ -38,16 +43,17 @@ impl Timeline {
                     // Growing by half, not by doubling: most customers never buy again.
                     entries.reserve_exact(1 + entries.len() / 2);
                 }
-                entries.insert(entries.partition_point(|&other| other < entry), entry);
+                entries.insert(count_first(entries, |&other| other < entry), entry);
                 if entries.len() >= BLOCK {
-                    let upper = entries.split_off(BLOCK / 2);
-                    *self = Timeline::Many(vec![std::mem::take(entries), upper]);
+                    let mut lower = mem::take(entries).into_vec();
+                    let upper = lower.split_off(BLOCK / 2);
+                    *self = Timeline::Many(vec![lower, upper]);
                 }
             }
             Timeline::Many(blocks) => {
                 let i = blocks.partition_point(|block| block[0] <= entry).saturating_sub(1);
                 let block = &mut blocks[i];
-                block.insert(block.partition_point(|&other| other < entry), entry);
+                block.insert(count_first(block, |&other| other < entry), entry);
                 if block.len() >= BLOCK {
                     // A history mostly grows at its end: full blocks there stay nearly full.
                     let keep = if i + 1 == blocks.len() { BLOCK - BLOCK / 8 } else { BLOCK / 2 };
@@ -105,12 +111,12 @@ impl Timeline {
 
     fn count_until(&self, to: Millis) -> u64 {
         match self {
-            Timeline::Few(entries) => entries.partition_point(|entry| entry.0 <= to) as u64,
+            Timeline::Few(entries) => count_first(entries, |entry| entry.0 <= to) as u64,
             Timeline::Many(blocks) => {
                 let i = blocks.partition_point(|block| block[0].0 <= to);
                 let Some((last, before)) = blocks[..i].split_last() else { return 0 };
                 let whole: usize = before.iter().map(Vec::len).sum();
-                (whole + last.partition_point(|entry| entry.0 <= to)) as u64
+                (whole + count_first(last, |entry| entry.0 <= to)) as u64
             }
         }
     }
@@ -122,6 +128,16 @@ impl Timeline {
             Timeline::Many(blocks) => (&[], blocks),
         };
         few.iter().chain(many.iter().flatten()).copied()
+    }
+}
+
+/// The number of entries at the front for which `is_before` holds. It is mostly that of all, or none: a search through the
+/// middle would wait for memory that has nothing to say.
+fn count_first(entries: &[Entry], is_before: impl Fn(&Entry) -> bool) -> usize {
+    match entries {
+        [.., last] if is_before(last) => entries.len(),
+        [first, ..] if is_before(first) => entries.partition_point(is_before),
+        _ => 0,
     }
 }
 
