@@ -6,8 +6,10 @@
 //! bytes of resident memory an order, a customer and a refund. Times are the thread's own CPU time: what else the machine
 //! does doesn't count.
 
+use std::env;
 use std::fmt::Write;
 use std::hint::black_box;
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,8 @@ const NOW: Millis = Millis(1_795_255_200_000);
 const EVENTS: u64 = 1_000;
 /// What an id of up to 23 bytes takes.
 const ID_BYTES: u64 = 24;
+/// The argument of a process that fills a shop and says what it takes.
+const FILL: &str = "fill";
 
 /// Takes all effects and keeps their bytes' number; keeps facts and differences where they are asked for.
 #[derive(Default)]
@@ -148,27 +152,34 @@ impl Shop {
             .collect();
         self.next += events;
         let start = cpu_time();
-        for text in &texts {
-            let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's purchases are valid");
-            black_box(self.stage.apply(&event, &mut self.sink).is_ok());
-        }
+        texts.iter().for_each(|text| self.take_one(text));
         let applied = cpu_time() - start;
         let start = cpu_time();
         self.stage.flush(NOW, &mut self.sink);
         (applied, cpu_time() - start)
     }
 
+    /// Takes purchases up to so many, and their refunds: in one buffer, so that memory is taken by what is kept alone.
     fn fill(&mut self, orders: u64) {
         let mut text = String::new();
         while self.next < orders {
-            let first = self.next;
-            self.take(EVENTS);
-            for (i, number) in (first..self.next).flat_map(|i| (0..self.refunds).map(move |number| (i, number))) {
-                refund(&mut text, i, number, self.customers);
-                let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's refunds are valid");
-                black_box(self.stage.apply(&event, &mut self.sink).is_ok());
+            purchase(&mut text, self.next, self.customers);
+            touch(&mut text, self.touchpoints - 1);
+            self.take_one(&text);
+            for number in 0..self.refunds {
+                refund(&mut text, self.next, number, self.customers);
+                self.take_one(&text);
+            }
+            self.next += 1;
+            if self.next.is_multiple_of(EVENTS) {
+                self.stage.flush(NOW, &mut self.sink);
             }
         }
+    }
+
+    fn take_one(&mut self, text: &str) {
+        let event = self.decoder.decode(text.as_bytes(), NOW).expect("the benchmark's events are valid");
+        black_box(self.stage.apply(&event, &mut self.sink).is_ok());
     }
 
     fn filled(customers: u64, orders: u64) -> Shop {
@@ -305,43 +316,68 @@ fn resident() -> Option<u64> {
     Some(pages.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
+/// What a shop with so many orders, touchpoints and refunds of each holds, as it counts itself and as the process grows by
+/// it: a process of its own, since what one shop leaves free would be another's.
+fn held(orders: u64, touchpoints: usize, refunds: u64) -> Option<[u64; 2]> {
+    let shop = [orders, touchpoints as u64, refunds].map(|count| count.to_string());
+    let output = Command::new(env::current_exe().ok()?).arg(FILL).args(shop).output().ok()?;
+    let (counted, resident) = str::from_utf8(&output.stdout).ok()?.trim().split_once(' ')?;
+    Some([counted.parse().ok()?, resident.parse().ok()?])
+}
+
+/// What [`held`] starts.
+fn fill(shop: &[&str]) {
+    let [orders, touchpoints, refunds] = shop else { return };
+    let count = |text: &str| text.parse::<u64>().expect("a number");
+    let before = resident();
+    let mut shop = Shop { touchpoints: count(touchpoints) as usize, refunds: count(refunds), ..Shop::new(100_000) };
+    shop.fill(count(orders));
+    if let (Some(before), Some(after)) = (before, resident()) {
+        println!("{} {}", shop.stage.sizes().bytes, after.saturating_sub(before));
+    }
+}
+
 /// Fills shops that differ in one thing and divides the difference.
 fn memory() {
-    let grown = |orders: u64, touchpoints: usize, refunds: u64| {
-        let before = resident()?;
-        let mut shop = Shop { touchpoints, refunds, ..Shop::new(100_000) };
-        shop.fill(orders);
-        let after = resident()?;
-        black_box(&shop);
-        // The next one starts where this one ended: what was freed is not counted twice.
-        std::mem::forget(shop);
-        Some(after.saturating_sub(before))
+    let shops = [
+        (200_000, 1, 0),
+        (1_200_000, 1, 0),
+        (1_200_000, 9, 0),
+        (1_200_000, 1, 1),
+        (200_000, 1, 9),
+        (2_000, 1, 0),
+        (2_000, 1, 890),
+    ];
+    let Some(held) = shops
+        .into_iter()
+        .map(|(orders, touchpoints, refunds)| held(orders, touchpoints, refunds))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
     };
-    let (few, many) = (grown(200_000, 1, 0), grown(1_200_000, 1, 0));
-    let (touched, refunded) = (grown(1_200_000, 9, 0), grown(1_200_000, 1, 1));
-    if let (Some(few), Some(many), Some(touched), Some(refunded)) = (few, many, touched, refunded) {
-        let order = (many.saturating_sub(few)) / 1_000_000;
-        let customer = few.saturating_sub(200_000 * order) / 100_000;
-        let touchpoint = touched.saturating_sub(many) / (1_200_000 * 8);
-        let refund = refunded.saturating_sub(many) / 1_200_000;
+    for (index, kind) in ["as the state counts itself", "resident"].into_iter().enumerate() {
+        let of = |shop: usize| held[shop][index];
+        let more = |shop: usize, than: usize, each: u64| of(shop).saturating_sub(of(than)) / each;
+        let order = more(1, 0, 1_000_000);
         println!(
-            "memory, beside what ids take: {} bytes an order, {} a customer, {touchpoint} a further touchpoint, {} a refund",
+            "bytes {kind}, beside what ids take: {} an order, {} a customer, {} a further touchpoint, {} a refund, \
+             {} of 9 refunds of one order each, {} of 890",
             order.saturating_sub(ID_BYTES),
-            customer.saturating_sub(ID_BYTES),
-            refund.saturating_sub(ID_BYTES)
+            (of(0).saturating_sub(200_000 * order) / 100_000).saturating_sub(ID_BYTES),
+            more(2, 1, 1_200_000 * 8),
+            more(3, 1, 1_200_000).saturating_sub(ID_BYTES),
+            // As few as have an index, and so many that they nearly fill theirs.
+            more(4, 0, 200_000 * 9).saturating_sub(ID_BYTES),
+            more(6, 5, 2_000 * 890).saturating_sub(ID_BYTES),
         );
-        // As few as have an index, and so many that they nearly fill theirs.
-        for (orders, refunds) in [(200_000, 9), (2_000, 890)] {
-            let (plain, indexed) = (grown(orders, 1, 0), grown(orders, 1, refunds));
-            if let (Some(plain), Some(indexed)) = (plain, indexed) {
-                let each = indexed.saturating_sub(plain) / (orders * refunds);
-                println!("each of {refunds} refunds of one order: {} bytes more", each.saturating_sub(refund));
-            }
-        }
     }
 }
 
 fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [FILL, shop @ ..] = arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        return fill(shop);
+    }
     memory();
     let mut criterion = Criterion::default().configure_from_args();
     events(&mut criterion);
