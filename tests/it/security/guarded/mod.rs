@@ -28,7 +28,7 @@ pub fn filter() -> &'static str {
 const SUPER_USERS: &str = "User:ANONYMOUS;User:shop;User:rotating";
 const PASSWORD: &str = "correct-horse-battery-staple";
 
-/// Held for writing by a test that restarts the broker.
+/// Held for writing by a test that restarts the broker, or stops it for a while.
 static BROKER_IS_UP: RwLock<()> = RwLock::new(());
 
 /// Certificates, where clients find them.

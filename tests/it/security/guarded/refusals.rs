@@ -6,7 +6,7 @@ use super::ways::{order, says_nothing_secret};
 use super::{BROKER_IS_UP, Client, FILES, PASSWORD, set_password};
 use crate::broker;
 use crate::process::wait_until;
-use crate::processor::{LIMIT, Partitions, Processor};
+use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::topics::latest;
 
 /// Starts an instance that must end with exit code 1 and one line, and returns that line.
@@ -16,22 +16,43 @@ fn refusal(name: &str, client: impl FnOnce() -> Client) -> String {
     let client = client();
     let processor = Processor::new(name, Partitions::alike(1));
     let mut instance = processor.start_with("a", &client.0);
-    let status = instance.wait_for_end();
-    let log = instance.log();
-    assert_eq!(status.code(), Some(1), "{log}");
-    says_nothing_secret(&instance);
-    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("listening")).collect();
-    let [line] = lines[..] else { panic!("one line says it all, not\n{log}") };
+    let line = last_words(&mut instance);
 
     // So do the commands that do their work and end.
     for words in [&["topics"][..], &["dead-letters", "list"], &["dead-letters", "retry"]] {
         let mut command = processor.command(words);
         command.envs(client.0.iter().cloned()).env("RUST_LOG", "info");
-        let output = command.output().expect("the program runs");
-        assert_eq!(output.status.code(), Some(1), "{words:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr).trim_end(), line, "{words:?}");
+        let mut said = String::new();
+        wait_until("a broker answers", LIMIT, || {
+            let output = command.output().expect("the program runs");
+            assert_eq!(output.status.code(), Some(1), "{words:?}");
+            said = String::from_utf8_lossy(&output.stderr).into_owned();
+            !is_silence(&said)
+        });
+        assert_eq!(said.trim_end(), line, "{words:?}");
     }
-    line.to_owned()
+    line
+}
+
+/// The one line that an instance ends with, exit code 1. Before it may stand that no broker has answered yet.
+#[track_caller]
+fn last_words(instance: &mut Instance) -> String {
+    let status = instance.wait_for_end();
+    let log = instance.log();
+    assert_eq!(status.code(), Some(1), "{log}");
+    says_nothing_secret(instance);
+    let lines: Vec<&str> = log.lines().filter(|line| !line.contains("listening")).collect();
+    match lines[..] {
+        [line] => line.to_owned(),
+        [waits, line] if is_silence(waits) => line.to_owned(),
+        _ => panic!("one line says it all, not\n{log}"),
+    }
+}
+
+/// Whether a line tells no more than that a broker said nothing in time: a busy machine may take longer over a handshake
+/// than it is waited for. Of a refusal that was heard it would say why.
+fn is_silence(line: &str) -> bool {
+    line.contains("Kafka does not answer: ") && line.contains("Meta data fetch error: ")
 }
 
 #[test]
@@ -63,6 +84,24 @@ fn a_broker_whose_certificate_is_not_trusted_gets_no_password() {
     assert!(line.starts_with("payback: Kafka refuses the connection: sasl_ssl://127.0.0.1:"), "{line}");
     assert!(line.contains("certificate verify failed"), "{line}");
     assert!(line.contains("ssl.ca.location"), "it says what to do: {line}");
+}
+
+#[test]
+#[ignore = "needs a Kafka that asks who is there"]
+fn a_refusal_that_comes_late_is_waited_for_and_said_once_it_comes() {
+    let _alone = BROKER_IS_UP.write();
+    let client = Client::anonymous().with("ssl.ca.location", &FILES.path("other-ca.pem"));
+    let processor = Processor::new("late", Partitions::alike(1));
+    let mut instance = None;
+    broker::freeze(|| {
+        let instance = instance.insert(processor.start_with("a", &client.0));
+        wait_until("it waits", LIMIT, || {
+            instance.must_run();
+            instance.log().lines().any(is_silence)
+        });
+    });
+    let line = last_words(&mut instance.expect("it was started"));
+    assert!(line.contains("certificate verify failed"), "{line}");
 }
 
 #[test]
@@ -103,13 +142,14 @@ fn a_client_without_tls_is_told_what_may_be_wrong() {
     // From here it looks like a broker that is away.
     wait_until("it says so", LIMIT, || {
         instance.must_run();
-        instance.log().contains("security.protocol")
+        let answer = instance.ask("/readyz");
+        answer.is_some_and(|(status, body)| status == 503 && body.contains("security.protocol"))
     });
-    let (status, body) = instance.ask("/readyz").expect("it answers");
-    assert!(status == 503 && body.contains("security.protocol"), "{body}");
     instance.leave();
     let log = instance.log();
-    assert_eq!(log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).count(), 1, "{log}");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+    let [line] = lines[..] else { panic!("one line says it all, not\n{log}") };
+    assert!(line.contains("security.protocol") || is_silence(line), "{log}");
 }
 
 /// It had the right password once, and its state is worth waiting with.
