@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::KafkaResult;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -15,7 +15,7 @@ use super::error::WorkerError;
 use super::objection::Objection;
 use super::outbox::check_format;
 use super::reachability::Reachability;
-use super::watch::{self, Watcher, offset_in};
+use super::watch::{Watcher, offset_in};
 use crate::status::{Progress, Status};
 
 /// Keeps [`Status::campaigns`] as the topic has it.
@@ -54,7 +54,7 @@ impl ReadBack {
             partitions,
             consumer,
             watcher: Some(watcher),
-            objection: Objection::default(),
+            objection: Objection::to(format!("reading {topic} back")),
             status,
             stop,
         })
@@ -80,7 +80,7 @@ impl ReadBack {
                         continue;
                     }
                 }
-                Some(Err(error)) => self.complain(error)?,
+                Some(Err(error)) => self.objection.go_on_from(error)?,
                 None => {}
             }
             if !is_current && last_look.elapsed() > Duration::from_millis(50) {
@@ -88,7 +88,7 @@ impl ReadBack {
                 if let (None, Some(watcher)) = (&ends, &self.watcher) {
                     match watcher.high_watermarks(&from_the_start) {
                         Ok(found) => ends = Some(found),
-                        Err(error) => self.complain(error)?,
+                        Err(error) => self.objection.go_on_from(error)?,
                     }
                 }
                 if let Some(ends) = &ends {
@@ -120,19 +120,6 @@ impl ReadBack {
         };
         // Other scopes than campaigns are nothing that is shown here.
         let _ = self.status.campaigns.take(key, record.payload());
-        Ok(())
-    }
-
-    /// Goes on from an error, where asking again may help. A broker's word is logged now and then.
-    fn complain(&mut self, error: KafkaError) -> Result<(), WorkerError> {
-        if watch::is_hopeless(&error) {
-            return Err(WorkerError::Kafka { what: format!("reading {} back", self.topic), cause: error });
-        }
-        if self.objection.is_to_be_said(&error) {
-            tracing::warn!(%error, topic = self.topic, "the campaigns can't be read back: trying again until they can");
-        } else {
-            tracing::debug!(%error, topic = self.topic, "reading the campaigns back");
-        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use super::error::WorkerError;
 use super::inputs::{Input, Inputs};
 use super::instance::Instance;
 use super::names::{self, StageKind};
+use super::objection::Objection;
 use super::outbox::Outputs;
 use super::pipeline::{Parts, Pipeline};
 use super::reachability::Reachability;
@@ -262,6 +263,8 @@ impl Service<'_> {
         let (status, questions) = self.status.add_worker(S::NAME);
         transactions.tell(Arc::clone(&status.transaction));
         let pipeline = Pipeline::new(self.parts(kind, transactions, transactional_id));
+        let inputs: Vec<&str> = pipeline.inputs.topics().collect();
+        let objection = Objection::to(format!("reading {}", inputs.join(", ")));
         Ok(Worker {
             clients: self.clients.clone(),
             group_id,
@@ -275,6 +278,7 @@ impl Service<'_> {
             broom: (self.broker == Broker::Kafka).then(|| Broom::new(self.sweeper.clone())),
             checkpoints: self.checkpoints.clone(),
             cadence: Cadence::new(config.commit.interval()),
+            objection,
             offsets_are_kept: self.broker == Broker::Kafka,
             stop: Arc::clone(self.stop),
             state: State::default(),

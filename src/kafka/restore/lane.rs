@@ -19,7 +19,7 @@ use crate::kafka::meaning::Meaning;
 use crate::kafka::objection::Objection;
 use crate::kafka::partition::{Partition, Place, Proof};
 use crate::kafka::progress::PROGRESS_KEY;
-use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, is_hopeless, offset_in, watermarks};
+use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, offset_in, watermarks};
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -47,7 +47,6 @@ pub struct Lane {
     fenced: bool,
     /// That the stable offsets were seen at the ends, and reading began anew since.
     confirming: bool,
-    /// Why it can't be read at present.
     objection: Objection,
     /// Facts read so far from the changelog.
     pub facts: u64,
@@ -112,7 +111,7 @@ impl Lane {
             last_look: now,
             fenced: false,
             confirming: false,
-            objection: Objection::default(),
+            objection: Objection::to(format!("reading {changelog}")),
             facts: 0,
             loaded: 0,
         })
@@ -137,7 +136,7 @@ impl Lane {
         }
         if !self.measured {
             if let Err(error) = self.measure(share, around.watcher) {
-                self.complain(error)?;
+                self.objection.go_on_from(error)?;
                 thread::sleep(ASK_AGAIN_AFTER);
                 return Ok(false);
             }
@@ -301,7 +300,7 @@ impl Lane {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.reached_end(partition),
-                Some(Err(error)) => self.complain(error)?,
+                Some(Err(error)) => self.objection.go_on_from(error)?,
                 None => break,
             }
         }
@@ -309,19 +308,6 @@ impl Lane {
             self.last_progress = Instant::now();
         }
         Ok(taken > 0)
-    }
-
-    /// Goes on from an error, where asking again may help. A broker's word is logged now and then.
-    fn complain(&mut self, error: KafkaError) -> Result<(), WorkerError> {
-        if is_hopeless(&error) {
-            return Err(WorkerError::Kafka { what: format!("reading {}", self.changelog), cause: error });
-        }
-        if self.objection.is_to_be_said(&error) {
-            tracing::warn!(%error, changelog = self.changelog, "the changelog can't be read: trying again until it can");
-        } else {
-            tracing::debug!(%error, changelog = self.changelog, "reading the changelog");
-        }
-        Ok(())
     }
 
     /// Positions move over markers and aborted records too, which are not handed out.
@@ -355,7 +341,7 @@ impl Lane {
         let list = self.list(|_| Offset::End).map_err(WorkerError::kafka("partitions of the changelog"))?;
         let stable = match watermarks(&self.reader, &list, Offset::End) {
             Ok(stable) => stable,
-            Err(error) => return self.complain(error),
+            Err(error) => return self.objection.go_on_from(error),
         };
         let behind = self.targets.iter().filter(|target| !target.is_done()).find_map(|target| {
             let stable = offset_in(&stable, &self.changelog, target.partition())?;

@@ -83,6 +83,7 @@ pub struct Worker<S: Stage> {
     /// None where none are kept.
     pub checkpoints: Option<Checkpoints>,
     pub cadence: Cadence,
+    pub objection: Objection,
     pub offsets_are_kept: bool,
     pub stop: Arc<AtomicBool>,
     pub state: State,
@@ -99,8 +100,6 @@ pub struct State {
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
-    /// Why inputs can't be read at present.
-    objection: Objection,
     /// What status says of Kafka.
     said: Reach,
     /// Positions before an abort, for a worker that is made not to go back.

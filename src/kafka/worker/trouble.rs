@@ -115,27 +115,11 @@ impl<S: Stage> Worker<S> {
     }
 
     pub(super) fn consumer_error(&mut self, error: KafkaError) -> Result<(), Trouble> {
-        use RDKafkaErrorCode as Code;
         match error.rdkafka_error_code() {
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => self.explain_offset_out_of_range(error),
-            Some(Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) => {
-                tracing::warn!(worker = %self.status, %error, "an input topic is not there");
-                Ok(())
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                self.explain_offset_out_of_range(error)
             }
-            _ if watch::is_hopeless(&error) => {
-                Err(WorkerError::Kafka { what: "reading inputs".to_owned(), cause: error }.into())
-            }
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Err(WorkerError::Fatal { cause: error }.into())
-            }
-            _ if self.state.objection.is_to_be_said(&error) => {
-                tracing::warn!(worker = %self.status, %error, "inputs can't be read: trying again until they can");
-                Ok(())
-            }
-            _ => {
-                tracing::debug!(worker = %self.status, %error, "reading inputs");
-                Ok(())
-            }
+            _ => Ok(self.objection.go_on_from(error)?),
         }
     }
 
