@@ -28,7 +28,7 @@ struct Page {
     offset: usize,
     /// The `offset` of the next page; null on the last.
     next_offset: Option<usize>,
-    /// False while records are still being read back after a start: more campaigns may come.
+    /// False while records are still being read back, after a start or anew: more campaigns may come.
     complete: bool,
     /// Their records, with the asked window alone.
     campaigns: Vec<Box<RawValue>>,
@@ -48,8 +48,10 @@ pub async fn list(
 }
 
 fn page(api: &Api, listing: Listing) -> Result<Page, serde_json::Error> {
-    let complete = api.status.campaigns_are_complete();
+    let was_complete = api.status.campaigns_are_complete();
     let all = api.status.campaigns.all();
+    // Before and after: they may be forgotten in between.
+    let complete = was_complete && api.status.campaigns_are_complete();
     let mut found: Vec<Row<'_>> = all
         .iter()
         .filter_map(|(id, campaign)| {

@@ -1,12 +1,13 @@
 //! Reads `roas-updates` back, committed records only: so every instance knows all campaigns, and shows nothing that an abort
 //! may undo.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
@@ -15,19 +16,36 @@ use super::error::WorkerError;
 use super::objection::Objection;
 use super::outbox::check_format;
 use super::reachability::Reachability;
-use super::watch::{Watcher, offset_in};
+use super::watch::{ANSWER_WITHIN, Watcher, is_out_of_range, offset_in};
 use crate::status::{Progress, Status};
+
+/// Between two looks at how far it has come.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Keeps [`Status::campaigns`] as the topic has it.
 pub struct ReadBack {
     topic: String,
     partitions: u32,
+    /// By which its clients are known.
+    name: String,
+    clients: Clients,
+    reachability: Arc<Reachability>,
     consumer: BaseConsumer<Link>,
-    /// Until all is read that was there at the start.
-    watcher: Option<Watcher>,
+    /// Until all is read that was there at the beginning.
+    catching_up: Option<CatchingUp>,
     objection: Objection,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
+}
+
+/// The way to where the topic ends.
+struct CatchingUp {
+    watcher: Watcher,
+    /// Where each partition began and ended when that was asked for; none before.
+    ranges: Option<Vec<Range<i64>>>,
+    /// Records read so far.
+    done: u64,
+    last_look: Instant,
 }
 
 impl ReadBack {
@@ -43,17 +61,14 @@ impl ReadBack {
         stop: Arc<AtomicBool>,
     ) -> Result<ReadBack, WorkerError> {
         let name = format!("{application_id}-read-back");
-        let consumer = clients
-            .reader(&name)
-            .create_with_context(Link::idle())
-            .map_err(WorkerError::kafka("a consumer for the campaigns"))?;
-        let watcher = Watcher::new(clients, &name, Arc::clone(reachability))
-            .map_err(WorkerError::kafka("a client for the campaigns"))?;
         Ok(ReadBack {
             topic: topic.to_owned(),
             partitions,
-            consumer,
-            watcher: Some(watcher),
+            consumer: reader(clients, &name)?,
+            name,
+            clients: clients.clone(),
+            reachability: Arc::clone(reachability),
+            catching_up: None,
             objection: Objection::to(format!("reading {topic} back")),
             status,
             stop,
@@ -65,46 +80,98 @@ impl ReadBack {
     /// # Errors
     /// What there is no going on from.
     pub fn run(&mut self) -> Result<(), WorkerError> {
-        let from_the_start = self.beginning().map_err(WorkerError::kafka("the topic of the campaigns"))?;
-        self.consumer.assign(&from_the_start).map_err(WorkerError::kafka("the topic of the campaigns"))?;
-        let mut done = 0_u64;
-        let mut ends = None;
-        let mut is_current = false;
-        let mut last_look = Instant::now();
+        self.begin()?;
         while !self.stop.load(Ordering::Relaxed) {
             match self.consumer.poll(Duration::from_millis(50)) {
                 Some(Ok(record)) => {
                     self.take(&record)?;
-                    done += 1;
-                    if is_current || !done.is_multiple_of(1024) {
+                    let Some(way) = &mut self.catching_up else { continue };
+                    way.done += 1;
+                    if !way.done.is_multiple_of(1024) {
                         continue;
                     }
+                }
+                Some(Err(error)) if is_out_of_range(&error) => {
+                    tracing::warn!(%error, topic = self.topic, "truncated or recreated: it is read from its beginning again");
+                    self.begin_anew()?;
                 }
                 Some(Err(error)) => self.objection.go_on_from(error)?,
                 None => {}
             }
-            if !is_current && last_look.elapsed() > Duration::from_millis(50) {
-                last_look = Instant::now();
-                if let (None, Some(watcher)) = (&ends, &self.watcher) {
-                    match watcher.high_watermarks(&from_the_start) {
-                        Ok(found) => ends = Some(found),
-                        Err(error) => self.objection.go_on_from(error)?,
-                    }
-                }
-                if let Some(ends) = &ends {
-                    is_current = self.is_at(ends);
-                    if is_current {
-                        self.watcher = None;
-                    }
-                    self.status.set_read_back(if is_current {
-                        Progress::Current
-                    } else {
-                        Progress::Restoring { done, total: self.total(ends).max(done) }
-                    });
-                }
-            }
+            self.look()?;
         }
         Ok(())
+    }
+
+    /// Has everything still to read.
+    fn begin(&mut self) -> Result<(), WorkerError> {
+        let watcher = Watcher::new(&self.clients, &self.name, Arc::clone(&self.reachability))
+            .map_err(WorkerError::kafka("a client for the campaigns"))?;
+        self.catching_up = Some(CatchingUp { watcher, ranges: None, done: 0, last_look: Instant::now() });
+        Ok(())
+    }
+
+    /// As after a start: older records would be shown in the place of later ones, and some campaigns may be gone.
+    fn begin_anew(&mut self) -> Result<(), WorkerError> {
+        self.status.set_read_back(Progress::Restoring { done: 0, total: 0 });
+        self.status.campaigns.clear();
+        // One that is assigned the same partitions again has its positions of before for a moment.
+        self.consumer = reader(&self.clients, &self.name)?;
+        self.begin()
+    }
+
+    /// Says how far it has come, until all is read.
+    fn look(&mut self) -> Result<(), WorkerError> {
+        let Some(mut way) = self.catching_up.take_if(|way| way.last_look.elapsed() > LOOK_EVERY) else { return Ok(()) };
+        way.last_look = Instant::now();
+        let ranges = match way.ranges.take().map_or_else(|| self.measure(&way.watcher), Ok) {
+            Ok(ranges) => ranges,
+            Err(error) => {
+                self.catching_up = Some(way);
+                return self.objection.go_on_from(error);
+            }
+        };
+        if self.has_read(&ranges) {
+            self.status.set_read_back(Progress::Current);
+        } else {
+            let total: i64 = ranges.iter().map(|range| range.end - range.start).sum();
+            let total = u64::try_from(total).unwrap_or(0).max(way.done);
+            self.status.set_read_back(Progress::Restoring { done: way.done, total });
+            self.catching_up = Some(CatchingUp { ranges: Some(ranges), ..way });
+        }
+        Ok(())
+    }
+
+    /// Finds where each partition begins and ends, and begins to read.
+    fn measure(&self, watcher: &Watcher) -> KafkaResult<Vec<Range<i64>>> {
+        let mut list = TopicPartitionList::new();
+        for number in self.numbers() {
+            list.add_partition(&self.topic, number);
+        }
+        let (lows, highs) = (watcher.low_watermarks(&list)?, watcher.high_watermarks(&list)?);
+        let range = |number| Some(offset_in(&lows, &self.topic, number)?..offset_in(&highs, &self.topic, number)?);
+        let ranges: Option<Vec<_>> = self.numbers().map(range).collect();
+        let ranges = ranges.ok_or(KafkaError::NoMessageReceived)?;
+        // By its offset, for what a broker has against looking up the beginning would pass for an offset that is gone.
+        let mut starts = TopicPartitionList::new();
+        for (number, range) in self.numbers().zip(&ranges) {
+            starts.add_partition_offset(&self.topic, number, Offset::Offset(range.start))?;
+        }
+        // A consumer that is assigned partitions before it has found their leader may not fetch for most of a second.
+        self.consumer.fetch_metadata(Some(&self.topic), ANSWER_WITHIN)?;
+        self.consumer.assign(&starts)?;
+        Ok(ranges)
+    }
+
+    fn numbers(&self) -> Range<i32> {
+        0..i32::try_from(self.partitions).unwrap_or(i32::MAX)
+    }
+
+    /// Whether all was read that was there when it was measured.
+    fn has_read(&self, ranges: &[Range<i64>]) -> bool {
+        let Ok(positions) = self.consumer.position() else { return false };
+        let is_at = |number, end| offset_in(&positions, &self.topic, number).is_some_and(|position| position >= end);
+        self.numbers().zip(ranges).all(|(number, range)| range.is_empty() || is_at(number, range.end))
     }
 
     fn take(&self, record: &BorrowedMessage<'_>) -> Result<(), WorkerError> {
@@ -122,26 +189,11 @@ impl ReadBack {
         let _ = self.status.campaigns.take(key, record.payload());
         Ok(())
     }
+}
 
-    fn beginning(&self) -> KafkaResult<TopicPartitionList> {
-        let mut list = TopicPartitionList::new();
-        for number in 0..i32::try_from(self.partitions).unwrap_or(i32::MAX) {
-            list.add_partition_offset(&self.topic, number, Offset::Beginning)?;
-        }
-        Ok(list)
-    }
-
-    /// Whether all was read that was there when it was measured.
-    fn is_at(&self, ends: &TopicPartitionList) -> bool {
-        let Ok(positions) = self.consumer.position() else { return false };
-        ends.elements().iter().all(|element| {
-            let end = offset_in(ends, &self.topic, element.partition()).unwrap_or(i64::MAX);
-            end == 0 || offset_in(&positions, &self.topic, element.partition()).is_some_and(|position| position >= end)
-        })
-    }
-
-    fn total(&self, ends: &TopicPartitionList) -> u64 {
-        let end = |partition| offset_in(ends, &self.topic, partition).unwrap_or(0);
-        ends.elements().iter().filter_map(|element| u64::try_from(end(element.partition())).ok()).sum()
-    }
+fn reader(clients: &Clients, name: &str) -> Result<BaseConsumer<Link>, WorkerError> {
+    let mut config = clients.reader(name);
+    // By itself librdkafka would begin anew, and not say so.
+    config.set("auto.offset.reset", "error");
+    config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the campaigns"))
 }

@@ -148,6 +148,12 @@ pub fn offset_in(list: &TopicPartitionList, topic: &str, partition: i32) -> Opti
     }
 }
 
+/// Whether a broker says that there is nothing at the offset to read from.
+pub fn is_out_of_range(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(error.rdkafka_error_code(), Some(Code::AutoOffsetReset | Code::OffsetOutOfRange))
+}
+
 /// Whether asking again is no use.
 pub fn is_hopeless(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;

@@ -38,6 +38,12 @@ impl Campaigns {
         true
     }
 
+    /// Forgets all of them.
+    pub fn clear(&self) {
+        self.records.clear();
+        self.bytes.store(0, Ordering::Relaxed);
+    }
+
     pub fn get(&self, id: &str) -> Option<Arc<Campaign>> {
         self.records.get(id).map(|entry| Arc::clone(entry.value()))
     }
@@ -280,6 +286,9 @@ mod tests {
         assert_eq!((campaigns.len(), campaigns.bytes()), (1, 5));
         assert!(campaigns.get("a/b").unwrap().figures().is_none());
         campaigns.take("campaign/a/b", None);
+        assert!(campaigns.is_empty() && campaigns.bytes() == 0);
+        campaigns.take("campaign/a/b", Some(b"{}"));
+        campaigns.clear();
         assert!(campaigns.is_empty() && campaigns.bytes() == 0);
     }
 

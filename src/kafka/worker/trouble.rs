@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 
 use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
 use crate::engine::Stage;
@@ -115,11 +115,10 @@ impl<S: Stage> Worker<S> {
     }
 
     pub(super) fn consumer_error(&mut self, error: KafkaError) -> Result<(), Trouble> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                self.explain_offset_out_of_range(error)
-            }
-            _ => Ok(self.objection.go_on_from(error)?),
+        if watch::is_out_of_range(&error) {
+            self.explain_offset_out_of_range(error)
+        } else {
+            Ok(self.objection.go_on_from(error)?)
         }
     }
 
