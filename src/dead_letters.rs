@@ -22,6 +22,7 @@ use crate::time::Millis;
 /// Which letters are shown, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct List {
+    /// Which letters.
     pub choice: Choice,
     /// A JSON object a line in place of a table.
     pub json: bool,
@@ -31,6 +32,7 @@ pub struct List {
 
 /// Why a list could not be made.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum ListError {
     #[error(transparent)]
     Letters(#[from] LettersError),

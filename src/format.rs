@@ -52,6 +52,7 @@ impl fmt::Display for Format {
 
 /// What was stored or sent and can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum FormatError {
     #[error(
         "it is of format {found}, and this program knows formats up to {known}: a newer program wrote it. Run that one, or \

@@ -19,6 +19,7 @@ pub const SCALE: i64 = 1_000_000;
 pub struct Micros(pub i64);
 
 impl Micros {
+    /// Nothing.
     pub const ZERO: Micros = Micros(0);
     /// The largest amount that is accepted: 9,000,000,000,000 units.
     pub const MAX: Micros = Micros(9_000_000_000_000 * SCALE);
@@ -164,6 +165,7 @@ pub fn divide_half_even(numerator: i128, denominator: i128) -> i128 {
 pub struct Sum(pub i128);
 
 impl Sum {
+    /// Nothing.
     pub const ZERO: Sum = Sum(0);
 }
 

@@ -30,13 +30,16 @@ pub struct Service {
     config: Config,
     runtime: Runtime,
     listener: TcpListener,
+    /// What its parts tell of themselves.
     pub status: Arc<Status>,
+    /// What they count.
     pub metrics: Arc<Metrics>,
     stop: Arc<AtomicBool>,
 }
 
 /// Why the service ended or did not begin.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum RunError {
     #[error(transparent)]
     Kafka(#[from] kafka::RunError),

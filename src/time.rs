@@ -16,7 +16,9 @@ pub struct Millis(pub i64);
 impl Millis {
     /// In milliseconds, as are the next ones.
     pub const SECOND: i64 = 1_000;
+    /// 60 s.
     pub const MINUTE: i64 = 60 * Self::SECOND;
+    /// 60 minutes.
     pub const HOUR: i64 = 60 * Self::MINUTE;
     /// 24 hours, whatever the clocks do.
     pub const DAY: i64 = 24 * Self::HOUR;
@@ -224,6 +226,7 @@ fn split_fraction(text: &[u8]) -> Option<(i64, &[u8])> {
 pub struct Zone(TimeZone);
 
 impl Zone {
+    /// That of coordinated universal time.
     pub fn utc() -> Zone {
         Zone(TimeZone::UTC)
     }

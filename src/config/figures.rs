@@ -122,6 +122,7 @@ impl Default for Attribution {
 /// [`settings::Model`] by its name; what each does stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "that enum says what each is")]
 pub enum Model {
     Last,
     First,
@@ -163,6 +164,7 @@ impl Default for Verdict {
 /// [`settings::Profit`] by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "that enum says what each is")]
 pub enum Profit {
     OperatingProfit,
     GrossProfit,

@@ -148,10 +148,12 @@ const BOUNDED: [(&str, u64, u64, &str); 5] = [
 pub struct Properties(BTreeMap<String, Scalar>);
 
 impl Properties {
+    /// Names and values, in the order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.0.as_str()))
     }
 
+    /// The value of a property, if it is given.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.0.as_str())
     }

@@ -37,22 +37,39 @@ pub struct Config {
     /// Names of the windows: `24h`, `7d`, `lifetime`.
     #[serde(deserialize_with = "values::list")]
     pub windows: Vec<String>,
+    /// Where Kafka is, and as whom this program comes to it.
     pub kafka: KafkaConfig,
+    /// The topics that are read and written.
     pub topics: TopicsConfig,
+    /// What figures are in, and when days begin.
     pub reporting: Reporting,
+    /// How an LTV by formula is estimated.
     pub ltv: Ltv,
+    /// What stands in for costs that are not stated.
     pub costs: Costs,
+    /// Which customers were known before.
     pub history: History,
+    /// Who is credited with a customer.
     pub attribution: Attribution,
+    /// What a campaign is judged by.
     pub verdict: Verdict,
+    /// How long history is kept singly.
     pub retention: Retention,
+    /// Threads of each stage.
     pub workers: WorkersConfig,
+    /// How often transactions are committed.
     pub commit: CommitConfig,
+    /// Where an instance leaves its state when it is stopped.
     pub checkpoints: CheckpointsConfig,
+    /// The most that it may take.
     pub limits: LimitsConfig,
+    /// What is written while instances of two versions share the work.
     pub format: FormatConfig,
+    /// Where the API listens, and who may ask.
     pub http: HttpConfig,
+    /// What campaigns have metrics.
     pub metrics: MetricsConfig,
+    /// What is logged, and how.
     pub log: LogConfig,
     /// What the figures depend on, of the sections above, checked and typed. `campaign_partitions` is not configured:
     /// it is known when the internal topic is.
@@ -145,6 +162,7 @@ impl Config {
 
 /// Why there is no configuration to run with.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum ConfigError {
     #[error("can't read {}: {error}", path.display())]
     File { path: PathBuf, error: std::io::Error },

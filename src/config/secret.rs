@@ -13,6 +13,7 @@ pub const HIDDEN: &str = "(hidden)";
 pub struct Secret(String);
 
 impl Secret {
+    /// Keeps a text to itself.
     pub fn new(text: impl Into<String>) -> Secret {
         Secret(text.into())
     }

@@ -52,6 +52,7 @@ impl Default for CommitConfig {
 }
 
 impl CommitConfig {
+    /// From one commit to the next.
     pub fn interval(&self) -> Duration {
         Duration::from_millis(self.interval_ms)
     }

@@ -31,6 +31,7 @@ use crate::status::Status;
 /// What to show.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The same seed, the same shop.
     pub seed: u64,
     /// New customers in the history, about.
     pub customers: u32,
@@ -44,7 +45,9 @@ pub struct Request {
     pub save: Option<PathBuf>,
 }
 
+/// Why the demo ended.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum DemoError {
     #[error("no mock cluster: {0}")]
     Cluster(KafkaError),

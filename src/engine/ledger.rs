@@ -108,6 +108,7 @@ impl LedgerSums {
     /// The largest count that is read: 10^9 orders, in millionths.
     pub const MOST_COUNTED: u64 = 1 << 50;
 
+    /// Appends them; [`LedgerSums::read`] takes them off again.
     pub fn write(&self, to: &mut Vec<u8>) {
         let fields = self.fields();
         let mask = fields.iter().rev().fold(0_u32, |mask, field| mask << 1 | u32::from(*field != 0));

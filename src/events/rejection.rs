@@ -91,6 +91,7 @@ impl Reason {
         Reason::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
+    /// As it is written in dead letters and labels.
     pub fn code(self) -> &'static str {
         match self {
             Reason::Empty => "empty",

@@ -19,6 +19,7 @@ use crate::time::Millis;
 /// How much, and how fast.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The shop whose events they are.
     pub plan: Plan,
     /// Live events a second, after the history; `None`: the history alone.
     pub rate: Option<f64>,
@@ -30,10 +31,13 @@ pub struct Request {
 pub enum Destination {
     /// One event a line.
     Lines(Box<dyn Write>),
+    /// Each to its topic.
     Kafka(Producer),
 }
 
+/// Why not all events were sent.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum GenerateError {
     #[error("can't write")]
     Write(#[from] io::Error),

@@ -12,9 +12,13 @@ const MAX_TEXT_BYTES: usize = 256;
 pub struct Listing {
     /// Whose figures are sorted by and shown.
     pub window: String,
+    /// By what they are sorted.
     pub sort: SortKey,
+    /// Whether the greatest come first.
     pub descending: bool,
+    /// The most campaigns of a page.
     pub limit: usize,
+    /// Campaigns before the page.
     pub offset: usize,
     /// Any of these, of the campaign's one verdict; empty: all.
     verdicts: Vec<String>,
@@ -26,9 +30,12 @@ pub struct Listing {
     text: Option<String>,
 }
 
+/// What campaigns are sorted by.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SortKey {
+    /// Of the campaign.
     Id,
+    /// Of the campaign, which may have none.
     Name,
     /// Of the campaign's verdict.
     Progress,
@@ -122,6 +129,7 @@ impl Listing {
         Ok(())
     }
 
+    /// The `sort` that is asked for, as a parameter writes it.
     pub fn sort_text(&self) -> String {
         format!("{}{}", if self.descending { "-" } else { "" }, self.sort.name())
     }

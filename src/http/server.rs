@@ -23,6 +23,7 @@ pub struct Limits {
     pub connections: usize,
     /// A request's line and headers, bytes.
     pub head_bytes: usize,
+    /// A request's headers.
     pub headers: usize,
     /// For the head of a request to arrive; also how long an idle connection is kept.
     pub head_time: Duration,

@@ -15,14 +15,17 @@ use crate::time::Millis;
 /// What letters are chosen by. Of each list any may hold, and an empty one holds for all; all that is said must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
+    /// Why they were rejected.
     pub reasons: Vec<Reason>,
+    /// Where their records came from.
     pub sources: Vec<Place>,
     /// `type`s of events.
     pub types: Vec<String>,
     /// What stands in a field whose name ends in `_id`.
     pub ids: Vec<String>,
-    /// When they were rejected: from this moment on, and before that one.
+    /// Those that were rejected at this moment or later.
     pub since: Option<Millis>,
+    /// Those that were rejected before this moment.
     pub until: Option<Millis>,
 }
 
@@ -44,9 +47,11 @@ pub struct NoPlace;
 pub struct Known<'a> {
     /// `None` of a record that is no dead letter of this program's, as is `origin`.
     pub reason: Option<&'a str>,
+    /// Where its record was first read.
     pub origin: Option<Origin<'a>>,
     /// When it was rejected.
     pub at: Option<Millis>,
+    /// That of its record, or what is left of it.
     pub value: Option<&'a [u8]>,
 }
 

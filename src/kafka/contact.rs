@@ -69,6 +69,7 @@ fn with_advice(reason: String) -> String {
 
 /// Why no broker was spoken to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum NoContact {
     #[error("Kafka refuses the connection: {0}")]
     Refused(String),

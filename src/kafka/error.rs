@@ -9,6 +9,7 @@ use crate::engine::FormatError;
 
 /// What ends a worker for good. Each says what is wrong and, where there is something, what to do.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum WorkerError {
     #[error("{what}: {cause}")]
     Kafka { what: String, cause: KafkaError },
@@ -51,6 +52,7 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
+    /// Of an error of librdkafka's, and what was done then (`subscribing`).
     pub fn kafka(what: impl Into<String>) -> impl FnOnce(KafkaError) -> WorkerError {
         let what = what.into();
         move |cause| WorkerError::Kafka { what, cause }

@@ -25,6 +25,7 @@ const CONTACT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the dead letters can't be read or sent again.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum LettersError {
     #[error(transparent)]
     NoContact(#[from] NoContact),
@@ -49,6 +50,7 @@ pub enum LettersError {
 }
 
 impl LettersError {
+    /// Of an error of librdkafka's, and what it was about (`topic dead-letters`).
     pub fn kafka(what: impl Into<String>) -> impl FnOnce(KafkaError) -> LettersError {
         let what = what.into();
         move |cause| LettersError::Kafka { what, cause }
@@ -63,7 +65,9 @@ pub fn client_name(config: &Config) -> String {
 /// A dead letter that this program wrote.
 pub struct Letter<'a> {
     headers: &'a BorrowedHeaders,
+    /// The code of a [`Reason`](crate::events::Reason).
     pub reason: &'a str,
+    /// What exactly was wrong, for people.
     pub detail: &'a str,
     /// Where its record was first read.
     pub origin: Origin<'a>,

@@ -5,6 +5,7 @@ use crate::format::{self, Format, FormatError};
 use crate::settings::{Model, Settings};
 use crate::time::Millis;
 
+/// The key under which they stand in the changelog.
 pub const SETTINGS_KEY: &[u8] = b"S";
 
 /// The settings under which a partition's facts were written, one a line: `key = value`.
@@ -34,8 +35,11 @@ struct Reach {
      another `kafka.application_id` and other output topics: it then computes all from the source topics anew"
 )]
 pub struct Contradiction {
+    /// The setting, as the configuration names it.
     pub key: String,
+    /// What the stored state was computed with.
     pub stored: String,
+    /// What it is now.
     pub configured: String,
 }
 
@@ -78,6 +82,7 @@ impl Meaning {
         }
     }
 
+    /// Puts the value of their fact in the place of what `buffer` holds.
     pub fn write(&self, buffer: &mut Vec<u8>) {
         buffer.clear();
         buffer.push(self.format.number());
@@ -131,6 +136,7 @@ fn value_of(text: &str, key: &str) -> Option<String> {
 
 /// Why the settings of a partition's facts are refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum MeaningError {
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -12,7 +12,9 @@ use crate::time::{Millis, Zone};
 
 /// The state of a partition, with where it stands in its inputs and in its changelog.
 pub struct Partition<S> {
+    /// Its state.
     pub stage: S,
+    /// How far it has come.
     pub progress: Progress,
     /// That as the changelog holds it; empty where it does not yet.
     pub progress_fact: Vec<u8>,
@@ -45,6 +47,7 @@ pub enum Place {
 /// record until it is compacted, and what is older than that is of no use anyway; another changelog never has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
+    /// The offset up to which the state goes.
     pub end: i64,
     /// The value of that record; there are no two alike.
     pub progress: Vec<u8>,
@@ -158,19 +161,23 @@ impl<S: Stage> Default for Partitions<S> {
 }
 
 impl<S: Stage> Partitions<S> {
+    /// The partition of this number, if it is here.
     #[inline]
     pub fn get_mut(&mut self, partition: u32) -> Option<&mut Partition<S>> {
         self.0.get_mut(partition as usize)?.as_mut()
     }
 
+    /// As [`Partitions::get_mut`].
     pub fn get(&self, partition: u32) -> Option<&Partition<S>> {
         self.0.get(partition as usize)?.as_ref()
     }
 
+    /// All that are here, with their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Partition<S>)> {
         (0..).zip(&self.0).filter_map(|(number, partition)| Some((number, partition.as_ref()?)))
     }
 
+    /// As [`Partitions::iter`].
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Partition<S>)> {
         (0..).zip(&mut self.0).filter_map(|(number, partition)| Some((number, partition.as_mut()?)))
     }
@@ -191,6 +198,7 @@ impl<S: Stage> Partitions<S> {
         }
     }
 
+    /// Drops all.
     pub fn clear(&mut self) {
         self.0.clear();
     }

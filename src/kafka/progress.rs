@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::{self, Format, FormatError};
 use crate::time::Millis;
 
+/// The key under which it stands in the changelog.
 pub const PROGRESS_KEY: &[u8] = b"P";
 
 /// How far a partition has come, as of its last commit.

@@ -35,6 +35,7 @@ const COMMIT_WITHIN: Duration = Duration::from_secs(30);
 /// Which letters are to be sent again, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
+    /// Which letters.
     pub choice: Choice,
     /// Only says what would be sent.
     pub dry_run: bool,

@@ -38,6 +38,7 @@ const STOP_WITHIN: Duration = Duration::from_millis(4_700);
 /// What kind of broker it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broker {
+    /// The real one.
     Kafka,
     /// librdkafka's mock cluster: it can't create topics, and forgets the offsets of transactions. Fit for a demo.
     Mock,
@@ -45,6 +46,7 @@ pub enum Broker {
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum RunError {
     #[error(transparent)]
     Topics(#[from] TopicsError),

@@ -41,12 +41,15 @@ impl Layout {
 /// What [`prepare`] found and did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
+    /// The names of the topics that were missing.
     pub created: Vec<String>,
+    /// How many partitions the topics have now.
     pub layout: Layout,
 }
 
 /// Why the topics can't be worked with.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum TopicsError {
     #[error(transparent)]
     Contact(#[from] NoContact),
@@ -69,11 +72,15 @@ pub enum TopicsError {
 /// A topic that exists and does not fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misfit {
+    /// The name of the topic.
     pub topic: String,
     /// A configuration of the topic, or its partitions.
     pub what: String,
+    /// Its value.
     pub is: String,
+    /// A value that would do, or what values would.
     pub must_be: String,
+    /// What would happen otherwise.
     pub why: &'static str,
 }
 

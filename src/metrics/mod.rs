@@ -56,6 +56,7 @@ pub struct StageMetrics {
     pub forwarded: IntCounter,
     /// Seconds from the end of a round's work to the transaction's commit.
     pub commit_duration: Histogram,
+    /// Transactions that were undone.
     pub transactions_aborted: IntCounter,
     /// Times that partitions were assigned.
     pub rebalances: IntCounter,
@@ -63,6 +64,7 @@ pub struct StageMetrics {
     pub event_latency: Histogram,
     /// Seconds from the assignment of a partition to the end of its restore.
     pub restore: Histogram,
+    /// Facts that were read from the changelog.
     pub restored_facts: IntCounter,
 }
 

@@ -16,6 +16,8 @@ pub struct Line<'a> {
 /// A line that can't be used: it is no event, or its event was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected<'a> {
+    /// Where it stands.
     pub line: Line<'a>,
+    /// Why it can't be used.
     pub rejection: Rejection,
 }

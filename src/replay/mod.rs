@@ -46,16 +46,23 @@ pub struct Request {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
+    /// What became of the events that were accepted.
     pub outcomes: Outcomes,
+    /// Lines that can't be used, by reason.
     pub rejected: BTreeMap<Reason, u64>,
     /// `None` when no event was accepted.
     pub as_of: Option<Millis>,
+    /// Customers with figures.
     pub customers: u64,
+    /// Campaigns with figures.
     pub campaigns: u64,
+    /// How long all of it took.
     pub took: Duration,
 }
 
+/// Why there are no results.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum ReplayError {
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -37,6 +37,7 @@ impl<'a> Batch<'a> {
         Batch { customers: empty(), campaigns: empty() }
     }
 
+    /// Puts an event into the shard of its home.
     pub fn push(&mut self, event: Event<'a>, line: Line<'a>) {
         let shards = self.customers.len() as u32;
         let shard = match event.home() {
@@ -46,10 +47,12 @@ impl<'a> Batch<'a> {
         shard.push((event, line));
     }
 
+    /// Events in all shards.
     pub fn len(&self) -> usize {
         self.customers.iter().chain(&self.campaigns).map(Vec::len).sum()
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -58,12 +61,16 @@ impl<'a> Batch<'a> {
 /// How many events became what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
+    /// Events that changed something.
     pub applied: u64,
+    /// Events that were known already.
     pub duplicate: u64,
+    /// Events of which a newer version was known.
     pub superseded: u64,
 }
 
 impl Outcomes {
+    /// All of them.
     pub fn sum(self) -> u64 {
         self.applied + self.duplicate + self.superseded
     }
@@ -76,6 +83,7 @@ impl Outcomes {
         }
     }
 
+    /// Of both together.
     pub fn plus(self, other: Outcomes) -> Outcomes {
         Outcomes {
             applied: self.applied + other.applied,
@@ -88,6 +96,7 @@ impl Outcomes {
 /// What became of some events.
 #[derive(Debug, Default)]
 pub struct Applied<'a> {
+    /// Of those that were accepted.
     pub outcomes: Outcomes,
     /// The latest [`Event::moment`] of those that were accepted.
     pub latest: Option<Millis>,

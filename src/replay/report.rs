@@ -10,6 +10,7 @@ impl Summary {
         self.outcomes.sum() + self.rejected.values().sum::<u64>()
     }
 
+    /// Of those lines, in the time that all took.
     pub fn events_per_second(&self) -> f64 {
         self.events() as f64 / self.took.as_secs_f64().max(1e-9)
     }

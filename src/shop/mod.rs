@@ -27,6 +27,7 @@ use wire::Cents;
 /// What shop to make up.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// The same seed, the same shop.
     pub seed: u64,
     /// The end of the history.
     pub until: Millis,
@@ -41,12 +42,17 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Of the usual shop, as are the next ones.
     pub const DAYS: u32 = 180;
+    /// About so many.
     pub const CUSTOMERS: u32 = 8_000;
+    /// One of each kind.
     pub const CAMPAIGNS: u32 = CAMPAIGNS.len() as u32;
-    /// The most days, customers and campaigns that fit the numbers used here.
+    /// The most that fit the numbers used here, as are the next ones.
     pub const MOST_DAYS: u32 = 3_650;
+    /// In a history of any length.
     pub const MOST_CUSTOMERS: u32 = 1_000_000_000;
+    /// Of all kinds together.
     pub const MOST_CAMPAIGNS: u32 = 60_000;
 
     /// The usual shop, with its history ending at `until`.
@@ -82,13 +88,16 @@ impl Plan {
 /// Which of the two source topics an event belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
+    /// Of customers: orders, refunds, cancellations, costs.
     Purchases,
+    /// Of campaigns: spend and reports.
     AdSpend,
 }
 
 /// One event as it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
+    /// Where it is sent to.
     pub source: Source,
     /// Customer id or campaign id.
     pub key: String,
@@ -150,6 +159,7 @@ impl Shop {
     /// Chance that a new customer comes by no campaign.
     const ORGANIC: f64 = 0.18;
 
+    /// At the beginning of its history.
     pub fn new(plan: Plan) -> Shop {
         let start = plan.start();
         let count = plan.campaigns.clamp(1, Plan::MOST_CAMPAIGNS) as usize;

@@ -44,6 +44,7 @@ impl Campaigns {
         self.bytes.store(0, Ordering::Relaxed);
     }
 
+    /// The campaign of this id.
     pub fn get(&self, id: &str) -> Option<Arc<Campaign>> {
         self.records.get(id).map(|entry| Arc::clone(entry.value()))
     }
@@ -53,6 +54,7 @@ impl Campaigns {
         self.records.iter().map(|entry| (entry.key().clone(), Arc::clone(entry.value()))).collect()
     }
 
+    /// How many there are.
     pub fn len(&self) -> usize {
         self.records.len()
     }
@@ -62,6 +64,7 @@ impl Campaigns {
         self.bytes.load(Ordering::Relaxed) as u64
     }
 
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -79,6 +82,7 @@ impl Campaign {
         Campaign { json: json.into(), figures: OnceLock::new() }
     }
 
+    /// The record, as it was read.
     pub fn json(&self) -> &[u8] {
         &self.json
     }
@@ -96,9 +100,13 @@ impl Campaign {
 /// The part of a record that is looked at here.
 #[derive(Debug, Deserialize)]
 pub struct CampaignFigures {
+    /// `None` where nothing says it, as with the next two.
     pub name: Option<String>,
+    /// Where it runs (`google`).
     pub platform: Option<String>,
+    /// What kind of advertising it is (`search`).
     pub channel: Option<String>,
+    /// That of the window `verdict.window`.
     pub verdict: TopVerdict,
     #[serde(deserialize_with = "windows")]
     windows: Vec<(Box<str>, WindowFigures)>,
@@ -107,18 +115,23 @@ pub struct CampaignFigures {
 /// The campaign's one verdict.
 #[derive(Debug, Deserialize)]
 pub struct TopVerdict {
+    /// The code of a [`Verdict`](crate::domain::verdict::Verdict).
     pub value: String,
+    /// Value / investment: 1 is all of it. `None` when it is undefined, as with the next one.
     #[serde(default, deserialize_with = "number")]
     pub progress: Option<f64>,
+    /// Value - investment, in the reporting currency.
     #[serde(default, deserialize_with = "number")]
     pub at_stake: Option<f64>,
 }
 
 impl CampaignFigures {
+    /// The figures of each window, with its name, in the order of the record.
     pub fn windows(&self) -> impl Iterator<Item = (&str, &WindowFigures)> {
         self.windows.iter().map(|(name, figures)| (&**name, figures))
     }
 
+    /// The figures of the window of this name.
     pub fn window(&self, name: &str) -> Option<&WindowFigures> {
         self.windows().find(|(window, _)| *window == name).map(|(_, figures)| figures)
     }
@@ -160,6 +173,7 @@ pub const FIGURES: [&str; 29] = [
 /// A window's figures as doubles: to sort and to measure by, not to account with.
 #[derive(Debug)]
 pub struct WindowFigures {
+    /// The code of a [`Verdict`](crate::domain::verdict::Verdict).
     pub verdict: Option<String>,
     /// In the order of [`FIGURES`]; one that is undefined is not a number.
     values: [f64; FIGURES.len()],

@@ -82,6 +82,7 @@ impl Status {
         (worker, questions)
     }
 
+    /// All of them, in the order in which they were added.
     pub fn workers(&self) -> Vec<Arc<Worker>> {
         self.workers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -101,6 +102,7 @@ impl Status {
         lock(&self.partitions).insert(stage, partitions);
     }
 
+    /// Of the internal topic of a stage; `None` before they are known.
     pub fn partitions(&self, stage: &str) -> Option<u32> {
         lock(&self.partitions).get(stage).copied()
     }
@@ -183,6 +185,7 @@ pub struct NotReady {
     pub part: String,
     /// `starting`, `waiting`, `rebalancing`, `restoring`, `stalled` or `over_limit`.
     pub reason: &'static str,
+    /// What exactly is missing, for people.
     pub detail: String,
 }
 

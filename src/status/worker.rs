@@ -45,10 +45,12 @@ impl OpenTransaction {
         OpenTransaction { started, since: AtomicI64::new(-1) }
     }
 
+    /// Says that one is open from now on.
     pub fn begun(&self) {
         self.since.store(millis(self.started.elapsed()), Ordering::Relaxed);
     }
 
+    /// Says that none is open.
     pub fn ended(&self) {
         self.since.store(-1, Ordering::Relaxed);
     }
@@ -74,6 +76,7 @@ pub enum Phase {
 /// A partition that a worker owns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Partition {
+    /// How far it is restored.
     pub progress: Progress,
     /// As of the last commit.
     pub sizes: Sizes,
@@ -83,7 +86,12 @@ pub struct Partition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// So many records of so many.
-    Restoring { done: u64, total: u64 },
+    Restoring {
+        /// Records that were read.
+        done: u64,
+        /// Records that are to be read in all.
+        total: u64,
+    },
     /// All that was there; it follows what comes.
     Current,
 }
@@ -91,11 +99,15 @@ pub enum Progress {
 /// A request for a customer's record.
 #[derive(Debug)]
 pub struct Question {
+    /// Whose record is asked for.
     pub customer_id: String,
+    /// Where that customer is at home.
     pub partition: u32,
+    /// Where the answer is waited for; whoever asked may be gone.
     pub reply: oneshot::Sender<Answer>,
 }
 
+/// What a worker knows of a customer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// JSON, as of the last commit.
@@ -137,15 +149,18 @@ impl Worker {
         self.last_round.store(millis, Ordering::Relaxed);
     }
 
+    /// How long ago it last went round.
     pub fn since_last_round(&self) -> Duration {
         let since = millis(self.started.elapsed()) - self.last_round.load(Ordering::Relaxed);
         Duration::from_millis(u64::try_from(since).unwrap_or(0))
     }
 
+    /// Where it stands, as it said last.
     pub fn phase(&self) -> Phase {
         lock(&self.phase).clone()
     }
 
+    /// Says where the worker stands.
     pub fn set_phase(&self, phase: Phase) {
         *lock(&self.phase) = phase;
     }
@@ -179,6 +194,7 @@ impl Worker {
         }
     }
 
+    /// Says that a partition is no longer owned.
     pub fn revoke(&self, partition: u32) {
         lock(&self.partitions).remove(&partition);
     }

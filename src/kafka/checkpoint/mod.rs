@@ -34,6 +34,7 @@ pub struct Checkpoints {
 
 /// Why a checkpoint is not used.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
 pub enum Unfit {
     #[error("it can't be read: {0}")]
     Io(#[from] io::Error),
