@@ -47,14 +47,15 @@ struct Entry {
 }
 
 impl Entry {
-    /// The hash as the index wants it: all bits of all differ.
+    /// Its hash as the index takes it.
     fn spread(&self) -> u64 {
         spread(self.hash)
     }
 }
 
+/// The index goes by the lowest and by the highest bits.
 fn spread(hash: u32) -> u64 {
-    // 2^64 over the golden ratio: odd, so that no two have the same low bits.
+    // 2^64 over the golden ratio: odd, so that no two hashes have the same lower half.
     u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
