@@ -1,7 +1,8 @@
 //! The orders of one customer in order of time, for any number of orders.
 //!
-//! Most customers have a handful: one sorted list, which takes no memory elsewhere up to [`INLINE`] entries. Above [`BLOCK`] entries it is a list of sorted blocks, so that adding
-//! an order moves at most one block, and counting adds up the lengths of blocks.
+//! Most customers have a handful: one sorted list, which takes no memory elsewhere up to [`INLINE`] entries. Above [`BLOCK`]
+//! entries it is a list of sorted blocks, so that adding an order moves at most one block, and counting adds up the lengths
+//! of blocks.
 
 use std::mem;
 
