@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{Member, Record, Stopped, Value, read_objects};
+use super::json::{Member, Record, Stopped, Value};
 use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::settings::Currency;
@@ -103,7 +103,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         mut read: impl FnMut(&Fields<'_, 'a>) -> Result<(), Rejection>,
     ) -> Result<Option<usize>, Rejection> {
         let mut count = 0;
-        let mut take = |members: &[Member<'a>]| {
+        let take = |members: &[Member<'a>]| {
             if count == most {
                 return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
             }
@@ -113,11 +113,7 @@ impl<'r, 'a> Fields<'r, 'a> {
         };
         let stopped = match self.value(name) {
             Value::Null => return Ok(None),
-            Value::Objects(numbers) => self
-                .record
-                .objects(numbers)
-                .try_for_each(|members| take(members.map_err(Stopped::Malformed)?).map_err(Stopped::Refused)),
-            Value::Array(array) => read_objects(array, take),
+            Value::Array(array) => self.record.each_object(array, take),
             _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
         };
         let path = format_args!("{name}[{count}]");

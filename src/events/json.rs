@@ -5,8 +5,8 @@
 //! and to allocate nothing for a name or a text without escapes.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
+use std::{fmt, mem};
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer as _, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -30,16 +30,23 @@ const MOST_INNER: usize = 1 << 14;
 #[derive(Default)]
 pub(super) struct Record<'a> {
     members: Members<'a>,
-    /// Of the objects in its lists, one after another, each up to one of `ends`.
-    inner: Members<'a>,
-    ends: SmallVec<[usize; 8]>,
+    lists: Lists<'a>,
+}
+
+/// What is in the lists of a record that were taken apart.
+#[derive(Default)]
+struct Lists<'a> {
+    /// The fields of their objects, one object after another.
+    members: Members<'a>,
+    /// Where those of each object are.
+    objects: SmallVec<[Range<usize>; 4]>,
 }
 
 /// A value, as the parser leaves it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Raw<'a> {
     Text(&'a RawValue),
-    /// Objects of a record that are found already, by their numbers.
+    /// A list that was taken apart: the numbers of its objects.
     Objects {
         first: u32,
         end: u32,
@@ -52,17 +59,15 @@ pub(super) enum Raw<'a> {
 pub(super) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 /// A value, not yet interpreted.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(super) enum Value<'a> {
     Null,
     /// The text of the number.
     Number(&'a str),
     /// The text of the string, with its quotes and escapes.
     String(&'a str),
-    /// The text of the array.
-    Array(&'a str),
-    /// An array of objects, by their numbers in the [`Record`].
-    Objects(Range<usize>),
+    /// For [`Record::each_object`].
+    Array(Raw<'a>),
     Other,
 }
 
@@ -87,7 +92,7 @@ impl<'a> Record<'a> {
     /// Reads a whole record. `Ok(false)` when it is JSON but no object.
     ///
     /// # Errors
-    /// It is no JSON, or a field stands twice in it. Of the objects in its lists only [`Record::objects`] tells the latter.
+    /// It is no JSON, or a field stands twice in it. Of the objects in its lists [`Record::each_object`] tells the latter.
     pub fn read(&mut self, text: &'a str) -> Result<bool, Malformed> {
         // The white space of JSON, which is less than that of Unicode.
         if !text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{') {
@@ -96,8 +101,7 @@ impl<'a> Record<'a> {
         }
         // What is no list of objects may stand under the name of one, and may be ignored there: then all lists stay text.
         if self.read_fields(text, true).is_err() {
-            self.inner.clear();
-            self.ends.clear();
+            *self = Record::default();
             self.read_fields(text, false)?;
         }
         twice(&self.members).map_or(Ok(true), Err)
@@ -105,7 +109,8 @@ impl<'a> Record<'a> {
 
     fn read_fields(&mut self, text: &'a str, takes_lists: bool) -> serde_json::Result<()> {
         let mut json = Deserializer::from_str(text);
-        json.deserialize_map(IntoRecord { record: self, takes_lists })?;
+        let lists = takes_lists.then_some(&mut self.lists);
+        json.deserialize_map(IntoMembers { members: &mut self.members, lists })?;
         json.end()
     }
 
@@ -114,21 +119,33 @@ impl<'a> Record<'a> {
         &self.members
     }
 
-    /// The fields of each of the objects of a [`Value::Objects`], or the error that one stands twice.
-    pub fn objects(&self, numbers: Range<usize>) -> impl Iterator<Item = Result<&[Member<'a>], Malformed>> {
-        numbers.map(|number| {
-            let start = if number == 0 { 0 } else { self.ends[number - 1] };
-            let members = &self.inner[start..self.ends[number]];
-            twice(members).map_or(Ok(members), Err)
-        })
+    /// Hands the fields of each object of a [`Value::Array`] to `take`, before the next is looked at.
+    pub fn each_object<E>(
+        &self,
+        array: Raw<'a>,
+        mut take: impl FnMut(&[Member<'a>]) -> Result<(), E>,
+    ) -> Result<(), Stopped<E>> {
+        match array {
+            Raw::Text(text) => read_objects(text.get(), take),
+            Raw::Objects { first, end } => {
+                let mut objects = self.lists.objects[first as usize..end as usize].iter();
+                objects.try_for_each(|object| take_object(&self.lists.members[object.clone()], &mut take))
+            }
+        }
     }
 }
 
-/// Reads each object of a [`Value::Array`], and hands its fields to `take` before the next.
-pub(super) fn read_objects<'a, E>(
-    array: &'a str,
-    take: impl FnMut(&[Member<'a>]) -> Result<(), E>,
+fn take_object<'a, E>(
+    members: &[Member<'a>],
+    take: &mut impl FnMut(&[Member<'a>]) -> Result<(), E>,
 ) -> Result<(), Stopped<E>> {
+    match twice(members) {
+        None => take(members).map_err(Stopped::Refused),
+        Some(twice) => Err(Stopped::Malformed(twice)),
+    }
+}
+
+fn read_objects<'a, E>(array: &'a str, take: impl FnMut(&[Member<'a>]) -> Result<(), E>) -> Result<(), Stopped<E>> {
     let mut each = Each { members: Members::new(), take, taken: 0, stopped: None };
     let read = Deserializer::from_str(array).deserialize_seq(&mut each);
     let Err(error) = read else { return Ok(()) };
@@ -144,14 +161,12 @@ pub(super) fn read_objects<'a, E>(
 
 impl<'a> Value<'a> {
     pub fn of(raw: Raw<'a>) -> Value<'a> {
-        let text = match raw {
-            Raw::Text(raw) => raw.get(),
-            Raw::Objects { first, end } => return Value::Objects(first as usize..end as usize),
-        };
+        let Raw::Text(text) = raw else { return Value::Array(raw) };
+        let text = text.get();
         match text.as_bytes() {
             [b'n', ..] => Value::Null,
             [b'"', ..] => Value::String(text),
-            [b'[', ..] => Value::Array(text),
+            [b'[', ..] => Value::Array(raw),
             [b'-' | b'0'..=b'9', ..] => Value::Number(text),
             _ => Value::Other,
         }
@@ -168,36 +183,10 @@ impl<'a> Value<'a> {
     }
 }
 
-struct IntoRecord<'r, 'a> {
-    record: &'r mut Record<'a>,
-    takes_lists: bool,
-}
-
-impl<'a> Visitor<'a> for IntoRecord<'_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        self.record.members.clear();
-        while let Some(name) = map.next_key::<Text<'a>>()? {
-            let raw = if self.takes_lists && LISTS.contains(&&*name.0) {
-                map.next_value_seed(IntoObjects(self.record))?
-            } else {
-                Raw::Text(map.next_value()?)
-            };
-            self.record.members.push((name, raw));
-        }
-        Ok(())
-    }
-}
-
 /// Takes a list of objects apart, if there is one.
-struct IntoObjects<'r, 'a>(&'r mut Record<'a>);
+struct IntoLists<'l, 'a>(&'l mut Lists<'a>);
 
-impl<'a> DeserializeSeed<'a> for IntoObjects<'_, 'a> {
+impl<'a> DeserializeSeed<'a> for IntoLists<'_, 'a> {
     type Value = Raw<'a>;
 
     fn deserialize<D: serde::Deserializer<'a>>(self, json: D) -> Result<Raw<'a>, D::Error> {
@@ -205,7 +194,7 @@ impl<'a> DeserializeSeed<'a> for IntoObjects<'_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for IntoObjects<'_, 'a> {
+impl<'a> Visitor<'a> for IntoLists<'_, 'a> {
     type Value = Raw<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,20 +210,23 @@ impl<'a> Visitor<'a> for IntoObjects<'_, 'a> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<Raw<'a>, A::Error> {
-        let Record { inner, ends, .. } = self.0;
-        let first = ends.len() as u32;
-        while elements.next_element_seed(IntoMembers(inner))?.is_some() {
-            ends.push(inner.len());
-            if inner.len() > MOST_INNER || ends.len() > MOST_INNER {
+        let Lists { members, objects } = self.0;
+        let (first, mut start) = (objects.len() as u32, members.len());
+        while elements.next_element_seed(IntoMembers { members, lists: None })?.is_some() {
+            objects.push(mem::replace(&mut start, members.len())..members.len());
+            if members.len() > MOST_INNER || objects.len() > MOST_INNER {
                 return Err(A::Error::custom("too many to be kept"));
             }
         }
-        Ok(Raw::Objects { first, end: ends.len() as u32 })
+        Ok(Raw::Objects { first, end: objects.len() as u32 })
     }
 }
 
-/// Appends the fields of an object.
-struct IntoMembers<'m, 'a>(&'m mut Members<'a>);
+/// Appends the fields of an object, whose lists are taken apart where there is a place for that.
+struct IntoMembers<'m, 'a> {
+    members: &'m mut Members<'a>,
+    lists: Option<&'m mut Lists<'a>>,
+}
 
 impl<'a> DeserializeSeed<'a> for IntoMembers<'_, 'a> {
     type Value = ();
@@ -251,9 +243,13 @@ impl<'a> Visitor<'a> for IntoMembers<'_, 'a> {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some((name, raw)) = map.next_entry()? {
-            self.0.push((name, Raw::Text(raw)));
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Text<'a>>()? {
+            let raw = match &mut self.lists {
+                Some(lists) if LISTS.contains(&&*name.0) => map.next_value_seed(IntoLists(lists))?,
+                _ => Raw::Text(map.next_value()?),
+            };
+            self.members.push((name, raw));
         }
         Ok(())
     }
@@ -278,11 +274,8 @@ where
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        while let Some(()) = elements.next_element_seed(IntoMembers(&mut self.members))? {
-            let taken = match twice(&self.members) {
-                None => (self.take)(&self.members).map_err(Stopped::Refused),
-                Some(twice) => Err(Stopped::Malformed(twice)),
-            };
+        while let Some(()) = elements.next_element_seed(IntoMembers { members: &mut self.members, lists: None })? {
+            let taken = take_object(&self.members, &mut self.take);
             self.members.clear();
             if let Err(stopped) = taken {
                 self.stopped = Some(stopped);
