@@ -474,10 +474,9 @@ impl Customers {
     pub(super) fn acquired_at(&self, customer: &Customer, acquisition: Acquisition) -> Option<Millis> {
         match acquisition.order {
             CARRIED => Some(customer.carried.as_ref()?.first?.at),
+            NONE => None,
             // The customer knows it: no order is fetched from memory.
-            order if order == customer.first_order && !customer.first_is_gone => {
-                (order != NONE).then_some(customer.first_at)
-            }
+            order if order == customer.first_order && !customer.first_is_gone => Some(customer.first_at),
             order => Some(self.order_at(order)?.counting()?.occurred_at),
         }
     }
