@@ -3,7 +3,7 @@
 //! `cargo bench --bench engine` prints, by Criterion, the time of 1,000 purchases decoded, applied and flushed for
 //! 10,000 to 5,000,000 customers and for one customer with 100,000 orders, of one record of a customer and of a campaign
 //! encoded, of 300,000 facts restored, and of 1,250,000 orders written to a snapshot and read from it; before that the
-//! bytes of resident memory an order, a customer and a refund. Times are the thread's own CPU time: what else the machine
+//! bytes of memory an order, a customer, a touchpoint and a refund. Times are the thread's own CPU time: what else the machine
 //! does doesn't count.
 
 use std::env;
@@ -339,36 +339,27 @@ fn fill(shop: &[&str]) {
 
 /// Fills shops that differ in one thing and divides the difference.
 fn memory() {
-    let shops = [
-        (200_000, 1, 0),
-        (1_200_000, 1, 0),
-        (1_200_000, 9, 0),
-        (1_200_000, 1, 1),
-        (200_000, 1, 9),
-        (2_000, 1, 0),
-        (2_000, 1, 890),
-    ];
-    let Some(held) = shops
-        .into_iter()
-        .map(|(orders, touchpoints, refunds)| held(orders, touchpoints, refunds))
-        .collect::<Option<Vec<_>>>()
-    else {
-        return;
+    let all = || {
+        let (few, many) = (held(200_000, 1, 0)?, held(1_200_000, 1, 0)?);
+        let (touched, refunded) = (held(1_200_000, 9, 0)?, held(1_200_000, 1, 1)?);
+        // As few refunds of an order as have an index, and so many that they nearly fill theirs.
+        let (of_9, rare, of_890) = (held(200_000, 1, 9)?, held(2_000, 1, 0)?, held(2_000, 1, 890)?);
+        Some([few, many, touched, refunded, of_9, rare, of_890])
     };
+    let Some(all) = all() else { return };
     for (index, kind) in ["as the state counts itself", "resident"].into_iter().enumerate() {
-        let of = |shop: usize| held[shop][index];
-        let more = |shop: usize, than: usize, each: u64| of(shop).saturating_sub(of(than)) / each;
-        let order = more(1, 0, 1_000_000);
+        let [few, many, touched, refunded, of_9, rare, of_890] = all.map(|held| held[index]);
+        let each = |more: u64, less: u64, count: u64| more.saturating_sub(less) / count;
+        let order = each(many, few, 1_000_000);
         println!(
             "bytes {kind}, beside what ids take: {} an order, {} a customer, {} a further touchpoint, {} a refund, \
              {} of 9 refunds of one order each, {} of 890",
             order.saturating_sub(ID_BYTES),
-            (of(0).saturating_sub(200_000 * order) / 100_000).saturating_sub(ID_BYTES),
-            more(2, 1, 1_200_000 * 8),
-            more(3, 1, 1_200_000).saturating_sub(ID_BYTES),
-            // As few as have an index, and so many that they nearly fill theirs.
-            more(4, 0, 200_000 * 9).saturating_sub(ID_BYTES),
-            more(6, 5, 2_000 * 890).saturating_sub(ID_BYTES),
+            each(few, 200_000 * order, 100_000).saturating_sub(ID_BYTES),
+            each(touched, many, 1_200_000 * 8),
+            each(refunded, many, 1_200_000).saturating_sub(ID_BYTES),
+            each(of_9, few, 200_000 * 9).saturating_sub(ID_BYTES),
+            each(of_890, rare, 2_000 * 890).saturating_sub(ID_BYTES),
         );
     }
 }
