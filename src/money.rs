@@ -61,6 +61,10 @@ impl Micros {
     }
 }
 
+/// The reporting currency's worth of one unit of another, in steps of 10^-12: over 0, to 10^12 units.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rate(pub u128);
+
 /// From an integer, as it was stored; only what [`Micros::parse`] accepts too.
 impl<'de> Deserialize<'de> for Micros {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Micros, D::Error> {

@@ -4,11 +4,32 @@
 //! take more than the revenue, nor recover more than the cost of goods. An estimated cost is that of the revenue before
 //! refunds; an unknown one is 0 in the sums, and the order is then not covered.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::events::CostOfGoods;
-use crate::money::{Micros, SCALE, Sum, adds_field_by_field};
-use crate::settings::Settings;
+use crate::money::{Micros, Rate, SCALE, Sum, adds_field_by_field};
+use crate::settings::{Currency, Settings};
+
+/// A figure for each item; most orders have one or two.
+pub type PerItem<T> = SmallVec<[T; 2]>;
+
+/// The amounts of an order that is not in the reporting currency, before they were converted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// That of the amounts.
+    pub currency: Currency,
+    /// At which they were converted.
+    pub rate: Rate,
+    /// Before refunds.
+    pub revenue: Micros,
+    /// Before refunds.
+    pub cost_of_goods: CostOfGoods,
+    /// What the order costs beside its goods.
+    pub operating_cost: Micros,
+}
 
 /// Sums over orders, or shares of orders. Orders of unknown cost are in the profits with cost 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -55,6 +76,43 @@ pub fn figures(revenue: Micros, cost_of_goods: CostOfGoods, operating_cost: Micr
     OrderSums { revenue, covered_revenue, gross_profit, operating_profit: gross_profit - operating_cost.into() }
 }
 
+/// Shares an order's revenue out to its items, by their amounts (quantity x unit price, at most 9 x 10^27 each): rounded
+/// down, and what is left over by largest remainder (equal: the earlier item). By equal parts where all amounts are 0.
+pub fn revenue_of_items(revenue: Micros, amounts: impl ExactSizeIterator<Item = i128> + Clone) -> PerItem<Micros> {
+    if amounts.len() <= 1 {
+        return amounts.map(|_| revenue).collect();
+    }
+    let total = u128::from(revenue.0.unsigned_abs());
+    let whole: u128 = amounts.clone().map(i128::unsigned_abs).sum();
+    let (whole, equal) = if whole == 0 { (amounts.len() as u128, true) } else { (whole, false) };
+    let parts: PerItem<(u128, u128)> =
+        amounts.map(|amount| product_divided(total, if equal { 1 } else { amount.unsigned_abs() }, whole)).collect();
+    let mut shares: PerItem<Micros> = parts.iter().map(|&(share, _)| Micros(share as i64)).collect();
+    // Less than one for each item.
+    let left = total - parts.iter().map(|(share, _)| share).sum::<u128>();
+    let mut by_remainder: PerItem<usize> = (0..parts.len()).collect();
+    by_remainder.sort_by_key(|&item| Reverse(parts[item].1));
+    by_remainder.iter().take(left as usize).for_each(|&item| shares[item].0 += 1);
+    shares
+}
+
+/// `a` x `b` / `divisor` and what remains, for `a` under 2^64 and `b` <= `divisor` < 2^126, also where the product is too
+/// large.
+fn product_divided(a: u128, b: u128, divisor: u128) -> (u128, u128) {
+    if let Some(product) = a.checked_mul(b) {
+        return (product / divisor, product % divisor);
+    }
+    // Long multiplication, bit by bit, that never holds more than three divisors.
+    let (mut quotient, mut rest) = (0, 0);
+    for bit in (0..64).rev() {
+        quotient <<= 1;
+        rest = (rest << 1) + if a >> bit & 1 == 1 { b } else { 0 };
+        quotient += rest / divisor;
+        rest %= divisor;
+    }
+    (quotient, rest)
+}
+
 /// Whether the refunds exceed what there is to refund, so that a part of them is ignored.
 pub fn refunded_in_excess(revenue: Micros, cost_of_goods: CostOfGoods, refunded: Refunded) -> bool {
     let cost = match cost_of_goods {
@@ -94,5 +152,36 @@ mod tests {
         let refunded = Refunded { amount: Sum::ZERO, cost_recovered: Sum::ZERO };
         let sums = figures(Micros::ZERO, Known(Micros::MAX), Micros::MAX, refunded);
         assert_eq!(sums.operating_profit, Sum(-2 * i128::from(Micros::MAX.0)));
+    }
+
+    #[test]
+    fn revenue_is_shared_out_to_items_by_their_amounts() {
+        let table: [(i64, &[i128], &[i64]); 9] = [
+            (100, &[], &[]),
+            (100, &[7], &[100]),
+            (100, &[0], &[100]),
+            (90, &[60, 40], &[54, 36]),
+            (100, &[1, 1, 1], &[34, 33, 33]),
+            (100, &[1, 2, 3], &[17, 33, 50]),
+            (101, &[0, 0], &[51, 50]),
+            (5, &[0, 3], &[0, 5]),
+            (0, &[3, 3], &[0, 0]),
+        ];
+        for (revenue, amounts, expected) in table {
+            let shares = revenue_of_items(Micros(revenue), amounts.iter().copied());
+            assert_eq!(shares.iter().map(|share| share.0).collect::<Vec<_>>(), expected, "{revenue} by {amounts:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_items_share_to_the_last_micro_unit() {
+        let largest = 9 * 10_i128.pow(27);
+        let shares = revenue_of_items(Micros::MAX, [largest; 1_000].into_iter());
+        assert!(shares.iter().all(|share| *share == Micros(Micros::MAX.0 / 1_000)));
+        let shares = revenue_of_items(Micros::MAX, [largest, 1, largest].into_iter());
+        assert_eq!(shares.as_slice(), [Micros(Micros::MAX.0 / 2), Micros(0), Micros(Micros::MAX.0 / 2)]);
+        let product = product_divided(u128::from(u64::MAX), largest.unsigned_abs() - 1, largest.unsigned_abs());
+        // u64::MAX x (1 - 1 / divisor): one less, and the divisor less u64::MAX over.
+        assert_eq!(product, (u128::from(u64::MAX) - 1, largest.unsigned_abs() - u128::from(u64::MAX)));
     }
 }

@@ -1,48 +1,66 @@
-//! The items of an order: read, checked and summed; not kept.
+//! The items of an order.
 
 use std::borrow::Cow;
+
+use smallvec::SmallVec;
 
 use super::digest::Digest;
 use super::fields::{Fields, id, money, quantity, text};
 use super::rejection::Rejection;
+use crate::money::Micros;
 
 /// Items an order may list.
 pub const MAX_ITEMS: usize = 1_000;
 
-/// What the items of an order come to.
-pub(super) struct Items<'a> {
-    pub count: usize,
-    /// Sum of the quantities: at most 10^12.
+/// An item of an order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Item<'a> {
+    /// What was bought.
+    pub sku: Cow<'a, str>,
+    /// What kind of thing that is.
+    pub category: Option<Cow<'a, str>>,
+    /// 1 to 10^9.
     pub quantity: i64,
-    pub first_sku: Option<Cow<'a, str>>,
-    /// Sum of quantity x unit price, in micro-units: at most 10^3 x 10^9 x 9 x 10^18, which an `i128` holds.
-    pub price: i128,
-    /// Sum of quantity x unit cost, in micro-units, where each item has a unit cost.
-    pub cost: Option<i128>,
+    /// Before the order's discount.
+    pub unit_price: Micros,
+    /// Of which none is taken for 0.
+    pub unit_cost: Option<Micros>,
 }
 
-impl<'a> Items<'a> {
-    /// `None` when the event lists none at all. The digest takes in all that the items say.
-    pub fn read(fields: &Fields<'_, 'a>, digest: &mut Digest) -> Result<Option<Items<'a>>, Rejection> {
-        let mut items = Items { count: 0, quantity: 0, first_sku: None, price: 0, cost: Some(0) };
-        let count = fields.list("items", MAX_ITEMS, |item| {
-            let sku = item.required("sku", id)?;
-            let quantity = item.required("quantity", quantity)?;
-            let unit_price = item.required("unit_price", money)?;
-            let unit_cost = item.optional("unit_cost", money)?;
-            let category = item.optional("category", text)?;
-            digest.present(true).text(&sku).integer(quantity).money(unit_price).optional_money(unit_cost);
-            digest.optional_text(category.as_deref());
-            items.quantity += quantity;
-            items.price += i128::from(quantity) * i128::from(unit_price.0);
-            items.cost = items
-                .cost
-                .zip(unit_cost)
-                .map(|(cost, unit_cost)| cost + i128::from(quantity) * i128::from(unit_cost.0));
-            items.first_sku.get_or_insert(sku);
-            Ok(())
-        })?;
-        digest.present(false);
-        Ok(count.map(|count| Items { count, ..items }))
+impl Item<'_> {
+    /// Quantity x unit price, in micro-units: at most 10^9 x 9 x 10^18, and a thousand times as much in an order; an `i128`
+    /// holds both.
+    pub fn amount(&self) -> i128 {
+        i128::from(self.quantity) * i128::from(self.unit_price.0)
     }
+
+    /// Quantity x unit cost, within the same bounds.
+    pub fn cost(&self) -> Option<i128> {
+        self.unit_cost.map(|unit_cost| i128::from(self.quantity) * i128::from(unit_cost.0))
+    }
+}
+
+/// Those of an order, in their order; none where there is no list.
+pub(super) fn read<'a>(fields: &Fields<'_, 'a>) -> Result<SmallVec<[Item<'a>; 2]>, Rejection> {
+    let mut items = SmallVec::new();
+    fields.list("items", MAX_ITEMS, |item| {
+        items.push(Item {
+            sku: item.required("sku", id)?,
+            quantity: item.required("quantity", quantity)?,
+            unit_price: item.required("unit_price", money)?,
+            unit_cost: item.optional("unit_cost", money)?,
+            category: item.optional("category", text)?,
+        });
+        Ok(())
+    })?;
+    Ok(items)
+}
+
+/// Takes in all that they say.
+pub(super) fn digest(items: &[Item<'_>], digest: &mut Digest) {
+    for item in items {
+        digest.present(true).text(&item.sku).integer(item.quantity).money(item.unit_price);
+        digest.optional_money(item.unit_cost).optional_text(item.category.as_deref());
+    }
+    digest.present(false);
 }

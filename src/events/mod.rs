@@ -23,7 +23,7 @@ mod tests;
 
 pub use customer_cost::{CustomerCost, CustomerCostKind};
 pub use decoder::{Decoder, MAX_AHEAD, MAX_RECORD};
-pub use items::MAX_ITEMS;
+pub use items::{Item, MAX_ITEMS};
 pub use purchase::{CostOfGoods, Purchase};
 pub use refund::{Cancellation, Refund};
 pub use rejection::{Reason, Rejection};
@@ -35,6 +35,10 @@ use crate::time::Millis;
 
 /// One accepted event.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most events are purchases: a box for each would cost more than it saves"
+)]
 pub enum Event<'a> {
     /// An order, or a new version of one.
     Purchase(Purchase<'a>),

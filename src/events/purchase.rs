@@ -8,19 +8,22 @@ use smallvec::SmallVec;
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, text, time};
-use super::items::Items;
+use super::items::{self, Item};
 use super::rejection::{Reason, Rejection};
 use super::touchpoints::{self, Touchpoint};
+use crate::domain::order::{Original, PerItem, revenue_of_items};
 use crate::money::{Micros, SCALE, divide_half_even};
 use crate::time::Millis;
 
-/// An order. Its items are read, checked and summed; what stays of them is the sums and the first one's sku.
+/// An order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Purchase<'a> {
     /// Who bought.
     pub customer_id: Cow<'a, str>,
     /// Which order of that customer.
     pub order_id: Cow<'a, str>,
+    /// Of which shop.
+    pub shop: Option<Cow<'a, str>>,
     /// When the customer bought; the order is booked there.
     pub occurred_at: Millis,
     /// Of two events for one order the later wins.
@@ -31,10 +34,12 @@ pub struct Purchase<'a> {
     pub cost_of_goods: CostOfGoods,
     /// What the order costs beside its goods.
     pub operating_cost: Micros,
-    /// Sum of the items' quantities.
-    pub items: i64,
-    /// The first item: the acquiring product, if this is the first order.
-    pub first_sku: Option<Cow<'a, str>>,
+    /// The amounts before they were converted; none where they are in the reporting currency, as all are so far.
+    pub original: Option<Box<Original>>,
+    /// As listed. The first is the acquiring product, if this is the first order.
+    pub items: SmallVec<[Item<'a>; 2]>,
+    /// Coupon, price offer or test arm.
+    pub offer: Option<Cow<'a, str>>,
     /// The customer's first purchase anywhere, where the shop knows of one before this stream.
     pub customer_since: Option<Millis>,
     /// In order of `at`, the shorthand's last; those after `occurred_at` are left out already.
@@ -56,9 +61,20 @@ pub enum CostOfGoods {
 }
 
 impl<'a> Purchase<'a> {
+    /// Sum of the items' quantities: at most 10^12.
+    pub fn quantity(&self) -> i64 {
+        self.items.iter().map(|item| item.quantity).sum()
+    }
+
+    /// What of the revenue falls to each item.
+    pub fn revenue_of_items(&self) -> PerItem<Micros> {
+        revenue_of_items(self.revenue, self.items.iter().map(Item::amount))
+    }
+
     pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let order_id = fields.required("order_id", id)?;
+        let shop = fields.optional("shop", text)?;
         let occurred_at = fields.required("occurred_at", time)?;
         let updated_at = fields.optional("updated_at", time)?.unwrap_or(occurred_at);
         decoder.check_currency(fields)?;
@@ -79,12 +95,16 @@ impl<'a> Purchase<'a> {
             digest.optional_text(touchpoint.campaign_id.as_deref()).optional_text(touchpoint.channel.as_deref());
         }
         digest.present(false);
-        let items = Items::read(fields, &mut digest)?;
+        let items = items::read(fields)?;
+        items::digest(&items, &mut digest);
+        if let Some(shop) = &shop {
+            digest.present(true).text(shop);
+        }
 
-        let revenue = match (stated_revenue, &items) {
-            (Some(stated), _) => stated,
-            (None, Some(items)) if items.count > 0 => {
-                let revenue = items.price - i128::from(discount.0);
+        let revenue = match stated_revenue {
+            Some(stated) => stated,
+            None if !items.is_empty() => {
+                let revenue = items.iter().map(Item::amount).sum::<i128>() - i128::from(discount.0);
                 if revenue < 0 {
                     return Err(fields.reject(
                         Reason::NegativeRevenue,
@@ -96,11 +116,11 @@ impl<'a> Purchase<'a> {
                     .ok_or_else(|| over_limit(fields, "sum of quantity x unit_price, less the discount"))?
             }
             // An empty list is the same as none.
-            (None, _) => {
+            None => {
                 return Err(fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"));
             }
         };
-        let summed_cost = items.as_ref().filter(|items| items.count > 0).and_then(|items| items.cost);
+        let summed_cost = if items.is_empty() { None } else { items.iter().map(Item::cost).sum::<Option<i128>>() };
         let cost_of_goods = match (stated_cost, summed_cost) {
             (Some(stated), _) => CostOfGoods::Known(stated),
             (None, Some(sum)) => {
@@ -114,13 +134,15 @@ impl<'a> Purchase<'a> {
         Ok(Purchase {
             customer_id,
             order_id,
+            shop,
             occurred_at,
             updated_at,
             revenue,
             cost_of_goods,
             operating_cost,
-            items: items.as_ref().map_or(0, |items| items.quantity),
-            first_sku: items.and_then(|items| items.first_sku),
+            original: None,
+            items,
+            offer,
             customer_since,
             touchpoints,
             digest: digest.finish(),

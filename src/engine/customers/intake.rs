@@ -47,10 +47,10 @@ impl Customers {
             revenue: purchase.revenue,
             cost_of_goods: purchase.cost_of_goods,
             operating_cost: purchase.operating_cost,
-            items: purchase.items,
+            items: purchase.quantity(),
             customer_since: purchase.customer_since,
             digest: purchase.digest,
-            sku: purchase.first_sku.as_deref(),
+            sku: purchase.items.first().map(|item| &*item.sku),
             touches: touches
                 .iter()
                 .map(|touch| TouchFact {

@@ -21,7 +21,7 @@ enum Meaning {
 use Meaning as M;
 
 /// Index into [`complete_events`], path, meaning, whether the event is nothing without it.
-const FIELDS: [(usize, &str, Meaning, bool); 62] = [
+const FIELDS: [(usize, &str, Meaning, bool); 63] = [
     (0, "customer_id", M::Id, true),
     (0, "order_id", M::Id, true),
     (0, "occurred_at", M::Time, true),
@@ -32,6 +32,7 @@ const FIELDS: [(usize, &str, Meaning, bool); 62] = [
     (0, "cost_of_goods", M::Money, false),
     (0, "operating_cost", M::Money, false),
     (0, "offer", M::Text, false),
+    (0, "shop", M::Text, false),
     (0, "customer_since", M::Time, false),
     (0, "campaign_id", M::Id, false),
     (0, "channel", M::Text, false),

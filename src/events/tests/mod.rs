@@ -34,7 +34,7 @@ fn rejection(record: &str) -> Rejection {
 fn complete_events() -> [Value; 6] {
     [
         json!({
-            "type": "purchase", "customer_id": "c-1", "order_id": "o-1", "occurred_at": "2026-11-21T09:00:00Z",
+            "type": "purchase", "customer_id": "c-1", "order_id": "o-1", "shop": "eu", "occurred_at": "2026-11-21T09:00:00Z",
             "updated_at": "2026-11-21T09:30:00Z", "currency": "USD", "revenue": "55", "discount": 4, "cost_of_goods": 20,
             "operating_cost": "3.5", "offer": "SUMMER", "customer_since": "2020-01-01T00:00:00Z",
             "campaign_id": "google:1", "channel": "search",

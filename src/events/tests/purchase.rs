@@ -114,8 +114,27 @@ fn cost_of_goods_is_stated_or_summed_or_estimated_or_unknown() {
 fn a_thousand_items_are_taken_and_no_more() {
     let record = |count| order(json!({ "items": vec![item(1_000_000_000, "0.000001"); count] }));
     let (most, more) = (record(MAX_ITEMS), record(MAX_ITEMS + 1));
-    assert_eq!(purchase(&most, None).items, 1_000_000_000_000);
+    assert_eq!(purchase(&most, None).quantity(), 1_000_000_000_000);
     assert_eq!(rejection(&more).to_string(), "invalid_field: items: expected at most 1000 elements");
+}
+
+#[test]
+fn items_stay_as_they_are_listed() {
+    let sock = json!({ "sku": 7, "quantity": 3, "unit_price": "1.1", "unit_cost": 0.5, "category": "socks" });
+    let record = order(json!({ "items": [sock, item(1, "0.7"), item(1, "0.3")], "discount": "0.8" }));
+    let purchase = purchase(&record, None);
+    let sock = Item {
+        sku: "7".into(),
+        category: Some("socks".into()),
+        quantity: 3,
+        unit_price: Micros(1_100_000),
+        unit_cost: Some(Micros(500_000)),
+    };
+    assert_eq!(purchase.items[0], sock);
+    assert_eq!((sock.amount(), sock.cost()), (3_300_000, Some(1_500_000)));
+    assert_eq!((&*purchase.items[1].sku, purchase.items[1].category.as_deref()), ("A", None));
+    assert_eq!((purchase.items.len(), purchase.quantity(), purchase.revenue), (3, 5, Micros(3_500_000)));
+    assert_eq!(purchase.revenue_of_items().as_slice(), [2_686_047, 569_767, 244_186].map(Micros));
 }
 
 #[test]

@@ -29,7 +29,9 @@ fn each_type_becomes_its_event() {
     assert_eq!((purchase.occurred_at, purchase.updated_at), (NINE, NINE.plus(30 * Millis::MINUTE)));
     assert_eq!((purchase.revenue, purchase.operating_cost), (Micros(55_000_000), Micros(3_500_000)));
     assert_eq!(purchase.cost_of_goods, CostOfGoods::Known(Micros(20_000_000)));
-    assert_eq!((purchase.items, purchase.first_sku.as_deref()), (3, Some("A")));
+    assert_eq!((purchase.shop.as_deref(), purchase.offer.as_deref()), (Some("eu"), Some("SUMMER")));
+    assert_eq!((purchase.quantity(), &*purchase.items[0].sku, &*purchase.items[1].sku), (3, "A", "B"));
+    assert_eq!((purchase.items[1].category.as_deref(), &purchase.original), (Some("socks"), &None));
     assert_eq!(purchase.customer_since, Some(Millis(1_577_836_800_000)));
     assert_eq!(purchase.touchpoints.len(), 3);
 
@@ -80,7 +82,8 @@ fn texts_are_borrowed_unless_they_are_escaped() {
                 let of_touchpoints = event.touchpoints.iter().all(|t| all_borrowed(&[&t.campaign_id, &t.channel]));
                 borrowed(&event.customer_id)
                     && borrowed(&event.order_id)
-                    && all_borrowed(&[&event.first_sku])
+                    && all_borrowed(&[&event.shop, &event.offer])
+                    && event.items.iter().all(|item| borrowed(&item.sku) && all_borrowed(&[&item.category]))
                     && of_touchpoints
             }
             Event::Refund(event) => [&event.customer_id, &event.order_id, &event.refund_id].into_iter().all(borrowed),

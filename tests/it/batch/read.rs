@@ -40,6 +40,7 @@ impl Reader<'_> {
         let updated_at = self.past_time("updated_at")?.unwrap_or(at);
         self.currency()?;
         self.text("offer")?;
+        self.text("shop")?;
         let discount = self.money("discount")?.unwrap_or(0);
         let (stated, stated_cost) = (self.money("revenue")?, self.money("cost_of_goods")?);
 

@@ -80,7 +80,7 @@ impl Maker {
         }
         if rng.random_bool(0.1) {
             object.put(
-                ["customer_since", "channel", "items", "offer", "breakdown"].choose(rng).unwrap(),
+                ["customer_since", "channel", "items", "offer", "shop", "breakdown"].choose(rng).unwrap(),
                 "null".to_owned(),
             );
         }
@@ -143,6 +143,7 @@ impl Maker {
         object.maybe(0.4, "cost_of_goods", amount, rng);
         object.maybe(0.4, "operating_cost", amount, rng);
         object.maybe(0.2, "offer", |_| quoted("SPRING"), rng);
+        object.maybe(0.2, "shop", |_| quoted("eu"), rng);
         object.maybe(0.1, "currency", |_| quoted("USD"), rng);
         object.maybe(
             0.15,
