@@ -20,8 +20,8 @@
 //!
 //! # The way of one order
 //!
-//! 1. A [worker](kafka::worker) polls its consumer and [takes](kafka::pipeline::Pipeline::take) the record into its
-//!    open transaction.
+//! 1. A [worker](kafka::worker) polls its consumer and takes the record into its open
+//!    transaction ([`Pipeline::take`](kafka::worker::pipeline::Pipeline::take)).
 //! 2. The [`Decoder`](events::Decoder) reads it. A record that can't be used leaves as a dead letter.
 //! 3. Its type says which stage it belongs to, [`home`](home::home) which partition of that. If it is not this
 //!    worker's, the record is forwarded.

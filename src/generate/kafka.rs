@@ -11,7 +11,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
 use super::GenerateError;
-use crate::kafka::contact;
+use crate::kafka::client::contact;
 use crate::shop::{Message, Source};
 
 /// A producer for the two source topics.

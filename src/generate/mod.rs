@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::error::KafkaError;
 
 pub use self::kafka::Producer;
-use crate::kafka::contact::NoContact;
+use crate::kafka::client::contact::NoContact;
 use crate::shop::{Message, Plan, Shop};
 use crate::time::Millis;
 

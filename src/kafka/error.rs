@@ -2,10 +2,8 @@
 
 use rdkafka::error::KafkaError;
 
-use super::meaning::{Contradiction, MeaningError};
-use super::resume::Mismatch;
-use super::transaction::Failure;
 use crate::engine::FormatError;
+use crate::kafka::transaction::Failure;
 
 /// What ends a worker for good. Each says what is wrong and, where there is something, what to do.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +57,66 @@ impl WorkerError {
     }
 
     /// Of a changelog's fact about settings.
-    pub fn meaning(topic: &str, partition: i32, offset: i64) -> impl FnOnce(MeaningError) -> WorkerError {
+    pub fn stored_settings(
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> impl FnOnce(StoredSettingsError) -> WorkerError {
         let topic = topic.to_owned();
         move |error| match error {
-            MeaningError::Contradiction(contradiction) => contradiction.into(),
-            MeaningError::Format(cause) => WorkerError::Format { topic, partition, offset, cause },
+            StoredSettingsError::Contradiction(contradiction) => contradiction.into(),
+            StoredSettingsError::Format(cause) => WorkerError::Format { topic, partition, offset, cause },
         }
     }
+}
+
+/// The stored and the committed offset of a partition's internal topic are to be the same: both were written by one
+/// transaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    #[error(
+        "{topic} partition {partition} has no committed offset, but its state in {changelog} was computed up to offset {stored}: \
+         the consumer group's offsets have expired or were deleted, and reading again from the start would count on top of the \
+         state. Set the group's offset to {stored}, or give this processor another `kafka.application_id` and other output topics"
+    )]
+    NotCommitted { topic: String, partition: u32, changelog: String, stored: i64 },
+    #[error(
+        "{topic} partition {partition}: the committed offset is {committed}, but the state in {changelog} was computed up to offset \
+         {stored}: somebody has moved the consumer group's offsets or altered the changelog. Set the group's offset to {stored}, or \
+         give this processor another `kafka.application_id` and other output topics"
+    )]
+    Differs { topic: String, partition: u32, changelog: String, stored: i64, committed: i64 },
+    #[error(
+        "{topic} partition {partition} has the committed offset {committed}, but there is no state in {changelog}: the changelog was \
+         deleted or altered. Going on would forget all that was computed; delete the consumer groups' offsets too to compute it \
+         anew, with other output topics"
+    )]
+    NoState { topic: String, partition: u32, changelog: String, committed: i64 },
+}
+
+/// A setting that is not what the stored state was computed with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "`{key}` is {configured}, but the state on Kafka was computed with {stored}. Set it back, or give this processor \
+     another `kafka.application_id` and other output topics: it then computes all from the source topics anew"
+)]
+pub struct Contradiction {
+    /// The setting, as the configuration names it.
+    pub key: String,
+    /// What the stored state was computed with.
+    pub stored: String,
+    /// What it is now.
+    pub configured: String,
+}
+
+/// Why the settings of a partition's facts are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "what each is, its message says")]
+pub enum StoredSettingsError {
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
 }
 
 /// What a step of the work may come to beside its result.

@@ -1,50 +1,38 @@
 //! Everything that is Kafka: workers, their transactions, restores, topics. See [`run`].
 //!
-//! - [`Worker`](worker::Worker) is one thread of a stage. [`Pipeline`](pipeline::Pipeline) is the way of a record through
-//!   it, [`Transactions`](transaction::Transactions) what makes it exactly once.
-//! - [`Restore`](restore::Restore) brings state back from the changelog, [`resume`] decides where reading goes on.
-//! - [`checkpoint`] spares a planned restart most of that.
-//! - [`progress`] and [`meaning`] are what a worker itself keeps in a changelog, beside the stage's facts.
-//! - [`contact`] tells a broker that refuses from one that is away.
-//! - [`letters`] reads the dead letters, [`retry`] sends a [`choice`] of them again.
-//! - [`topics`] creates and checks topics; [`read_back`] shows every instance all campaigns.
+//! From the outside in:
+//! - [`service`]: one instance. It prepares the [`topics`], starts a thread for each worker, and ends with the first that
+//!   ends.
+//! - [`worker`]: one thread of a stage. Its [`Pipeline`](worker::pipeline::Pipeline) is the way of a record through it.
+//! - [`restore`] brings state back from the changelog; its [`checkpoint`](restore::checkpoint) spares a planned restart most
+//!   of that.
+//! - [`changelog`]: what a worker holds of a partition, and what it keeps in its changelog itself, beside the stage's facts.
+//! - [`transaction`] is what makes it exactly once.
+//! - [`record`]: what travels in the headers of records.
+//! - [`client`]: librdkafka, its settings and what it says.
 //!
-//! Those that are visible in the crate are so for the links of its map.
+//! Beside the workers' way: [`read_back`] shows every instance all campaigns, [`trim`] deletes what was read from the internal
+//! topics. [`retry_policy`], [`names`] and [`error`] are for all of them; [`faults`] is for tests.
+//!
+//! A folder uses those below it in this list and never one above it. Those that are visible in the crate are so for the links of
+//! its map, and for the command about [dead letters](crate::dead_letters).
 
-pub mod checkpoint;
-pub mod choice;
-mod clients;
-pub mod contact;
-mod crash;
-mod dead_letter;
+pub mod changelog;
+pub(crate) mod client;
 mod error;
-mod forward;
-mod inputs;
-mod instance;
-pub mod letters;
-pub mod meaning;
+mod faults;
 mod names;
-mod objection;
-mod outbox;
-mod outgoing;
-pub mod partition;
-pub(crate) mod pipeline;
-pub mod progress;
-mod reachability;
 pub(crate) mod read_back;
-mod report;
-pub(crate) mod restore;
-mod resume;
-mod retried;
-pub mod retry;
+pub(crate) mod record;
+pub mod restore;
+mod retry_policy;
 mod service;
-mod sweep;
-mod tally;
 pub mod topics;
 pub(crate) mod transaction;
-mod watch;
+mod trim;
 pub(crate) mod worker;
 
-pub use self::clients::Clients;
-pub use self::error::WorkerError;
+pub use self::client::Clients;
+pub use self::client::contact::NoContact;
+pub use self::error::{Contradiction, StoredSettingsError, WorkerError};
 pub use self::service::{Broker, RunError, run};

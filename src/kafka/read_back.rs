@@ -11,12 +11,13 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, Link};
-use super::error::WorkerError;
-use super::objection::Objection;
-use super::outbox::check_format;
-use super::reachability::Reachability;
-use super::watch::{ANSWER_WITHIN, Watcher, is_out_of_range, offset_in};
+use crate::kafka::client::Reachability;
+use crate::kafka::client::ask::{ANSWER_WITHIN, Watcher, offset_in};
+use crate::kafka::client::errors::is_out_of_range;
+use crate::kafka::client::{Clients, Link};
+use crate::kafka::error::WorkerError;
+use crate::kafka::record::format::check_format;
+use crate::kafka::retry_policy::RetryPolicy;
 use crate::status::{Progress, Status};
 
 /// Between two looks at how far it has come.
@@ -33,7 +34,7 @@ pub struct ReadBack {
     consumer: BaseConsumer<Link>,
     /// Until all is read that was there at the beginning.
     catching_up: Option<CatchingUp>,
-    objection: Objection,
+    retry_policy: RetryPolicy,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -69,7 +70,7 @@ impl ReadBack {
             clients: clients.clone(),
             reachability: Arc::clone(reachability),
             catching_up: None,
-            objection: Objection::to(format!("reading {topic} back")),
+            retry_policy: RetryPolicy::of(format!("reading {topic} back")),
             status,
             stop,
         })
@@ -95,7 +96,7 @@ impl ReadBack {
                     tracing::warn!(%error, topic = self.topic, "truncated or recreated: it is read from its beginning again");
                     self.begin_anew()?;
                 }
-                Some(Err(error)) => self.objection.go_on_from(error)?,
+                Some(Err(error)) => self.retry_policy.go_on_from(error)?,
                 None => {}
             }
             self.look()?;
@@ -128,7 +129,7 @@ impl ReadBack {
             Ok(ranges) => ranges,
             Err(error) => {
                 self.catching_up = Some(way);
-                return self.objection.go_on_from(error);
+                return self.retry_policy.go_on_from(error);
             }
         };
         if self.has_read(&ranges) {

@@ -8,16 +8,16 @@ use bolero::TypeGenerator;
 use payback::engine::Stage;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::kafka::checkpoint::{Checkpoints, Loading, Unfit};
-use payback::kafka::partition::{Partition, Partitions};
-use payback::kafka::progress::Progress;
+use payback::kafka::changelog::partition::{Partition, Partitions};
+use payback::kafka::changelog::progress::Progress;
+use payback::kafka::restore::checkpoint::{Checkpoints, Loading, Unfit};
 use payback::time::Millis;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::bounds::bounded;
 use crate::corpus::{NOW, StoredFact};
 use crate::events::{Recorded, settings};
-use crate::facts::meaning;
+use crate::facts::stored_settings;
 use crate::mutation::Mutated;
 
 const CHANGELOG: &str = "changelog";
@@ -43,7 +43,7 @@ fn checkpoint() -> Vec<u8> {
     }
     partition.progress = Progress { as_of: Millis(NOW), internal_offset: Some(7), ..Progress::default() };
     partition.progress.write(settings(0).format, &mut partition.progress_fact);
-    meaning().write(&mut partition.settings_fact);
+    stored_settings().write(&mut partition.settings_fact);
     partition.restored();
     partition.park(400);
     checkpoints.write(CHANGELOG, &partitions, Instant::now() + Duration::from_secs(60));
@@ -85,7 +85,7 @@ fn load<S: Stage>(block: &[u8], model: u8) -> bool {
 }
 
 fn read(file: &[u8]) -> Result<(), Unfit> {
-    let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &meaning())?;
+    let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &stored_settings())?;
     let mut partition: Partition<Customers> = Partition::new(settings(0));
     while !loading.step(&mut partition, Instant::now())? {}
     partition.restored();

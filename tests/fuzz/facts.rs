@@ -11,8 +11,8 @@ use payback::engine::customers::Customers;
 use payback::engine::{FormatError, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::Format;
-use payback::kafka::meaning::{Meaning, SETTINGS_KEY};
-use payback::kafka::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::Settings;
 use payback::time::Millis;
 
@@ -151,7 +151,7 @@ fn fold<S: Stage>(
 fn facts_of_workers_hold() {
     let of = |stage: &str| StoredFact::of(stage).into_iter().map(|fact| fact.value).collect();
     let (progress, meanings): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (of("progress"), of("settings"));
-    let meaning = meaning();
+    let stored_settings = stored_settings();
     bolero::check!().with_type::<Mutated>().with_iterations(4_000).for_each(|mutated| {
         let of_progress = mutated.bytes(&progress, &meanings);
         let of_settings = mutated.bytes(&meanings, &progress);
@@ -161,7 +161,7 @@ fn facts_of_workers_hold() {
                 read.write(Format::default(), &mut written);
                 assert_eq!(Progress::read(&written), Ok(read));
             }
-            let _ = meaning.check(&of_settings).map_err(|error| error.to_string());
+            let _ = stored_settings.check(&of_settings).map_err(|error| error.to_string());
         });
     });
 }
@@ -201,7 +201,7 @@ fn stored_today() -> Vec<StoredFact> {
     let mut value = Vec::new();
     progress.write(Format::default(), &mut value);
     all.push(stored("progress", PROGRESS_KEY, &value));
-    meaning().write(&mut value);
+    stored_settings().write(&mut value);
     all.push(stored("settings", SETTINGS_KEY, &value));
     all
 }
@@ -221,8 +221,8 @@ fn given_up<S: Stage>(stage: &mut S, mut now: Recorded) -> BTreeSet<(Vec<u8>, Ve
     all
 }
 
-pub fn meaning() -> Meaning {
-    Meaning::of(&Settings::default(), 4, 4)
+pub fn stored_settings() -> StoredSettings {
+    StoredSettings::of(&Settings::default(), 4, 4)
 }
 
 #[test]
@@ -254,5 +254,5 @@ fn facts_as_they_were_stored_by_each_version_are_read() {
     }
     assert_eq!((customers.ids().count(), campaigns.ids().count()), (4, 3));
     assert!(StoredFact::of("progress").iter().all(|fact| Progress::read(&fact.value).is_ok()));
-    assert!(StoredFact::of("settings").iter().all(|fact| meaning().check(&fact.value).is_ok()));
+    assert!(StoredFact::of("settings").iter().all(|fact| stored_settings().check(&fact.value).is_ok()));
 }

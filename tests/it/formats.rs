@@ -13,8 +13,8 @@ use payback::engine::customers::Customers;
 use payback::engine::{Effects, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS, WRITES};
-use payback::kafka::meaning::{Meaning, SETTINGS_KEY};
-use payback::kafka::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 use payback::status;
 use payback::time::Millis;
@@ -205,8 +205,8 @@ fn progress() -> Progress {
     }
 }
 
-fn meaning(settings: &Settings) -> Meaning {
-    Meaning::of(settings, PARTITIONS, PARTITIONS)
+fn stored_settings(settings: &Settings) -> StoredSettings {
+    StoredSettings::of(settings, PARTITIONS, PARTITIONS)
 }
 
 /// What this program writes of a shop, in its format.
@@ -257,7 +257,7 @@ fn written_today(shop: Shop) -> Written {
     let mut value = Vec::new();
     progress().write(settings.format, &mut value);
     stored.push(("progress".to_owned(), PROGRESS_KEY.to_vec(), value.clone()));
-    meaning(&settings).write(&mut value);
+    stored_settings(&settings).write(&mut value);
     stored.push(("settings".to_owned(), SETTINGS_KEY.to_vec(), value));
     Written { stored, customers: of_customers.updates, campaigns: of_campaigns.updates }
 }
@@ -320,7 +320,7 @@ fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
         let (_, value) = golden.of("progress").next().expect("progress");
         assert_eq!(Progress::read(value), Ok(progress()));
         let (_, value) = golden.of("settings").next().expect("settings");
-        assert_eq!(meaning(&settings).check(value), Ok(None));
+        assert_eq!(stored_settings(&settings).check(value), Ok(None));
     }
 }
 

@@ -9,17 +9,17 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::Surroundings;
+use super::checkpoint::{self, Checkpoints, Loading};
 use crate::engine::Stage;
-use crate::kafka::checkpoint::{self, Checkpoints, Loading};
-use crate::kafka::clients::{Clients, Link};
-use crate::kafka::crash;
+use crate::kafka::changelog::partition::{Partition, Place, Proof};
+use crate::kafka::changelog::progress::PROGRESS_KEY;
+use crate::kafka::changelog::stored_settings::StoredSettings;
+use crate::kafka::client::ask::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, offset_in, watermarks};
+use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
-use crate::kafka::meaning::Meaning;
-use crate::kafka::objection::Objection;
-use crate::kafka::partition::{Partition, Place, Proof};
-use crate::kafka::progress::PROGRESS_KEY;
-use crate::kafka::watch::{ANSWER_WITHIN, ASK_AGAIN_AFTER, Watcher, offset_in, watermarks};
+use crate::kafka::faults;
+use crate::kafka::retry_policy::RetryPolicy;
+use crate::settings::Settings;
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -29,6 +29,20 @@ const BLOCKED_AFTER: Duration = Duration::from_secs(60);
 /// partition, its progress comes after; only settings and a few markers may follow, however long ago that was. More do
 /// where another has written, or was made to undo it: then all is restored.
 const PROOF_WITHIN: i64 = 16;
+
+/// What a restore goes by.
+pub struct Surroundings<'a> {
+    /// The settings that the facts must have been written under.
+    pub stored_settings: &'a StoredSettings,
+    pub settings: &'a Arc<Settings>,
+    pub checkpoints: Option<&'a Checkpoints>,
+    pub watcher: &'a Watcher,
+    /// The internal topic's partitions: beside their committed offsets stand their last writers, who are fenced when a
+    /// changelog does not come to its end.
+    pub inputs: TopicPartitionList,
+    /// This worker's own transactional id.
+    pub own: &'a str,
+}
 
 /// The partitions of a lane, each with its number.
 pub type Share<'a, S> = Vec<(u32, &'a mut Partition<S>)>;
@@ -47,7 +61,7 @@ pub struct Lane {
     fenced: bool,
     /// That the stable offsets were seen at the ends, and reading began anew since.
     confirming: bool,
-    objection: Objection,
+    retry_policy: RetryPolicy,
     /// Facts read so far from the changelog.
     pub facts: u64,
     /// Records read so far from checkpoints.
@@ -111,7 +125,7 @@ impl Lane {
             last_look: now,
             fenced: false,
             confirming: false,
-            objection: Objection::to(format!("reading {changelog}")),
+            retry_policy: RetryPolicy::of(format!("reading {changelog}")),
             facts: 0,
             loaded: 0,
         })
@@ -136,7 +150,7 @@ impl Lane {
         }
         if !self.measured {
             if let Err(error) = self.measure(share, around.watcher) {
-                self.objection.go_on_from(error)?;
+                self.retry_policy.go_on_from(error)?;
                 thread::sleep(ASK_AGAIN_AFTER);
                 return Ok(false);
             }
@@ -144,7 +158,7 @@ impl Lane {
             self.last_progress = Instant::now();
         }
         while !self.is_done() {
-            let taken = self.read_some(share, around.meaning, until)?;
+            let taken = self.read_some(share, around.stored_settings, until)?;
             if !taken {
                 self.look_at_positions();
                 if !self.is_done() {
@@ -234,7 +248,7 @@ impl Lane {
     fn measure<S: Stage>(&mut self, share: &mut Share<'_, S>, watcher: &Watcher) -> KafkaResult<()> {
         let list = self.list(|_| Offset::Beginning)?;
         let lows = watcher.low_watermarks(&list)?;
-        let highs = if crash::has(crash::Fault::RestoreToStableOffset) {
+        let highs = if faults::has(faults::Fault::RestoreToStableOffset) {
             watermarks(&self.reader, &list, Offset::End)?
         } else {
             watcher.high_watermarks(&list)?
@@ -271,7 +285,7 @@ impl Lane {
     fn read_some<S: Stage>(
         &mut self,
         share: &mut Share<'_, S>,
-        meaning: &Meaning,
+        stored_settings: &StoredSettings,
         until: Instant,
     ) -> Result<bool, WorkerError> {
         let mut wait = Duration::from_millis(5);
@@ -291,16 +305,16 @@ impl Lane {
                     let reached = target.is_done();
                     if let Some(partition) = partition_of(share, number) {
                         let at = || (record.topic().to_owned(), record.partition(), record.offset());
-                        partition.restore(key, record.payload(), meaning, at)?;
+                        partition.restore(key, record.payload(), stored_settings, at)?;
                     }
                     self.facts += 1;
-                    crash::at(crash::Point::DuringRestore);
+                    faults::at(faults::Point::DuringRestore);
                     if (reached && self.is_done()) || (taken.is_multiple_of(1024) && Instant::now() >= until) {
                         break;
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => self.reached_end(partition),
-                Some(Err(error)) => self.objection.go_on_from(error)?,
+                Some(Err(error)) => self.retry_policy.go_on_from(error)?,
                 None => break,
             }
         }
@@ -341,7 +355,7 @@ impl Lane {
         let list = self.list(|_| Offset::End).map_err(WorkerError::kafka("partitions of the changelog"))?;
         let stable = match watermarks(&self.reader, &list, Offset::End) {
             Ok(stable) => stable,
-            Err(error) => return self.objection.go_on_from(error),
+            Err(error) => return self.retry_policy.go_on_from(error),
         };
         let behind = self.targets.iter().filter(|target| !target.is_done()).find_map(|target| {
             let stable = offset_in(&stable, &self.changelog, target.partition())?;
@@ -374,7 +388,7 @@ fn begin_anew<S: Stage>(changelog: &str, share: &mut Share<'_, S>, around: &Surr
     let mut loading = Vec::new();
     for (number, partition) in share.iter_mut().filter(|(_, partition)| partition.place == Place::Unknown) {
         **partition = Partition::new(Arc::clone(around.settings));
-        let open = |checkpoints: &Checkpoints| checkpoints.open(changelog, *number, around.meaning);
+        let open = |checkpoints: &Checkpoints| checkpoints.open(changelog, *number, around.stored_settings);
         loading.extend(around.checkpoints.and_then(open).map(|checkpoint| (*number, checkpoint)));
     }
     loading

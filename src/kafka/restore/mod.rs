@@ -10,23 +10,18 @@
 //! Partitions have nothing to do with each other, so several are brought back at the same time: each [`Lane`] has a
 //! reader of its own, and a thread for the length of a step.
 
+pub mod checkpoint;
 mod lane;
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
-
+pub(crate) use self::lane::Surroundings;
 use self::lane::{Lane, Share};
-use super::checkpoint::Checkpoints;
-use super::clients::Clients;
-use super::error::WorkerError;
-use super::meaning::Meaning;
-use super::partition::Partitions;
-use super::watch::Watcher;
 use crate::engine::Stage;
-use crate::settings::Settings;
+use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::client::Clients;
+use crate::kafka::error::WorkerError;
 
 /// More would not be faster: the broker and the network have to keep up.
 const MAX_LANES: usize = 8;
@@ -35,20 +30,6 @@ const MAX_LANES: usize = 8;
 pub struct Restore {
     lanes: Vec<Lane>,
     began: Instant,
-}
-
-/// What a restore goes by.
-pub struct Surroundings<'a> {
-    /// The settings that the facts must have been written under.
-    pub meaning: &'a Meaning,
-    pub settings: &'a Arc<Settings>,
-    pub checkpoints: Option<&'a Checkpoints>,
-    pub watcher: &'a Watcher,
-    /// The internal topic's partitions: beside their committed offsets stand their last writers, who are fenced when a
-    /// changelog does not come to its end.
-    pub inputs: TopicPartitionList,
-    /// This worker's own transactional id.
-    pub own: &'a str,
 }
 
 impl Restore {
@@ -110,6 +91,7 @@ impl Restore {
         self.lanes.iter().flat_map(Lane::progress)
     }
 
+    /// Since it was begun.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }

@@ -7,12 +7,12 @@ use rdkafka::consumer::Consumer;
 
 use super::{CHECKPOINT_WITHIN, COMMIT_WITHIN, LAST_COMMIT_WITHIN, Membership, Phase, Worker};
 use crate::engine::Stage;
-use crate::kafka::clients::Rebalance;
-use crate::kafka::crash;
+use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::client::Rebalance;
+use crate::kafka::client::ask::offset_in;
 use crate::kafka::error::{Trouble, WorkerError};
-use crate::kafka::partition::Partitions;
+use crate::kafka::faults;
 use crate::kafka::transaction::Patience;
-use crate::kafka::watch::offset_in;
 
 impl<S: Stage> Worker<S> {
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Trouble> {
@@ -79,7 +79,7 @@ impl<S: Stage> Worker<S> {
     /// Keeps each partition's state as one that reaches to the end of its changelog; whether it does is proven when it is
     /// taken up again. `false`: the ends are not known.
     fn park(&mut self) -> bool {
-        crash::at(crash::Point::BeforePark);
+        faults::at(faults::Point::BeforePark);
         let changelog = self.pipeline.outputs.changelog.clone();
         let mut list = TopicPartitionList::new();
         for (number, _) in self.pipeline.partitions.iter() {

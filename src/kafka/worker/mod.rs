@@ -3,7 +3,13 @@
 
 mod cadence;
 mod group;
+pub mod inputs;
+pub mod outbox;
+pub mod pipeline;
+mod positions;
 mod recovery;
+pub mod report;
+mod tally;
 mod trouble;
 
 use std::sync::Arc;
@@ -15,19 +21,19 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
 pub use self::cadence::Cadence;
-use super::checkpoint::Checkpoints;
-use super::clients::{Clients, Link, TRANSACTION_TIMEOUT};
-use super::crash;
-use super::error::{Trouble, WorkerError};
-use super::objection::Objection;
-use super::pipeline::{Pipeline, Roll};
-use super::reachability::{Reach, Reachability};
-use super::report::Report;
-use super::restore::Restore;
-use super::sweep::{Broom, Swept};
-use super::transaction::Patience;
-use super::watch::Watcher;
+use self::pipeline::{Pipeline, Roll};
+use self::report::Report;
 use crate::engine::Stage;
+use crate::kafka::client::ask::Watcher;
+use crate::kafka::client::{Clients, Link, TRANSACTION_TIMEOUT};
+use crate::kafka::client::{Reach, Reachability};
+use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::faults;
+use crate::kafka::restore::Restore;
+use crate::kafka::restore::checkpoint::Checkpoints;
+use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::transaction::Patience;
+use crate::kafka::trim::{Consumed, TrimSchedule};
 use crate::status::{self, Answer, Question, STALLED_AFTER};
 use crate::time::Millis;
 
@@ -79,11 +85,11 @@ pub struct Worker<S: Stage> {
     pub questions: Receiver<Question>,
     pub report: Report,
     /// None where nothing can be deleted.
-    pub broom: Option<Broom>,
+    pub trim: Option<TrimSchedule>,
     /// None where none are kept.
     pub checkpoints: Option<Checkpoints>,
     pub cadence: Cadence,
-    pub objection: Objection,
+    pub retry_policy: RetryPolicy,
     pub offsets_are_kept: bool,
     pub stop: Arc<AtomicBool>,
     pub state: State,
@@ -275,10 +281,10 @@ impl<S: Stage> Worker<S> {
         self.report.committed(&mut self.pipeline.tally, clock(), took);
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
-        if let Some(broom) = &mut self.broom {
+        if let Some(trim) = &mut self.trim {
             let inputs = &self.pipeline.inputs;
-            let swept = |(partition, before)| Swept { topic: inputs.internal().topic.clone(), partition, before };
-            broom.sweep(|| inputs.internal_positions().map(swept).collect());
+            let consumed = |(partition, before)| Consumed { topic: inputs.internal().topic.clone(), partition, before };
+            trim.request(|| inputs.internal_positions().map(consumed).collect());
         }
         Ok(())
     }
@@ -330,5 +336,5 @@ fn whole_millis(duration: Duration) -> Duration {
 /// The present.
 pub fn clock() -> Millis {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)).plus(crash::clock_ahead())
+    Millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)).plus(faults::clock_ahead())
 }

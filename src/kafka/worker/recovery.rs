@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::Consumer;
 
+use super::inputs::Inputs;
+use super::positions::{Known, set_positions};
 use super::{COMMIT_WITHIN, Phase, Worker};
 use crate::engine::Stage;
-use crate::kafka::crash;
+use crate::kafka::client::{ask, errors};
 use crate::kafka::error::{Trouble, WorkerError};
-use crate::kafka::inputs::Inputs;
+use crate::kafka::faults;
 use crate::kafka::restore::{Restore, Surroundings};
-use crate::kafka::resume::{Known, set_positions};
-use crate::kafka::watch;
 use crate::status;
 
 /// Part of a restore between two looks at the group.
@@ -41,7 +41,7 @@ impl<S: Stage> Worker<S> {
         let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);
         let pipeline = &mut self.pipeline;
         let around = Surroundings {
-            meaning: &pipeline.meaning,
+            stored_settings: &pipeline.stored_settings,
             settings: &pipeline.settings,
             checkpoints: self.checkpoints.as_ref(),
             watcher: &self.watcher,
@@ -58,7 +58,7 @@ impl<S: Stage> Worker<S> {
             tracing::info!(worker = %self.status, facts, of_checkpoints = loaded, seconds, "state restored");
             self.report.restored(membership.owned.len(), elapsed);
             self.state.phase = Phase::Resuming { since: Instant::now(), fenced: false };
-            crash::at(crash::Point::AfterRestore);
+            faults::at(faults::Point::AfterRestore);
         } else {
             self.report_restore();
         }
@@ -80,17 +80,17 @@ impl<S: Stage> Worker<S> {
             return Ok(());
         };
         let assigned = &membership.assigned;
-        let known = watch::committed(&self.consumer, assigned).and_then(|committed| {
+        let known = ask::committed(&self.consumer, assigned).and_then(|committed| {
             Ok((committed, self.watcher.low_watermarks(assigned)?, self.watcher.high_watermarks(assigned)?))
         });
         let (committed, low, high) = match known {
             Ok(known) => known,
-            Err(error) if watch::is_hopeless(&error) => {
+            Err(error) if errors::is_hopeless(&error) => {
                 return Err(WorkerError::Kafka { what: "committed offsets".to_owned(), cause: error }.into());
             }
             Err(error) => {
                 tracing::debug!(%error, worker = %self.status, "committed offsets are not known yet");
-                thread::sleep(watch::ASK_AGAIN_AFTER);
+                thread::sleep(ask::ASK_AGAIN_AFTER);
                 // A transaction that is about to commit offsets keeps them back, however long it stays open.
                 if !*fenced && since.elapsed() > Duration::from_millis(500) && !self.reachability.is_away() {
                     let inputs = inputs_to_fence(&membership.owned, &self.pipeline.inputs);

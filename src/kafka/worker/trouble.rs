@@ -6,10 +6,11 @@ use rdkafka::error::KafkaError;
 
 use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
 use crate::engine::Stage;
-use crate::kafka::crash;
+use crate::kafka::client::ask::{self, offset_in};
+use crate::kafka::client::errors;
 use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::faults;
 use crate::kafka::transaction::{Failure, Patience};
-use crate::kafka::watch::{self, offset_in};
 
 impl<S: Stage> Worker<S> {
     /// Goes on from trouble, where that can be gone on from: all is undone and done again.
@@ -82,7 +83,7 @@ impl<S: Stage> Worker<S> {
 
     /// Remembers the positions that an abort takes back, in a worker that is made to go on there nevertheless.
     fn stay_if_faulty(&mut self) {
-        if crash::has(crash::Fault::NoRewind) {
+        if faults::has(faults::Fault::NoRewind) {
             self.state.unrewound = self.pipeline.inputs.offsets(None).ok();
         }
     }
@@ -115,10 +116,10 @@ impl<S: Stage> Worker<S> {
     }
 
     pub(super) fn consumer_error(&mut self, error: KafkaError) -> Result<(), Trouble> {
-        if watch::is_out_of_range(&error) {
+        if errors::is_out_of_range(&error) {
             self.explain_offset_out_of_range(error)
         } else {
-            Ok(self.objection.go_on_from(error)?)
+            Ok(self.retry_policy.go_on_from(error)?)
         }
     }
 
@@ -130,11 +131,11 @@ impl<S: Stage> Worker<S> {
         // In this order: only what was committed is deleted here.
         let looked = self.watcher.low_watermarks(&positions).and_then(|low| {
             let high = self.watcher.high_watermarks(&positions)?;
-            Ok((low, high, watch::committed(&self.consumer, &positions)?))
+            Ok((low, high, ask::committed(&self.consumer, &positions)?))
         });
         let (low, high, committed) = match looked {
             Ok(looked) => looked,
-            Err(cause) if watch::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
+            Err(cause) if errors::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
             Err(cause) => return Err(Failure::Abortable { what, cause }.into()),
         };
         for element in positions.elements() {

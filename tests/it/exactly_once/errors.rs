@@ -83,7 +83,7 @@ enum Who {
     ReadBack,
     /// The one that asks where `roas-updates` ends.
     ReadBackWatcher,
-    /// Those that look after topics: at the start, and the sweeper's.
+    /// Those that look after topics: at the start, and the trimmer's.
     Admin,
 }
 use Who::{Admin, ReadBack, ReadBackWatcher, Restore, Watcher, Worker};
@@ -107,13 +107,13 @@ struct World {
     /// How often it commits, in milliseconds.
     commits_every: &'static str,
     /// How often it deletes what was read, in milliseconds.
-    sweeps_every: &'static str,
+    trims_every: &'static str,
 }
 
 impl World {
     fn new(name: &str) -> World {
         let processor = Processor::new(name, Partitions::alike(2));
-        World { instance: None, processor, proxy: Proxy::start(), commits_every: "100", sweeps_every: "60000" }
+        World { instance: None, processor, proxy: Proxy::start(), commits_every: "100", trims_every: "60000" }
     }
 
     fn start(&mut self) {
@@ -121,7 +121,7 @@ impl World {
         let variables = [
             ("PAYBACK_KAFKA__BROKERS", address.as_str()),
             ("PAYBACK_COMMIT__INTERVAL_MS", self.commits_every),
-            ("PAYBACK_TEST_SWEEP_MS", self.sweeps_every),
+            ("PAYBACK_TEST_TRIM_MS", self.trims_every),
         ];
         self.instance = Some(self.processor.start_with("a", &variables));
     }

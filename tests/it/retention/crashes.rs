@@ -7,7 +7,7 @@ use std::sync::Arc;
 use payback::engine::Stage;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::kafka::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 
 use super::*;

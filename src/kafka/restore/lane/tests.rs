@@ -11,8 +11,8 @@ use crate::config::Config;
 use crate::engine::Effects;
 use crate::engine::customers::Customers;
 use crate::events::Decoder;
-use crate::kafka::meaning::SETTINGS_KEY;
-use crate::kafka::partition::Partitions;
+use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::changelog::stored_settings::SETTINGS_KEY;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -31,7 +31,7 @@ struct Changelog {
     producer: BaseProducer,
     watcher: Watcher,
     settings: Arc<Settings>,
-    meaning: Meaning,
+    stored_settings: StoredSettings,
 }
 
 impl Changelog {
@@ -45,7 +45,7 @@ impl Changelog {
         Changelog {
             producer: clients.admin().create().unwrap(),
             watcher: Watcher::new(&clients, "group", Arc::default()).unwrap(),
-            meaning: Meaning::of(&settings, 1, 1),
+            stored_settings: StoredSettings::of(&settings, 1, 1),
             _cluster: cluster,
             clients,
             settings,
@@ -79,7 +79,7 @@ impl Changelog {
 
     fn around<'a>(&'a self, checkpoints: Option<&'a Checkpoints>) -> Surroundings<'a> {
         Surroundings {
-            meaning: &self.meaning,
+            stored_settings: &self.stored_settings,
             settings: &self.settings,
             checkpoints,
             watcher: &self.watcher,
@@ -137,7 +137,7 @@ fn take(changelog: &Changelog, partition: &mut Partition<Customers>, orders: Ran
     partition.progress.write(changelog.settings.format, &mut partition.progress_fact);
     facts.fact(PROGRESS_KEY, Some(&partition.progress_fact));
     if !partition.has_settings() {
-        changelog.meaning.write(&mut partition.settings_fact);
+        changelog.stored_settings.write(&mut partition.settings_fact);
         facts.fact(SETTINGS_KEY, Some(&partition.settings_fact));
     }
     changelog.append(&facts);

@@ -1,4 +1,4 @@
-//! What stands beside the loop: the reader of `roas-updates`, the sweeper of what was read, and the look at the topics at
+//! What stands beside the loop: the reader of `roas-updates`, the trimmer of what was read, and the look at the topics at
 //! the start.
 
 use std::collections::BTreeMap;
@@ -161,8 +161,8 @@ fn records_that_can_not_be_deleted_stay_for_a_while_and_change_no_figure() {
         TOPIC_AUTHORIZATION_FAILED,
         POLICY_VIOLATION,
     ];
-    all_under_less("errors-sweeping", |world| {
-        world.sweeps_every = "200";
+    all_under_less("errors-trimming", |world| {
+        world.trims_every = "200";
         let topic = format!("{}-campaign-events", world.processor.application_id);
         let swept = || beginnings(&topic).values().sum::<i64>();
         let is_swept = |world: &mut World| {

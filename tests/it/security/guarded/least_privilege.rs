@@ -84,7 +84,7 @@ fn the_documented_rights_are_enough_and_none_is_too_many() {
 
     let to_run = documented("To run", &processor);
     grant(&user, &to_run);
-    let client = Client::with_password(&user, PASSWORD).and("PAYBACK_TEST_SWEEP_MS", "200");
+    let client = Client::with_password(&user, PASSWORD).and("PAYBACK_TEST_TRIM_MS", "200");
     // A worker forwards what is at home with the other.
     let client = client.and("PAYBACK_WORKERS__CUSTOMERS", "2").and("PAYBACK_WORKERS__CAMPAIGNS", "2");
     load(&processor, 1);

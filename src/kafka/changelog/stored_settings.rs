@@ -1,0 +1,201 @@
+//! The settings that give a partition's facts their stored_settings, as its worker keeps them in the changelog: beside the stage's
+//! facts, and under a key that is none of theirs, an upper-case letter.
+
+use crate::format::{self, Format, FormatError};
+use crate::kafka::error::{Contradiction, StoredSettingsError};
+use crate::settings::{Model, Settings};
+use crate::time::Millis;
+
+/// The key under which they stand in the changelog.
+pub const SETTINGS_KEY: &[u8] = b"S";
+
+/// The settings under which a partition's facts were written, one a line: `key = value`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredSettings {
+    /// What it is written in.
+    format: Format,
+    text: String,
+    reaches: [Reach; 2],
+}
+
+const HOURS_KEPT: &str = "windows: hours that are kept singly";
+const DAYS_KEPT: &str = "windows: days that are kept singly";
+
+/// How much is kept individually, and how much of it the windows look at. What was once kept for less time is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reach {
+    key: &'static str,
+    kept: u32,
+    needed: u32,
+}
+
+impl StoredSettings {
+    /// Of these settings, with so many partitions of the internal topics.
+    pub fn of(settings: &Settings, customer_partitions: u32, campaign_partitions: u32) -> StoredSettings {
+        let attribution = &settings.attribution;
+        let model = match attribution.model {
+            Model::Last => "last",
+            Model::First => "first",
+            Model::Linear => "linear",
+            Model::Position => "position",
+            Model::TimeDecay => "time_decay",
+        };
+        let optional = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
+        let mut ignored = attribution.ignore_channels.clone();
+        ignored.sort();
+        ignored.dedup();
+        let lines = [
+            ("reporting.currency", settings.currency.as_str().to_owned()),
+            ("reporting.time_zone", settings.zone.name().to_owned()),
+            ("attribution.model", model.to_owned()),
+            ("attribution.lookback_days", days(attribution.lookback)),
+            ("attribution.half_life_days", days(attribution.half_life)),
+            ("attribution.ignore_channels", format!("{ignored:?}")),
+            ("history.complete_from", optional(settings.complete_from.map(|at| at.to_string()))),
+            ("costs.default_margin", optional(settings.default_margin.map(|margin| margin.to_string()))),
+            (HOURS_KEPT, settings.retention.hours().to_string()),
+            (DAYS_KEPT, settings.retention.days.to_string()),
+            ("partitions of the customer-events topic", customer_partitions.to_string()),
+            ("partitions of the campaign-events topic", campaign_partitions.to_string()),
+        ];
+        StoredSettings {
+            format: settings.format,
+            text: lines.map(|(key, value)| format!("{key} = {value}\n")).concat(),
+            reaches: [
+                Reach { key: HOURS_KEPT, kept: settings.retention.hours(), needed: settings.hours_needed() },
+                Reach { key: DAYS_KEPT, kept: settings.retention.days, needed: settings.days_needed() },
+            ],
+        }
+    }
+
+    /// Puts the value of their fact in the place of what `buffer` holds.
+    pub fn write(&self, buffer: &mut Vec<u8>) {
+        buffer.clear();
+        buffer.push(self.format.number());
+        buffer.extend_from_slice(self.text.as_bytes());
+    }
+
+    /// Compares with what a fact's value says. What is returned is to be written in its place: less is kept individually now.
+    ///
+    /// # Errors
+    /// The value can't be read, or what differs first.
+    pub fn check(&self, value: &[u8]) -> Result<Option<StoredSettings>, StoredSettingsError> {
+        let (_, text) = format::split(value, FormatError::Malformed { what: "settings" })?;
+        let stored = std::str::from_utf8(text).map_err(|_| FormatError::Malformed { what: "settings" })?;
+        if stored == self.text {
+            return Ok(None);
+        }
+        let (mut narrowed, mut is_narrower) = (self.clone(), false);
+        for reach in &self.reaches {
+            // What does not say so is from when all of it was kept.
+            let stored = value_of(stored, reach.key).map_or(Ok(u32::MAX), |kept| kept.parse());
+            let stored = stored.map_err(|_| FormatError::Malformed { what: "settings" })?;
+            if reach.needed > stored {
+                return Err(Contradiction {
+                    key: reach.key.to_owned(),
+                    stored: stored.to_string(),
+                    configured: reach.needed.to_string(),
+                }
+                .into());
+            }
+            is_narrower |= reach.kept < stored;
+            let line = |kept: u32| format!("{} = {kept}\n", reach.key);
+            narrowed.text = narrowed.text.replace(&line(reach.kept), &line(reach.kept.min(stored)));
+        }
+        let keys =
+            stored.lines().chain(self.text.lines()).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
+        for key in keys.filter(|key| self.reaches.iter().all(|reach| reach.key != *key)) {
+            let (stored, configured) = (value_of(stored, key), value_of(&self.text, key));
+            if stored != configured {
+                let shown = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
+                let (stored, configured) = (shown(stored), shown(configured));
+                return Err(Contradiction { key: key.to_owned(), stored, configured }.into());
+            }
+        }
+        Ok(is_narrower.then_some(narrowed))
+    }
+}
+
+fn value_of(text: &str, key: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = ")).map(str::to_owned)
+}
+
+fn days(millis: i64) -> String {
+    if millis % Millis::DAY == 0 { (millis / Millis::DAY).to_string() } else { format!("{} ms", millis) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::money::Micros;
+    use crate::settings::{Retention, Window, WindowSpan};
+
+    #[test]
+    fn a_setting_that_contradicts_the_stored_state_is_named_with_both_values() {
+        let stored = StoredSettings::of(&Settings::default(), 4, 2);
+        let mut fact = Vec::new();
+        stored.write(&mut fact);
+        assert_eq!(stored.check(&fact), Ok(None));
+
+        let margin = Settings { default_margin: Some(Micros(400_000)), ..Settings::default() };
+        let error = StoredSettings::of(&margin, 4, 2).check(&fact).unwrap_err();
+        assert_eq!(
+            error,
+            StoredSettingsError::Contradiction(Contradiction {
+                key: "costs.default_margin".to_owned(),
+                stored: "not set".to_owned(),
+                configured: "0.4".to_owned(),
+            })
+        );
+        assert!(error.to_string().contains("`costs.default_margin` is 0.4"), "{error}");
+        assert!(StoredSettings::of(&Settings::default(), 4, 3).check(&fact).is_err());
+    }
+
+    #[test]
+    fn settings_that_only_matter_when_read_may_change_freely() {
+        let mut fact = Vec::new();
+        StoredSettings::of(&Settings::default(), 1, 1).write(&mut fact);
+        let mut changed =
+            Settings { lifespan_years: Micros(3_000_000), min_coverage: Micros(0), ..Settings::default() };
+        changed.windows.insert(0, Window::new(WindowSpan::Hours(48)));
+        assert_eq!(StoredSettings::of(&changed, 1, 1).check(&fact), Ok(None));
+    }
+
+    #[test]
+    fn windows_can_only_look_at_what_was_always_kept_singly() {
+        let settings = |hours_days, days, window| {
+            let mut settings = Settings::default();
+            settings.retention = Retention { hours_days, days, ..settings.retention };
+            settings.windows.push(Window::new(window));
+            settings
+        };
+        let fact_of = |settings: &Settings| {
+            let mut fact = Vec::new();
+            StoredSettings::of(settings, 1, 1).write(&mut fact);
+            fact
+        };
+        let check = |fact: &[u8], settings: &Settings| {
+            let narrowed = StoredSettings::of(settings, 1, 1).check(fact)?;
+            Ok::<_, StoredSettingsError>(
+                narrowed.map(|narrowed| narrowed.reaches.map(|reach| value_of(&narrowed.text, reach.key))),
+            )
+        };
+        let kept = |hours: &str, days: &str| Ok(Some([hours, days].map(|kept| Some(kept.to_owned()))));
+        let (short, long) = (WindowSpan::Hours(168), WindowSpan::Hours(169));
+        let week = fact_of(&settings(7, 500, short));
+        assert_eq!(check(&week, &settings(40, 800, short)), Ok(None), "the fact stays that of a week");
+        assert_eq!(check(&week, &settings(6, 500, WindowSpan::Hours(1))), kept("144", "500"));
+        assert_eq!(check(&week, &settings(40, 499, short)), kept("168", "499"));
+        let error = check(&week, &settings(40, 800, long)).unwrap_err().to_string();
+        assert!(error.contains("`windows: hours that are kept singly` is 169, but the state on Kafka"), "{error}");
+        assert!(check(&week, &settings(7, 800, WindowSpan::Days(501))).is_err());
+        let mut late = settings(7, 800, short);
+        late.verdict.maturity_days = 501;
+        assert!(check(&week, &late).is_err(), "the days in which customers mature are looked at, too");
+
+        // Facts of before there was a retention kept all days.
+        let text = String::from_utf8(week).unwrap();
+        let old: String = text.split_inclusive('\n').filter(|line| !line.starts_with(DAYS_KEPT)).collect();
+        assert_eq!(check(old.as_bytes(), &settings(7, 800, WindowSpan::Days(700))), kept("168", "800"));
+    }
+}

@@ -1,0 +1,17 @@
+//! librdkafka: with which settings its clients are made, what they say, and what is asked of them beside reading and
+//! writing.
+//!
+//! - [`settings`] makes clients, each with a [`link`] that takes what librdkafka says.
+//! - [`contact`] tells a broker that refuses from one that is away, [`reachability`] what all clients know of that.
+//! - [`ask`]: watermarks, committed offsets, and who wrote last. [`errors`]: what an error means to whoever asked.
+
+pub mod ask;
+pub mod contact;
+pub mod errors;
+pub mod link;
+pub mod reachability;
+pub mod settings;
+
+pub use self::link::{Link, Rebalance};
+pub use self::reachability::{Reach, Reachability};
+pub use self::settings::{Clients, MAX_MESSAGE_BYTES, TRANSACTION_TIMEOUT};

@@ -1,0 +1,151 @@
+//! The Kafka clients: their settings, those that exactly-once rests on last, so that nothing overrides them.
+
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+
+use crate::config::{Config, LimitsConfig};
+
+/// How long the broker keeps a transaction open that its writer left.
+pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
+#[derive(Clone)]
+pub struct Clients {
+    base: ClientConfig,
+    limits: LimitsConfig,
+}
+
+impl Clients {
+    /// Of the brokers, the properties and the budgets of a configuration. What exactly-once rests on was refused there.
+    pub fn new(config: &Config) -> Clients {
+        let kafka = &config.kafka;
+        let mut base = ClientConfig::new();
+        base.set("bootstrap.servers", kafka.bootstrap_servers());
+        // Reconnecting soon matters more than sparing a broker that is away.
+        base.set("reconnect.backoff.max.ms", "2000");
+        base.set("socket.keepalive.enable", "true");
+        for (key, value) in kafka.properties.iter() {
+            base.set(key, value);
+        }
+        Clients { base, limits: config.limits.clone() }
+    }
+
+    /// A worker's consumer, a member of `group`.
+    pub fn member(&self, group: &str, client_id: &str) -> ClientConfig {
+        let mut config = self.fetching(client_id);
+        set_unless_given(&mut config, "session.timeout.ms", "8000");
+        set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
+        config
+            .set("group.id", group)
+            .set("group.protocol", "classic")
+            .set("partition.assignment.strategy", "range")
+            .set("isolation.level", "read_committed")
+            // Where to begin is decided here, from committed offsets; anything else is an error.
+            .set("auto.offset.reset", "error");
+        config
+    }
+
+    /// A transactional producer.
+    pub fn producer(&self, transactional_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        config
+            .set("client.id", transactional_id)
+            .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+            .set("queue.buffering.max.kbytes", kbytes(self.limits.output_queue_bytes))
+            .set("transactional.id", transactional_id)
+            .set("transaction.timeout.ms", TRANSACTION_TIMEOUT.as_millis().to_string())
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // The partitioner of Kafka's Java client, by which homes are computed.
+            .set("partitioner", "murmur2_random")
+            .set("delivery.report.only.error", "true");
+        config
+    }
+
+    /// Reads what is committed, without a group's offsets. librdkafka assigns partitions only to a consumer that names a
+    /// group; this one never joins it.
+    pub fn reader(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.fetching(client_id);
+        config
+            .set("group.id", format!("{client_id}-reader"))
+            .set("isolation.level", "read_committed")
+            .set("auto.offset.reset", "earliest");
+        config
+    }
+
+    /// Sees watermarks and offsets of `group` as they are, with transactions that are still open; never joins.
+    pub fn watcher(&self, group: &str, client_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        config
+            .set("client.id", client_id)
+            .set("group.id", group)
+            .set("isolation.level", "read_uncommitted")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
+        config
+    }
+
+    /// For topics and metadata.
+    pub fn admin(&self) -> ClientConfig {
+        self.base.clone()
+    }
+
+    fn fetching(&self, client_id: &str) -> ClientConfig {
+        let mut config = self.base.clone();
+        set_unless_given(&mut config, "fetch.max.bytes", "8388608");
+        // The default stalls a full queue for a second.
+        set_unless_given(&mut config, "fetch.queue.backoff.ms", "5");
+        set_unless_given(&mut config, "fetch.error.backoff.ms", "100");
+        set_unless_given(&mut config, "fetch.wait.max.ms", "200");
+        config
+            .set("client.id", client_id)
+            .set("queued.max.messages.kbytes", kbytes(self.limits.input_queue_bytes))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false");
+        config
+    }
+}
+
+/// The largest record that is produced, and the least that internal topics must take.
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
+
+fn kbytes(bytes: u64) -> String {
+    bytes.div_ceil(1024).to_string()
+}
+
+fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
+    if config.get(key).is_none() {
+        config.set(key, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::consumer::BaseConsumer;
+    use rdkafka::producer::BaseProducer;
+
+    use super::*;
+    use crate::kafka::client::link::Link;
+
+    /// librdkafka looks at some properties, and at some of them together, only now.
+    #[test]
+    fn what_the_configuration_lets_through_clients_are_made_with() {
+        let ends = [
+            ("socket.timeout.ms", [10, 10_100]),
+            ("linger.ms", [0, 1_000]),
+            ("queue.buffering.max.ms", [0, 1_000]),
+            ("fetch.max.bytes", [1_000_000, 2_147_483_135]),
+            ("max.poll.interval.ms", [45_000, 86_400_000]),
+        ];
+        for (name, value) in ends.iter().flat_map(|(name, ends)| ends.map(|end| (name, end))) {
+            let config = format!("[kafka]\nbrokers = \"127.0.0.1:1\"\n[kafka.properties]\n{name} = {value}");
+            let clients = Clients::new(&Config::read(&config, []).unwrap());
+            for consumer in [clients.member("g", "c"), clients.reader("c"), clients.watcher("g", "c"), clients.admin()]
+            {
+                consumer.create_with_context::<_, BaseConsumer<Link>>(Link::idle()).map(drop).expect(name);
+            }
+            clients.producer("t").create_with_context::<_, BaseProducer<Link>>(Link::idle()).map(drop).expect(name);
+        }
+    }
+}

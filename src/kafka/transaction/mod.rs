@@ -1,0 +1,420 @@
+//! A worker's transactions: one open at a time, begun by its first record, and what became of it told by kind of [`Failure`].
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use crate::kafka::client::{Link, TRANSACTION_TIMEOUT};
+use crate::kafka::faults;
+mod batch;
+mod failure;
+
+use self::batch::Batch;
+pub use self::failure::Failure;
+use crate::kafka::client::Reachability;
+use crate::kafka::client::errors::is_hopeless;
+use crate::status::OpenTransaction;
+
+/// The transactional producer of one worker.
+pub struct Transactions {
+    config: ClientConfig,
+    reachability: Arc<Reachability>,
+    producer: Arc<BaseProducer<Link>>,
+    /// Since when one is open.
+    opened: Option<Instant>,
+    /// Who is told when one is opened and ended.
+    told: Option<Arc<OpenTransaction>>,
+    batch: Batch,
+}
+
+/// A small part of the time that a broker takes to acknowledge.
+const PUMP_EVERY: Duration = Duration::from_micros(250);
+
+/// How often it is asked, while records wait to be acknowledged, whether the transaction has failed meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// So long after its limit a call is given up that has not come back.
+const OVERDUE: Duration = Duration::from_secs(1);
+
+/// How long the steps of a commit are waited for, all in all.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(Instant);
+
+impl Patience {
+    pub fn of(limit: Duration) -> Patience {
+        Patience(Instant::now() + limit)
+    }
+
+    fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+
+    /// How long one call may take.
+    fn of_a_call(self) -> Duration {
+        self.left().clamp(Duration::from_millis(100), Duration::from_secs(5))
+    }
+}
+
+impl Transactions {
+    /// A producer, not yet introduced to the broker.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
+        let producer = new_producer(&config, &reachability)?;
+        Ok(Transactions { config, reachability, producer, opened: None, told: None, batch: Batch::default() })
+    }
+
+    /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
+    /// the broker did not answer within `limit`, try again.
+    ///
+    /// # Errors
+    /// The broker refuses the producer for good.
+    pub fn introduce(&self, limit: Duration) -> Result<bool, KafkaError> {
+        self.producer.context().set_waiting(true);
+        let introduced = self.producer.init_transactions(limit);
+        // Why there was no answer.
+        self.producer.poll(Duration::ZERO);
+        self.producer.context().set_waiting(false);
+        match introduced {
+            Ok(()) => {
+                self.reachability.back();
+                Ok(true)
+            }
+            Err(error) if is_worth_retrying(&error) => {
+                self.reachability.gone(&error.to_string());
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the producer by a new one, which must be introduced again. What was open is settled by that.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn replace(&mut self) -> Result<(), KafkaError> {
+        self.producer = new_producer(&self.config, &self.reachability)?;
+        self.end();
+        Ok(())
+    }
+
+    /// Has somebody told when a transaction is opened and ended.
+    pub fn tell(&mut self, told: Arc<OpenTransaction>) {
+        self.told = Some(told);
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Begins a transaction, unless one is open.
+    ///
+    /// # Errors
+    /// The producer refuses.
+    pub fn begin(&mut self) -> Result<(), Failure> {
+        if !self.is_open() {
+            self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
+            self.opened = Some(Instant::now());
+            self.told.iter().for_each(|told| told.begun());
+            self.producer.context().set_waiting(true);
+        }
+        Ok(())
+    }
+
+    /// What was open is over, whichever way.
+    fn end(&mut self) {
+        self.opened = None;
+        self.told.iter().for_each(|told| told.ended());
+        self.batch.clear();
+        self.producer.context().set_waiting(false);
+    }
+
+    /// Takes a record into the open transaction; [`Transactions::acknowledge`] hands over what is kept back of them. May
+    /// wait while the producer's queue is full.
+    ///
+    /// # Errors
+    /// A record can't be sent, or there was no room for too long: the transaction has failed.
+    pub fn send(&mut self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), Failure> {
+        self.batch.push(record);
+        let producer = &self.producer;
+        let is_idle = || {
+            producer.poll(Duration::ZERO);
+            producer.in_flight_count() == 0
+        };
+        if self.batch.are_due(is_idle) { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Failure> {
+        let mut batch = std::mem::take(&mut self.batch);
+        let outcome = batch.drain(|record| match self.producer.send(record) {
+            Ok(()) => Ok(()),
+            Err((error, record)) => self.send_when_there_is_room(error, record),
+        });
+        self.batch = batch;
+        outcome
+    }
+
+    fn send_when_there_is_room(
+        &self,
+        mut error: KafkaError,
+        mut record: BaseRecord<'_, [u8], [u8]>,
+    ) -> Result<(), Failure> {
+        // Its broker has no more patience either.
+        let patience = Patience(self.opened.unwrap_or_else(Instant::now) + TRANSACTION_TIMEOUT);
+        while error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) && !patience.is_over() {
+            self.pump();
+            match self.producer.send(record) {
+                Ok(()) => return Ok(()),
+                Err(refused) => (error, record) = refused,
+            }
+        }
+        let error = self.producer.context().take_undelivered().unwrap_or(error);
+        Err(Failure::of("a record can't be sent", self.reason(error)))
+    }
+
+    /// Serves what librdkafka has to say. To be called now and then.
+    pub fn poll(&self) {
+        self.producer.poll(Duration::ZERO);
+    }
+
+    /// Serves librdkafka while something is waited for. Its own `poll` with a timeout would spin through what is left of
+    /// a millisecond, and `flush` would wait in steps of 100 ms.
+    fn pump(&self) {
+        self.producer.poll(Duration::ZERO);
+        std::thread::sleep(PUMP_EVERY);
+    }
+
+    /// Hands over the last records, and waits until all are acknowledged.
+    ///
+    /// # Errors
+    /// One was not delivered, or not in time: the transaction has failed.
+    pub fn acknowledge(&mut self, patience: Patience) -> Result<(), Failure> {
+        self.hand_over()?;
+        faults::at(faults::Point::AfterProduce);
+        if self.producer.in_flight_count() > 0 {
+            faults::at(faults::Point::BeforeLastAcknowledgement);
+        }
+        let mut last_look = Instant::now();
+        while self.producer.in_flight_count() > 0 {
+            if patience.is_over() {
+                let cause = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
+                return Err(Failure::Abortable { what: "records were not acknowledged in time", cause });
+            }
+            if last_look.elapsed() >= LOOK_EVERY {
+                last_look = Instant::now();
+                // Records of a transaction that has failed are not sent, nor given up before their time is over.
+                if let Some(cause) = self.failed() {
+                    return Err(Failure::of("records are not delivered", cause));
+                }
+            }
+            self.pump();
+        }
+        match self.producer.context().take_undelivered() {
+            Some(cause) => Err(Failure::of("a record was not delivered", self.reason(cause))),
+            None => Ok(()),
+        }
+    }
+
+    /// Why the open transaction has failed, if it has: librdkafka says so when it is to begin another, which it refuses.
+    fn failed(&self) -> Option<KafkaError> {
+        match self.producer.begin_transaction() {
+            Err(KafkaError::Transaction(error)) if error.is_fatal() || error.txn_requires_abort() => {
+                Some(KafkaError::Transaction(error))
+            }
+            _ => None,
+        }
+    }
+
+    /// What is behind a record's error: that of one which was only thrown away with the others says nothing, nor does that
+    /// of one which came after the producer had failed for good.
+    fn reason(&self, of_record: KafkaError) -> KafkaError {
+        let says_why = is_hopeless(&of_record) && of_record.rdkafka_error_code() != Some(RDKafkaErrorCode::Fatal);
+        if says_why { of_record } else { self.failed().unwrap_or(of_record) }
+    }
+
+    /// Adds the input offsets, which is what fences a worker that was evicted from the group, and commits. All records
+    /// must have been acknowledged.
+    ///
+    /// # Errors
+    /// What is to be done next depends on the [`Failure`]; whether it was committed may not be known.
+    pub fn commit(
+        &mut self,
+        offsets: &TopicPartitionList,
+        group: &Arc<ConsumerGroupMetadata>,
+        patience: Patience,
+    ) -> Result<(), Failure> {
+        if offsets.count() > 0 {
+            self.send_offsets(offsets, group, patience)?;
+        }
+        faults::at(faults::Point::AfterSendOffsets);
+        faults::soon_at(faults::Point::AfterCommitSent);
+        self.retried(patience, |producer, limit| producer.commit_transaction(limit))
+            .map_err(|cause| Failure::of("the transaction can't be committed", cause))?;
+        self.end();
+        self.reachability.back();
+        Ok(())
+    }
+
+    /// Adds offsets to the transaction, on a thread of its own: librdkafka, whose limit is none here, may wait for ever for
+    /// a group's coordinator that has died (its issues 5456 and 5511). Such a thread is left behind together with its
+    /// producer, which is fenced by the one that takes its place.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &Arc<ConsumerGroupMetadata>,
+        patience: Patience,
+    ) -> Result<(), Failure> {
+        let what = "offsets can't be added to the transaction";
+        let broken = |code| Failure::Broken { what, cause: KafkaError::Global(code) };
+        loop {
+            let limit = patience.of_a_call();
+            let (answer, answered) = mpsc::channel();
+            let (producer, offsets, group) = (Arc::clone(&self.producer), offsets.clone(), Arc::clone(group));
+            let call = move || {
+                // Nobody listens any more when it took too long.
+                let _ = answer.send(producer.send_offsets_to_transaction(&offsets, &group, limit));
+            };
+            let thread = thread::Builder::new().name("offsets".to_owned()).spawn(call);
+            thread.map_err(|_| broken(RDKafkaErrorCode::CriticalSystemResource))?;
+            match answered.recv_timeout(limit + OVERDUE) {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if is_worth_retrying(&error) && !patience.is_over() => self.pump(),
+                Ok(Err(cause)) => return Err(Failure::of(what, cause)),
+                Err(_) => return Err(broken(RDKafkaErrorCode::OperationTimedOut)),
+            }
+        }
+    }
+
+    /// Aborts the open transaction, if there is one.
+    ///
+    /// # Errors
+    /// [`Failure::Broken`] or [`Failure::Fenced`]: the producer must be replaced.
+    pub fn abort(&mut self, patience: Patience) -> Result<(), Failure> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        // The purged records' reports must be served between the calls, for an abort waits for them without doing so.
+        let mut limit = Duration::from_millis(20);
+        loop {
+            match self.producer.abort_transaction(limit) {
+                Ok(()) => break,
+                Err(error) if is_worth_retrying(&error) && !patience.is_over() => {
+                    while self.producer.in_flight_count() > 0 && !patience.is_over() {
+                        self.pump();
+                    }
+                    limit = Duration::from_millis(500);
+                }
+                Err(cause) => {
+                    return Err(match Failure::of("the transaction can't be aborted", cause) {
+                        Failure::Abortable { what, cause } | Failure::Evicted { what, cause } => {
+                            Failure::Broken { what, cause }
+                        }
+                        other => other,
+                    });
+                }
+            }
+        }
+        self.end();
+        self.producer.context().take_undelivered();
+        Ok(())
+    }
+
+    fn retried(
+        &self,
+        patience: Patience,
+        call: impl Fn(&BaseProducer<Link>, Duration) -> Result<(), KafkaError>,
+    ) -> Result<(), KafkaError> {
+        loop {
+            match call(&self.producer, patience.of_a_call()) {
+                Err(error) if is_worth_retrying(&error) && !patience.is_over() => self.pump(),
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn new_producer(
+    config: &ClientConfig,
+    reachability: &Arc<Reachability>,
+) -> Result<Arc<BaseProducer<Link>>, KafkaError> {
+    let link = Link::busy(Arc::clone(reachability));
+    // Between transactions brokers may close its connections, and all is well.
+    link.set_waiting(false);
+    config.create_with_context(link).map(Arc::new)
+}
+
+fn is_worth_retrying(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(error) => error.is_retriable() && !error.txn_requires_abort() && !error.is_fatal(),
+        KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::kafka::client::Clients;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn record() -> BaseRecord<'static, [u8], [u8]> {
+        BaseRecord::to("topic").partition(0).payload(b"value")
+    }
+
+    /// A transaction whose records fail for this reason, in a producer that knows it.
+    fn failed(reason: RDKafkaRespErr) -> Transactions {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("topic", 1, 1).unwrap();
+        let mut config = Config::default();
+        config.kafka.brokers = vec![cluster.bootstrap_servers()];
+        let producer = Clients::new(&config).producer("id");
+        let mut transactions = Transactions::new(producer, Arc::default()).unwrap();
+        assert!(transactions.introduce(LONG).unwrap());
+        cluster.request_errors(RDKafkaApiKey::AddPartitionsToTxn, &[reason]);
+        transactions.begin().unwrap();
+        transactions.send(record()).unwrap();
+        transactions.hand_over().unwrap();
+        let until = Instant::now() + LONG;
+        while transactions.failed().is_none() {
+            assert!(Instant::now() < until, "the producer does not fail");
+            transactions.pump();
+        }
+        // Whatever is said of the first record has been taken note of, or is yet to come.
+        transactions.producer.context().take_undelivered();
+        transactions
+    }
+
+    #[test]
+    fn a_record_that_comes_after_the_producer_was_fenced_says_that_it_was() {
+        let mut transactions = failed(RDKafkaRespErr::RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+        transactions.send(record()).unwrap();
+        let failure = transactions.hand_over().unwrap_err();
+        assert!(matches!(failure, Failure::Fenced { .. }), "{failure:?}");
+    }
+
+    #[test]
+    fn a_record_that_comes_after_what_no_new_producer_mends_says_so() {
+        let denied = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+        let mut transactions = failed(denied);
+        transactions.send(record()).unwrap();
+        let failure = transactions.hand_over().unwrap_err();
+        assert!(matches!(failure, Failure::Hopeless { .. }), "{failure:?}");
+        assert_eq!(failure.code(), Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed));
+    }
+}

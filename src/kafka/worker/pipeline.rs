@@ -1,0 +1,337 @@
+//! The way of a record through a worker: decoded, applied or passed on, and committed with all that it caused.
+
+use std::sync::Arc;
+
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::producer::BaseRecord;
+
+use super::inputs::Inputs;
+use super::outbox::{Outbox, Outputs};
+use super::tally::Tally;
+use crate::engine::{Effects, Stage};
+use crate::events::{Decoder, Event, Home, Reason, Rejection};
+use crate::home::home;
+use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::changelog::progress::PROGRESS_KEY;
+use crate::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
+use crate::kafka::client::MAX_MESSAGE_BYTES;
+use crate::kafka::error::{Trouble, WorkerError};
+use crate::kafka::faults;
+use crate::kafka::names::StageKind;
+use crate::kafka::record::dead_letter::{DeadLetter, size_of_headers};
+use crate::kafka::record::origin::{self, Origin};
+use crate::kafka::transaction::{Failure, Patience, Transactions};
+use crate::settings::Settings;
+use crate::time::Millis;
+
+/// Keys that one slice of an hour roll looks at, of each partition. Tests that end in the middle of a roll need slices.
+const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
+
+/// What a worker does with records, and the state that it does it to.
+pub struct Pipeline<S> {
+    pub kind: StageKind,
+    pub settings: Arc<Settings>,
+    pub stored_settings: StoredSettings,
+    pub decoder: Decoder,
+    /// Partitions of the customers' and of the campaigns' internal topic.
+    pub homes: [u32; 2],
+    pub inputs: Inputs,
+    pub outputs: Outputs,
+    pub partitions: Partitions<S>,
+    pub transactions: Transactions,
+    /// Stands beside committed offsets, and tells the next owner whom to fence.
+    pub transactional_id: String,
+    pub tally: Tally,
+    /// Records of the open transaction.
+    pub records: usize,
+}
+
+/// What [`Pipeline::new`] is made of.
+pub struct Parts {
+    pub kind: StageKind,
+    pub settings: Arc<Settings>,
+    /// Partitions of the customers' and of the campaigns' internal topic.
+    pub homes: [u32; 2],
+    pub inputs: Inputs,
+    pub outputs: Outputs,
+    pub transactions: Transactions,
+    pub transactional_id: String,
+}
+
+impl<S: Stage> Pipeline<S> {
+    pub fn new(parts: Parts) -> Pipeline<S> {
+        Pipeline {
+            kind: parts.kind,
+            stored_settings: StoredSettings::of(&parts.settings, parts.homes[0], parts.homes[1]),
+            decoder: Decoder::new(&parts.settings),
+            settings: parts.settings,
+            homes: parts.homes,
+            inputs: parts.inputs,
+            outputs: parts.outputs,
+            partitions: Partitions::default(),
+            transactions: parts.transactions,
+            transactional_id: parts.transactional_id,
+            tally: Tally::default(),
+            records: 0,
+        }
+    }
+
+    /// Takes one record into the open transaction.
+    ///
+    /// # Errors
+    /// It can't be sent on, which fails the transaction; or it has no business where it was read, or is of a format that is not
+    /// known, which stops the worker. A record that can't be used is no error.
+    pub fn take(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
+        self.transactions.begin()?;
+        let Some(input) = self.inputs.index_of(record.topic()) else {
+            return Err(misplaced(record, "it comes from a topic that was not subscribed to"));
+        };
+        if self.inputs.is_internal(input) {
+            self.take_internal(record)?;
+        } else {
+            self.take_source(record, now)?;
+        }
+        self.inputs.advance(input, record.partition(), record.offset() + 1);
+        self.records += 1;
+        Ok(())
+    }
+
+    fn take_source(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
+        let event = match self.decoder.decode(record.payload().unwrap_or_default(), now) {
+            Ok(event) => event,
+            Err(rejection) => return self.reject(record, &Origin::of(record), false, &rejection),
+        };
+        let (stage, partition) = self.home_of(&event);
+        if stage != self.kind {
+            return self.forward(record, stage, partition);
+        }
+        match self.apply(partition, &event, record.timestamp().to_millis())? {
+            Taken::Here => Ok(()),
+            Taken::NotHere => self.forward(record, stage, partition),
+            Taken::TooLate(rejection) => self.reject(record, &Origin::of(record), false, &rejection),
+        }
+    }
+
+    fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
+        let here = u32::try_from(record.partition()).unwrap_or(u32::MAX);
+        if origin::holds_differences(record) {
+            let Some(partition) = self.partitions.get_mut(here) else {
+                return Err(misplaced(record, "its partition is not this worker's"));
+            };
+            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| WorkerError::Format {
+                topic: record.topic().to_owned(),
+                partition: record.partition(),
+                offset: record.offset(),
+                cause,
+            })?;
+            partition.touched = true;
+            return Ok(());
+        }
+        let Some(origin) = Origin::of_forwarded(record) else {
+            return Err(misplaced(record, "it does not say where it comes from"));
+        };
+        // Whoever forwarded it has looked at the clock; this one's may be behind.
+        let event = match self.decoder.decode(record.payload().unwrap_or_default(), Millis::MAX) {
+            Ok(event) => event,
+            Err(rejection) => return self.reject(record, &origin, true, &rejection),
+        };
+        if self.home_of(&event) != (self.kind, here) {
+            return Err(misplaced(record, "its home is elsewhere"));
+        }
+        match self.apply(here, &event, origin.timestamp)? {
+            Taken::Here => Ok(()),
+            Taken::NotHere => Err(misplaced(record, "its partition is not this worker's")),
+            Taken::TooLate(rejection) => self.reject(record, &origin, true, &rejection),
+        }
+    }
+
+    fn home_of(&self, event: &Event<'_>) -> (StageKind, u32) {
+        match event.home() {
+            Home::Customer(id) => (StageKind::Customers, home(id, self.homes[0])),
+            Home::Campaign(id) => (StageKind::Campaigns, home(id, self.homes[1])),
+        }
+    }
+
+    /// Applies an event of this stage.
+    fn apply(&mut self, number: u32, event: &Event<'_>, written_at: Option<i64>) -> Result<Taken, Failure> {
+        let Some(partition) = self.partitions.get_mut(number) else { return Ok(Taken::NotHere) };
+        let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
+        let outcome = partition.stage.apply(event, &mut outbox);
+        outbox.finish()?;
+        partition.touched = true;
+        Ok(match outcome {
+            Ok(outcome) => {
+                self.tally.event(event, outcome, written_at);
+                Taken::Here
+            }
+            Err(rejection) => Taken::TooLate(rejection),
+        })
+    }
+
+    fn forward(&mut self, record: &BorrowedMessage<'_>, stage: StageKind, partition: u32) -> Result<(), Trouble> {
+        let origin = Origin::of(record);
+        let size = size_of_headers(record)
+            .map(|headers| headers + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len));
+        // Room for the headers that are added and for what wraps a record.
+        if size.is_none_or(|size| size > MAX_MESSAGE_BYTES - (64 << 10)) {
+            let detail =
+                "key and headers leave no room to forward it to its home, or a header's name is not valid UTF-8";
+            let rejection = Rejection { reason: Reason::TooLarge, detail: detail.to_owned() };
+            return self.reject(record, &origin, false, &rejection);
+        }
+        self.transactions.send(BaseRecord {
+            topic: self.outputs.internal_of(stage),
+            partition: Some(signed(partition)),
+            payload: record.payload(),
+            key: record.key(),
+            timestamp: None,
+            headers: Some(origin.add_to(origin::headers_of(record))),
+            delivery_opaque: (),
+        })?;
+        self.tally.forwarded += 1;
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        record: &BorrowedMessage<'_>,
+        origin: &Origin<'_>,
+        forwarded: bool,
+        rejection: &Rejection,
+    ) -> Result<(), Trouble> {
+        let letter = DeadLetter::new(record, origin, forwarded, rejection);
+        self.transactions.send(BaseRecord {
+            topic: &self.outputs.dead_letters,
+            partition: None,
+            payload: letter.value,
+            key: letter.key,
+            timestamp: None,
+            headers: Some(letter.headers),
+            delivery_opaque: (),
+        })?;
+        self.tally.rejection(rejection.reason);
+        tracing::debug!(
+            topic = origin.topic,
+            partition = origin.partition,
+            offset = origin.offset,
+            // The detail may quote the record: it stands with the dead letter alone.
+            reason = rejection.reason.code(),
+            "record rejected"
+        );
+        Ok(())
+    }
+
+    /// Whether an hour roll is under way or due in some partition.
+    pub fn is_roll_due(&self, now: Millis) -> bool {
+        let zone = &self.settings.zone;
+        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now), zone))
+    }
+
+    /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
+    /// due, and says what. `group` is the membership under which the partitions were assigned.
+    ///
+    /// # Errors
+    /// The transaction has failed, or whether it was committed is not known: all that it did is to be undone.
+    pub fn commit(
+        &mut self,
+        group: &Arc<ConsumerGroupMetadata>,
+        now: Millis,
+        patience: Patience,
+    ) -> Result<Roll, Trouble> {
+        self.transactions.begin()?;
+        let records = self.records;
+        if cfg!(debug_assertions) && self.is_roll_due(now) {
+            faults::at(faults::Point::BeforeRoll);
+        }
+        let roll = self.write(now)?;
+        self.transactions.acknowledge(patience)?;
+        let without_offsets = roll != Roll::NotDue && records == 0 && faults::has(faults::Fault::RollWithoutOffsets);
+        let offsets = if without_offsets {
+            rdkafka::TopicPartitionList::new()
+        } else {
+            self.inputs.offsets(Some(&self.transactional_id)).map_err(WorkerError::kafka("offsets to commit"))?
+        };
+        self.transactions.commit(&offsets, group, patience)?;
+        self.records = 0;
+        for (_, partition) in self.partitions.iter_mut() {
+            partition.touched = false;
+        }
+        if roll == Roll::Begun {
+            faults::at(faults::Point::DuringRoll);
+        }
+        Ok(roll)
+    }
+
+    /// Hands what changed to the producer, and a slice of an hour roll that is due.
+    fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
+        let mut roll = Roll::NotDue;
+        for (number, partition) in self.partitions.iter_mut() {
+            let as_of = partition.next_moment(now);
+            let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
+            if partition.touched {
+                partition.stage.flush(as_of, &mut outbox);
+            }
+            if partition.is_roll_due(as_of, &self.settings.zone) {
+                let began = *partition.roll_began.get_or_insert(as_of);
+                partition.touched = true;
+                if partition.stage.roll(partition.progress.rolled_to, as_of, ROLL_BUDGET, &mut outbox) {
+                    // What was looked at first was looked at then: the next roll begins there.
+                    partition.progress.rolled_to = began;
+                    partition.roll_began = None;
+                    roll = roll.max(Roll::Completed);
+                } else {
+                    roll = Roll::Begun;
+                }
+            }
+            let internal_offset = self.inputs.internal_position(number);
+            if partition.touched || partition.progress.internal_offset != internal_offset {
+                partition.progress.as_of = as_of;
+                partition.progress.internal_offset = internal_offset;
+                partition.progress.source_offsets.clear();
+                let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
+                partition.progress.source_offsets.extend(sources);
+                partition.progress.write(self.settings.format, &mut partition.progress_fact);
+                outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
+            }
+            if !partition.has_settings() {
+                let narrowed = partition.narrowed.take();
+                narrowed.as_ref().unwrap_or(&self.stored_settings).write(&mut partition.settings_fact);
+                outbox.fact(SETTINGS_KEY, Some(&partition.settings_fact));
+            }
+            outbox.finish()?;
+        }
+        Ok(roll)
+    }
+}
+
+/// What a commit does of an hour roll: of all partitions, that which leaves most to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Roll {
+    NotDue,
+    /// All of it, or what was left of it.
+    Completed,
+    /// A slice; others are to come.
+    Begun,
+}
+
+/// What became of an event of this stage.
+enum Taken {
+    Here,
+    /// Its home is another worker's.
+    NotHere,
+    TooLate(Rejection),
+}
+
+fn signed(partition: u32) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn misplaced(record: &BorrowedMessage<'_>, what: &str) -> Trouble {
+    Trouble::Stop(WorkerError::Misplaced {
+        topic: record.topic().to_owned(),
+        partition: record.partition(),
+        offset: record.offset(),
+        what: what.to_owned(),
+    })
+}

@@ -1,0 +1,144 @@
+//! What a worker tells the metrics: after the commit, so that what an abort undoes is never counted.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prometheus::local::LocalHistogram;
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+
+use super::inputs::Inputs;
+use super::tally::{EVENT_KINDS, OUTCOMES, Tally};
+use crate::engine::Stage;
+use crate::events::Reason;
+use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::client::Link;
+use crate::kafka::client::ask::{Watcher, offset_in};
+use crate::metrics::{Metrics, StageMetrics};
+use crate::status;
+use crate::time::Millis;
+
+/// How often sizes, which take a walk over all partitions, are refreshed.
+const SIZES_EVERY: Duration = Duration::from_secs(1);
+/// How often lag, which takes a question to the broker, is refreshed.
+const LAG_EVERY: Duration = Duration::from_secs(5);
+
+/// A worker's line to the metrics.
+pub struct Report {
+    metrics: Arc<Metrics>,
+    stage: StageMetrics,
+    latency: LocalHistogram,
+    last_sizes: Option<Instant>,
+    last_lag: Instant,
+    lagging: Vec<(String, i32)>,
+}
+
+impl Report {
+    pub fn new(metrics: Arc<Metrics>, stage: &str) -> Report {
+        let stage = metrics.stage(stage);
+        let latency = stage.event_latency.local();
+        Report { metrics, stage, latency, last_sizes: None, last_lag: Instant::now(), lagging: Vec::new() }
+    }
+
+    /// Counts what a transaction did that was committed at `now`, and clears the tally.
+    pub fn committed(&mut self, tally: &mut Tally, now: Millis, took: Duration) {
+        for (kind, outcomes) in EVENT_KINDS.iter().zip(&tally.events) {
+            for (outcome, events) in OUTCOMES.iter().zip(outcomes).filter(|(_, events)| **events > 0) {
+                self.metrics.count_events(kind, *outcome, *events);
+            }
+        }
+        for (reason, events) in Reason::ALL.iter().zip(&tally.rejected).filter(|(_, events)| **events > 0) {
+            self.metrics.count_rejected(*reason, *events);
+        }
+        self.stage.forwarded.inc_by(tally.forwarded);
+        for written_at in &tally.written_at {
+            // A producer's clock may be ahead.
+            self.latency.observe((now.0 - written_at).max(0) as f64 / 1_000.0);
+        }
+        self.latency.flush();
+        self.stage.commit_duration.observe(took.as_secs_f64());
+        tally.clear();
+    }
+
+    pub fn aborted(&self) {
+        self.stage.transactions_aborted.inc();
+    }
+
+    pub fn assigned(&self) {
+        self.stage.rebalances.inc();
+    }
+
+    pub fn restored_facts(&self, facts: u64) {
+        self.stage.restored_facts.inc_by(facts);
+    }
+
+    /// Counts the restore of so many partitions together.
+    pub fn restored(&self, partitions: usize, took: Duration) {
+        (0..partitions).for_each(|_| self.stage.restore.observe(took.as_secs_f64()));
+    }
+
+    /// Tells status what the partitions hold, now and then.
+    pub fn sizes<S: Stage>(&mut self, status: &status::Worker, partitions: &Partitions<S>) {
+        if self.last_sizes.is_none_or(|last| last.elapsed() >= SIZES_EVERY) {
+            self.last_sizes = Some(Instant::now());
+            for (number, partition) in partitions.iter() {
+                status.set_sizes(number, partition.stage.sizes());
+            }
+        }
+    }
+
+    /// Tells how far the assigned inputs are behind, now and then. No transaction may be open.
+    pub fn lag(
+        &mut self,
+        consumer: &BaseConsumer<Link>,
+        inputs: &Inputs,
+        watcher: &Watcher,
+        assigned: &TopicPartitionList,
+    ) {
+        if self.last_lag.elapsed() < LAG_EVERY {
+            return;
+        }
+        self.last_lag = Instant::now();
+        let (Ok(ends), Ok(positions)) = (watcher.high_watermarks(assigned), consumer.position()) else { return };
+        for element in assigned.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let consumed = offset_in(&positions, topic, partition);
+            let behind = behind(offset_in(&ends, topic, partition), consumed, inputs.position(topic, partition));
+            if let Some(behind) = behind {
+                self.metrics.set_lag(topic, partition, behind);
+                if !self.lagging.iter().any(|(known, number)| known == topic && *number == partition) {
+                    self.lagging.push((topic.to_owned(), partition));
+                }
+            }
+        }
+    }
+
+    /// Takes back what is only true of partitions that are assigned.
+    pub fn revoked(&mut self) {
+        for (topic, partition) in self.lagging.drain(..) {
+            self.metrics.forget_lag(&topic, partition);
+        }
+        self.last_sizes = None;
+    }
+}
+
+/// Records before the end of an input that were not taken yet. The consumer's position moves over the markers of transactions
+/// too, so that nothing left to read is a lag of 0; but until the first record came it has none, or one of before the
+/// assignment.
+fn behind(end: Option<i64>, consumed: Option<i64>, next: Option<i64>) -> Option<i64> {
+    Some((end? - consumed.max(next)?).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_is_known_from_the_assignment_on() {
+        assert_eq!(behind(Some(100), None, Some(90)), Some(10), "no record came yet");
+        assert_eq!(behind(Some(100), Some(20), Some(90)), Some(10), "others have gone on since this one read here");
+        assert_eq!(behind(Some(100), Some(100), Some(99)), Some(0), "a marker is the last of all");
+        assert_eq!(behind(Some(100), Some(101), Some(99)), Some(0), "it went on since the end was asked for");
+        assert_eq!((behind(None, Some(1), Some(1)), behind(Some(1), None, None)), (None, None));
+    }
+}
