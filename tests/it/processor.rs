@@ -9,9 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use payback::money::Micros;
+use payback::time::Millis;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::batch::{Config, Model, Profit};
 use crate::broker::{REPLICATION, brokers};
 use crate::process::{Process, wait_until};
 use crate::topics::{create, is_read, unique};
@@ -28,9 +31,13 @@ pub struct Processor {
     pub ltv_updates: String,
     pub roas_updates: String,
     pub dead_letters: String,
+    /// What its figures depend on beside the events.
+    pub figures: Config,
     /// Of the configuration and the logs.
     pub folder: TempDir,
     config: PathBuf,
+    partitions: i32,
+    session: Duration,
     counts: Arc<Mutex<Counts>>,
 }
 
@@ -60,9 +67,48 @@ impl Processor {
         let [ltv_updates, roas_updates, dead_letters] = ["ltv-updates", "roas-updates", "dead-letters"].map(topic);
         let folder = tempfile::Builder::new().prefix("processor").tempdir_in(env!("CARGO_TARGET_TMPDIR"));
         let folder = folder.expect("a folder");
-        let config = folder.path().join("payback.toml");
+        let processor = Processor {
+            application_id,
+            purchases,
+            spend,
+            ltv_updates,
+            roas_updates,
+            dead_letters,
+            figures: Config::default(),
+            config: folder.path().join("payback.toml"),
+            folder,
+            partitions: partitions.internal,
+            session: SESSION,
+            counts: Arc::default(),
+        };
+        processor.write_config();
+        processor
+    }
+
+    /// The same, with more time for a member to give a sign of life.
+    pub fn with_session(self, session: Duration) -> Processor {
+        let processor = Processor { session, ..self };
+        processor.write_config();
+        processor
+    }
+
+    /// The same, with other figures.
+    pub fn with_figures(mut self, figures: Config) -> Processor {
+        self.set_figures(figures);
+        self
+    }
+
+    /// What figures depend on is another from the next start of an instance on.
+    pub fn set_figures(&mut self, figures: Config) {
+        self.figures = figures;
+        self.write_config();
+    }
+
+    fn write_config(&self) {
+        let Processor { application_id, purchases, spend, ltv_updates, roas_updates, dead_letters, .. } = self;
         let text = format!(
             r#"
+            {figures}
             [kafka]
             brokers = "{brokers}"
             application_id = "{application_id}"
@@ -78,27 +124,18 @@ impl Processor {
             ltv_updates = "{ltv_updates}"
             roas_updates = "{roas_updates}"
             dead_letters = "{dead_letters}"
-            partitions = {internal}
+            partitions = {partitions}
 
             [http]
             listen = "127.0.0.1:0"
             "#,
+            figures = sections(&self.figures),
             brokers = brokers(),
-            session = SESSION.as_millis(),
+            session = self.session.as_millis(),
             heartbeat = SESSION.as_millis() / 4,
-            internal = partitions.internal,
+            partitions = self.partitions,
         );
-        fs::write(&config, text).expect("the config can be written");
-        let counts = Arc::default();
-        Processor { application_id, purchases, spend, ltv_updates, roas_updates, dead_letters, folder, config, counts }
-    }
-
-    /// The same, with more time for a member to give a sign of life.
-    pub fn with_session(self, session: Duration) -> Processor {
-        let text = fs::read_to_string(&self.config).expect("the config is there");
-        let [old, new] = [SESSION, session].map(|time| format!(r#""session.timeout.ms" = "{}""#, time.as_millis()));
-        fs::write(&self.config, text.replace(&old, &new)).expect("the config can be written");
-        self
+        fs::write(&self.config, text).expect("the config can be written");
     }
 
     /// Starts an instance under a name of its own.
@@ -148,6 +185,75 @@ impl Processor {
         let counts = self.counts.lock().expect("no test panics while it counts");
         counts.0.iter().map(|metrics| metrics.total(metric)).sum()
     }
+}
+
+/// The top of a configuration: what figures depend on.
+fn sections(figures: &Config) -> String {
+    let decimal = |micros: i64| Micros(micros).to_string();
+    let days = |milliseconds: i64| {
+        assert_eq!(milliseconds % Millis::DAY, 0, "the configuration has whole days");
+        milliseconds / Millis::DAY
+    };
+    let optional = |key: &str, value: Option<String>| value.map_or(String::new(), |value| format!("{key} = {value}"));
+    format!(
+        r#"
+            windows = {windows:?}
+
+            [reporting]
+            currency = "{currency}"
+            time_zone = "{zone}"
+
+            [ltv]
+            lifespan_years = "{lifespan}"
+
+            [costs]
+            {default_margin}
+            min_coverage = "{min_coverage}"
+
+            [history]
+            {complete_from}
+
+            [attribution]
+            model = "{model}"
+            lookback_days = {lookback}
+            half_life_days = {half_life}
+            ignore_channels = {ignore_channels:?}
+
+            [verdict]
+            profit = "{profit}"
+            window = "{verdict_window}"
+            min_spend = "{min_spend}"
+            maturity_days = {maturity_days}
+            max_spend_gap = "{max_spend_gap}"
+        "#,
+        windows = figures.windows,
+        currency = figures.currency,
+        zone = figures.zone,
+        lifespan = decimal(figures.lifespan_years),
+        default_margin =
+            optional("default_margin", figures.default_margin.map(|margin| format!("{:?}", decimal(margin)))),
+        min_coverage = decimal(figures.min_coverage),
+        complete_from = optional("complete_from", figures.complete_from.map(|at| format!("\"{}\"", Millis(at)))),
+        model = match figures.model {
+            Model::Last => "last",
+            Model::First => "first",
+            Model::Linear => "linear",
+            Model::Position => "position",
+            Model::TimeDecay => "time_decay",
+        },
+        lookback = days(figures.lookback),
+        half_life = days(figures.half_life),
+        ignore_channels = figures.ignore_channels,
+        profit = match figures.profit {
+            Profit::Operating => "operating_profit",
+            Profit::Gross => "gross_profit",
+            Profit::Revenue => "revenue",
+        },
+        verdict_window = figures.verdict_window,
+        min_spend = decimal(figures.min_spend),
+        maturity_days = figures.maturity_days,
+        max_spend_gap = decimal(figures.max_spend_gap),
+    )
 }
 
 #[derive(Default)]

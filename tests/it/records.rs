@@ -34,6 +34,17 @@ fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, lines: &mut 
     }
 }
 
+/// The records without what is as of their own moments alone.
+pub fn without_the_clock(records: &ByKey) -> ByKey {
+    let mut records = records.clone();
+    for fields in records.values_mut().filter_map(Value::as_object_mut) {
+        for field in ["as_of", "observed_days", "read_through"] {
+            fields.remove(field);
+        }
+    }
+    records
+}
+
 #[test]
 fn a_difference_names_the_field_and_both_values() {
     let left = ByKey::from([("a".to_owned(), serde_json::json!({"x": {"y": 1, "z": 2}}))]);

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use super::check::{every_update, final_figures};
+use super::check::{every_update, figures_of_now, final_figures};
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::broker;
 use crate::process::{Process, wait_until};
 use crate::processor::{LIMIT, Partitions, Processor};
@@ -35,6 +35,7 @@ fn kafka_dies_and_comes_back() {
     feed.must_go_on();
     feed.finish();
     processor.wait_until_done(&mut [&mut instance]);
+    figures_of_now(&processor, &mut [&mut instance], &load, now);
     instance.leave();
 
     final_figures(&processor, &load);

@@ -1,23 +1,58 @@
 //! What was put out, against the batch over the events that went in.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use payback::time::Millis;
 use serde_json::Value;
 
 use super::load::{Delivery, Steady, campaign};
-use crate::batch::{Batch, Config};
-use crate::processor::Processor;
-use crate::records::difference;
+use crate::batch::{Batch, Config, Records};
+use crate::processor::{Instance, LIMIT, Processor};
+use crate::records::{ByKey, difference, without_the_clock};
 use crate::topics::{Record, latest, read};
+
+/// Waits until the latest record of every customer and campaign is the batch's as of now, but for what may be of the record's
+/// own moment: a record that should have been written again and was not is never that. The instances must be at work.
+#[track_caller]
+pub fn figures_of_now(
+    processor: &Processor,
+    instances: &mut [&mut Instance],
+    load: &[Delivery],
+    now: impl Fn() -> Millis,
+) {
+    let texts: Vec<&[u8]> = load.iter().map(|delivery| &delivery.value[..]).collect();
+    let batch = Batch::read(&texts, &processor.figures);
+    let start = Instant::now();
+    // A moment may come, and an hour turn, while this looks.
+    while let Some(stale) = stale(&batch.records(now().0), processor) {
+        instances.iter_mut().for_each(|instance| instance.must_run());
+        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?} as of now; batch | latest record:\n{stale}");
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Where latest records are not these, a line each, of many the first.
+fn stale(expected: &Records, processor: &Processor) -> Option<String> {
+    let by_id = |(key, record): (String, Value)| (key.strip_prefix("campaign/").unwrap_or(&key).to_owned(), record);
+    let campaigns: ByKey = latest(&processor.roas_updates).into_iter().map(by_id).collect();
+    let found = Records { customers: latest(&processor.ltv_updates), campaigns };
+    let stale = [(&expected.customers, &found.customers), (&expected.campaigns, &found.campaigns)]
+        .map(|(expected, found)| difference(&without_the_clock(expected), &without_the_clock(found)));
+    let lines: Vec<&str> = stale.iter().flatten().flat_map(|lines| lines.lines()).collect();
+    let shown = &lines[..lines.len().min(40)];
+    (!lines.is_empty()).then(|| format!("{}\n{} in all", shown.join("\n"), lines.len()))
+}
 
 /// Checks that the last committed record of every customer and campaign is the batch's, as of the record's own moment,
 /// and that every event that can't be used became one dead letter.
 pub fn final_figures(processor: &Processor, load: &[Delivery]) {
-    let config = Config::default();
+    let config = &processor.figures;
     let texts: Vec<&[u8]> = load.iter().map(|delivery| &delivery.value[..]).collect();
-    let batch = Batch::read(&texts, &config);
+    let batch = Batch::read(&texts, config);
     campaigns(processor, &batch);
-    customers(processor, &texts, &batch, &config);
+    customers(processor, &texts, &batch, config);
     dead_letters(processor, &batch);
 }
 
@@ -83,6 +118,7 @@ pub fn every_update(processor: &Processor, load: &Steady) {
 
 /// As [`every_update`], but of each key at most about so many records, evenly and with the last.
 pub fn updates_of_each(processor: &Processor, load: &Steady, most: usize) {
+    let config = &processor.figures;
     let (of_customers, of_campaigns) = (updates(&processor.ltv_updates), updates(&processor.roas_updates));
     let mut checked = 0;
     for partition in load.campaigns() {
@@ -93,7 +129,7 @@ pub fn updates_of_each(processor: &Processor, load: &Steady, most: usize) {
             let orders: Vec<&String> = orders.collect();
             for update in evenly(&of_customers[customer], most) {
                 let count = update["orders"].as_u64().expect("a number of orders") as usize;
-                let batch = Batch::read(&orders[..count], &Config::default()).records(as_of(update));
+                let batch = Batch::read(&orders[..count], config).records(as_of(update));
                 same(customer, update, batch.customers.get(customer));
                 checked += 1;
             }
@@ -107,7 +143,7 @@ pub fn updates_of_each(processor: &Processor, load: &Steady, most: usize) {
             let amounts = amounts.unwrap_or_else(|| panic!("{id} never has spent {spent}"));
             let events = orders[..count].iter().map(|(_, text)| text).chain(&spend[..amounts]);
             let events: Vec<&String> = events.collect();
-            let batch = Batch::read(&events, &Config::default()).records(as_of(update));
+            let batch = Batch::read(&events, config).records(as_of(update));
             same(&id, update, batch.campaigns.get(&id));
             checked += 1;
         }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::check::final_figures;
+use super::abroad::in_new_york;
+use super::check::{figures_of_now, final_figures};
 use super::feed::Feed;
-use super::load::{Delivery, disturbed, shop};
+use super::load::{Delivery, disturbed, now, shop};
 use crate::processor::{Instance, Partitions, Processor};
 
 const PARTITIONS: i32 = 2;
@@ -26,7 +27,7 @@ struct Restarts {
 impl Restarts {
     /// With a load that is sent in so many parts.
     fn new(name: &str) -> Restarts {
-        let processor = Processor::new(name, Partitions::alike(PARTITIONS));
+        let processor = Processor::new(name, Partitions::alike(PARTITIONS)).with_figures(in_new_york());
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         Restarts { processor, folder, load: disturbed(shop(1_500)), sent: 0 }
     }
@@ -40,6 +41,7 @@ impl Restarts {
         Feed::start(&self.processor, part, u32::MAX).finish();
         self.processor.wait_until_done(&mut [&mut instance]);
         instance.wait_until_ready();
+        figures_of_now(&self.processor, &mut [&mut instance], &self.load[..self.sent], now);
         instance.leave();
         instance
     }

@@ -3,10 +3,11 @@
 use std::os::unix::process::ExitStatusExt;
 use std::time::Duration;
 
-use super::check::{every_update, final_figures};
+use super::abroad::{in_kathmandu, in_new_york};
+use super::check::{every_update, figures_of_now, final_figures};
 use super::clock::Clock;
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{LIMIT, Partitions, Processor};
 use crate::proxy::{Api, Fault, Plan, Proxy};
@@ -30,6 +31,7 @@ const CRASHES: [&str; 10] = [
 #[test]
 fn no_crash_changes_a_figure() {
     let processor = Processor::new("crashes", Partitions { purchases: 4, spend: 3, internal: 4 });
+    let processor = processor.with_figures(in_new_york());
     let clock = Clock::new();
     let steady = Steady::new(4, 600);
     let load = mixed(disturbed(shop(3_000)), steady.deliveries());
@@ -78,7 +80,7 @@ fn no_crash_changes_a_figure() {
 /// The coordinator has a commit, and its writer dies before it learns of that: what was committed counts, and once.
 #[test]
 fn a_commit_that_the_writer_never_learns_of_changes_no_figure() {
-    let processor = Processor::new("crashes-unknown", Partitions::alike(2));
+    let processor = Processor::new("crashes-unknown", Partitions::alike(2)).with_figures(in_kathmandu());
     let proxy = Proxy::start();
     let steady = Steady::new(2, 600);
     let load = mixed(disturbed(shop(400)), steady.deliveries());
@@ -104,6 +106,7 @@ fn a_commit_that_the_writer_never_learns_of_changes_no_figure() {
     let mut last = start();
     feed.finish();
     processor.wait_until_done(&mut [&mut last]);
+    figures_of_now(&processor, &mut [&mut last], &load, now);
     last.leave();
 
     final_figures(&processor, &load);

@@ -2,9 +2,10 @@
 
 use payback::shop::Source;
 
-use super::check::final_figures;
+use super::abroad::in_kathmandu;
+use super::check::{figures_of_now, final_figures};
 use super::feed::Feed;
-use super::load::{Delivery, disturbed, shop};
+use super::load::{Delivery, disturbed, now, shop};
 use crate::cdnow;
 use crate::processor::{Partitions, Processor};
 
@@ -13,6 +14,7 @@ fn process(processor: &Processor, load: &[Delivery]) {
     let mut instance = processor.start("a");
     Feed::start(processor, load, u32::MAX).finish();
     processor.wait_until_done(&mut [&mut instance]);
+    figures_of_now(processor, &mut [&mut instance], load, now);
     instance.leave();
 }
 
@@ -33,12 +35,14 @@ fn the_cdnow_purchases_end_in_the_figures_of_the_batch() {
 #[test]
 fn duplicates_disorder_wrong_keys_and_poison_end_in_the_figures_of_the_batch() {
     let processor = Processor::new("disturbed", Partitions { purchases: 6, spend: 3, internal: 4 });
+    let processor = processor.with_figures(in_kathmandu());
     let load = disturbed(shop(800));
     let (mut a, mut b) = (processor.start("a"), processor.start("b"));
     a.wait_until_ready();
     b.wait_until_ready();
     Feed::start(&processor, &load, u32::MAX).finish();
     processor.wait_until_done(&mut [&mut a, &mut b]);
+    figures_of_now(&processor, &mut [&mut a, &mut b], &load, now);
     a.leave();
     b.leave();
     final_figures(&processor, &load);

@@ -9,9 +9,9 @@ mod reading;
 
 use std::time::Duration;
 
-use super::check::{every_update, final_figures};
+use super::check::{every_update, figures_of_now, final_figures};
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::proxy::Fault::{Denied, DeniedPart, Kept, Late, Lost, Refused, Unanswered};
@@ -242,6 +242,7 @@ fn under_load(name: &str, (customers, steady, rate): (u32, usize, u32), faults: 
     }
     let mut instance = world.instance.take().expect("it was started");
     world.processor.wait_until_done(&mut [&mut instance]);
+    figures_of_now(&world.processor, &mut [&mut instance], &load, now);
     instance.leave();
     final_figures(&world.processor, &load);
     every_update(&world.processor, &steady);

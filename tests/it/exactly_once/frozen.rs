@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::check::{every_update, final_figures};
+use super::abroad::{in_kathmandu, on_lord_howe_island};
+use super::check::{every_update, figures_of_now, final_figures};
 use super::clock::Clock;
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::topics::{end_offsets, stable_offsets};
@@ -36,12 +37,13 @@ fn one_that_was_evicted_while_idle_changes_nothing() {
     send_part();
     processor.wait_until_done(&mut [&mut b]);
 
+    figures_of_now(&processor, &mut [&mut b], &load, now);
     final_figures(&processor, &load);
 }
 
 #[test]
 fn one_that_was_evicted_in_a_transaction_commits_nothing_of_it() {
-    let processor = Processor::new("evicted-busy", Partitions::alike(4));
+    let processor = Processor::new("evicted-busy", Partitions::alike(4)).with_figures(in_kathmandu());
     let steady = Steady::new(4, 500);
     let load = mixed(disturbed(shop(400)), steady.deliveries());
     let feed = Feed::start(&processor, &load, 200);
@@ -54,9 +56,9 @@ fn one_that_was_evicted_in_a_transaction_commits_nothing_of_it() {
     thaw(&mut a);
     feed.must_go_on();
     feed.finish();
-    let mut working = [&mut b];
-    processor.wait_until_done(&mut working);
+    processor.wait_until_done(&mut [&mut b]);
 
+    figures_of_now(&processor, &mut [&mut b], &load, now);
     final_figures(&processor, &load);
     every_update(&processor, &steady);
     assert!(processor.counted("payback_transactions_aborted_total") > 0.0, "its transaction was aborted");
@@ -82,6 +84,7 @@ fn what_was_committed_behind_an_open_transaction_is_restored() {
     feed.finish();
     processor.wait_until_done(&mut [&mut b, &mut c]);
 
+    figures_of_now(&processor, &mut [&mut b, &mut c], &load, now);
     final_figures(&processor, &load);
     every_update(&processor, &steady);
 }
@@ -107,6 +110,7 @@ fn one_whose_transaction_took_too_long_reads_its_input_again() {
     feed.finish();
     processor.wait_until_done(&mut [&mut a]);
 
+    figures_of_now(&processor, &mut [&mut a], &load, now);
     final_figures(&processor, &load);
     every_update(&processor, &steady);
 }
@@ -138,13 +142,14 @@ fn one_that_was_evicted_before_it_asks_for_offsets_does_not_take_them_for_a_cont
     restored.wait_until_ready();
     successor.must_run();
 
+    figures_of_now(&processor, &mut [&mut successor], &load, now);
     final_figures(&processor, &load);
 }
 
 /// It takes what its successor has written to the changelog for its own.
 #[test]
 fn one_that_was_evicted_before_it_parks_its_state_knows_what_its_successor_did() {
-    let processor = Processor::new("evicted-parking", Partitions::alike(2));
+    let processor = Processor::new("evicted-parking", Partitions::alike(2)).with_figures(on_lord_howe_island());
     let load = disturbed(shop(400));
     let mut parts = load.chunks(load.len().div_ceil(3));
     let mut send_part = || Feed::start(&processor, parts.next().expect("three parts"), u32::MAX).finish();
@@ -168,6 +173,7 @@ fn one_that_was_evicted_before_it_parks_its_state_knows_what_its_successor_did()
     send_part();
     processor.wait_until_done(&mut [&mut parking, &mut successor]);
 
+    figures_of_now(&processor, &mut [&mut parking, &mut successor], &load, now);
     final_figures(&processor, &load);
 }
 

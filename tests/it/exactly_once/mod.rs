@@ -9,6 +9,7 @@
 //! `no-rewind` turns those of `errors` red in which a worker undoes a transaction and goes on: not that of an instance that
 //! leaves, nor that of a start.
 
+mod abroad;
 mod away;
 mod check;
 mod checkpoints;

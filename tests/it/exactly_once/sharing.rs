@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::check::{every_update, final_figures};
+use super::abroad::on_lord_howe_island;
+use super::check::{every_update, figures_of_now, final_figures};
+use super::clock::Clock;
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 
@@ -27,18 +29,21 @@ fn wait_until_all_work(instances: &mut [&mut Instance]) {
 
 #[test]
 fn instances_share_the_partitions_while_others_join_leave_and_die() {
-    let processor = Processor::new("sharing", Partitions::alike(4));
+    let processor = Processor::new("sharing", Partitions::alike(4)).with_figures(on_lord_howe_island());
+    let clock = Clock::new();
     let steady = Steady::new(4, 600);
     let load = mixed(disturbed(shop(800)), steady.deliveries());
     let feed = Feed::start(&processor, &load, 250);
 
-    let mut a = processor.start("a");
+    let start = |name: &str| processor.start_with(name, &[clock.variable()]);
+    let mut a = start("a");
     wait_until_all_work(&mut [&mut a]);
-    let mut b = processor.start("b");
+    let mut b = start("b");
     wait_until_all_work(&mut [&mut a, &mut b]);
     a.leave();
+    clock.forward(26 * 3_600_000);
     wait_until_all_work(&mut [&mut b]);
-    let mut c = processor.start("c");
+    let mut c = start("c");
     wait_until_all_work(&mut [&mut b, &mut c]);
     b.kill();
     wait_until_all_work(&mut [&mut c]);
@@ -70,6 +75,7 @@ fn nothing_is_lost_when_partitions_pass_from_hand_to_hand() {
     feed.must_go_on();
     feed.finish();
     processor.wait_until_done(&mut [&mut a]);
+    figures_of_now(&processor, &mut [&mut a], &load, now);
     a.leave();
 
     final_figures(&processor, &load);
