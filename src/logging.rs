@@ -6,6 +6,7 @@ use std::panic;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{ConfigError, LogConfig, LogFormat};
 
@@ -37,12 +38,29 @@ pub fn is_json() -> bool {
 static JSON: AtomicBool = AtomicBool::new(false);
 
 fn filter(config: &LogConfig, rust_log: Option<String>) -> Result<EnvFilter, ConfigError> {
-    let (name, directives) = match rust_log.filter(|directives| !directives.trim().is_empty()) {
+    let (name, text) = match rust_log.filter(|directives| !directives.trim().is_empty()) {
         Some(directives) => ("RUST_LOG", directives),
         None => ("log.level", config.level.clone()),
     };
-    EnvFilter::try_new(directives)
-        .map_err(|error| ConfigError::Variable { variable: name.to_owned(), problem: error.to_string() })
+    directives(&text).map_err(|problem| ConfigError::Variable { variable: name.to_owned(), problem })
+}
+
+/// What is logged, by `log.level` or `RUST_LOG`: a level, or directives.
+///
+/// # Errors
+/// What was expected. A bare word that is no level is none of it: it would be taken for the name of a module, and all else
+/// would not be logged.
+pub fn directives(text: &str) -> Result<EnvFilter, String> {
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_bare = |directive: &str| !directive.contains(['=', '[', ':']);
+    let mut words = text.split(',').map(str::trim).filter(|directive| is_bare(directive));
+    if let Some(word) = words.find(|word| word.is_empty() || !is_level(word)) {
+        return Err(format!(
+            "expected a level (off, error, warn, info, debug, trace) or directives such as \"payback=debug,info\", found \
+             {word:?}"
+        ));
+    }
+    EnvFilter::try_new(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -59,5 +77,7 @@ mod tests {
         assert_eq!(shown(Some("payback=debug")).unwrap(), "payback=debug");
         let error = shown(Some("payback=loud")).unwrap_err().to_string();
         assert!(error.starts_with("RUST_LOG: "), "{error}");
+        let error = shown(Some("warning")).unwrap_err().to_string();
+        assert!(error.starts_with("RUST_LOG: expected a level (off, error, warn, info, debug, trace)"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use payback::config::{Config, ConfigError, LogConfig};
+use payback::config::{self, Config, ConfigError, LogConfig};
 use payback::dead_letters;
 use payback::demo;
 use payback::generate::{self, Destination, Producer};
@@ -51,7 +51,21 @@ fn call(command: Command) -> anyhow::Result<()> {
 }
 
 fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
-    Config::load(file.config.as_deref())
+    let config = Config::load(file.config.as_deref())?;
+    if let Some(warning) = config.warning() {
+        eprintln!("payback: {warning}");
+    }
+    Ok(config)
+}
+
+/// The same for commands that log.
+fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
+    let config = Config::load(file.config.as_deref())?;
+    logging::init(&config.log)?;
+    if let Some(warning) = config.warning() {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
 }
 
 fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
@@ -75,8 +89,7 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
 }
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
-    logging::init(&config.log)?;
+    let config = load_and_log(file)?;
     let service = Service::new(config)?;
     tracing::info!(address = %service.address()?, "listening");
     Ok(service.run(Broker::Kafka)?)
@@ -93,20 +106,31 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load(file)?;
     let clients = Clients::new(&config);
     let prepared = kafka::topics::prepare(&config, &clients, &AtomicBool::new(false))?;
-    for topic in &prepared.created {
-        println!("{topic}: created");
+    let wanted = config.topics.partitions;
+    let mut others = false;
+    for (topic, partitions) in prepared.layout.topics() {
+        let is_new = prepared.created.iter().any(|new| new == topic);
+        let is_as_wanted = partitions == wanted;
+        others |= !is_as_wanted;
+        match (is_new, is_as_wanted) {
+            (true, _) => println!("{topic}: created, {partitions} partitions"),
+            (false, true) => println!("{topic}: fits, {partitions} partitions"),
+            (false, false) => {
+                println!("{topic}: has {partitions} partitions, topics.partitions = {wanted} has no effect on it");
+            }
+        }
     }
-    for (topic, partitions) in
-        prepared.layout.topics().filter(|(topic, _)| !prepared.created.iter().any(|new| new == topic))
-    {
-        println!("{topic}: fits, {partitions} partitions");
+    if others {
+        println!(
+            "topics.partitions is for topics that are created. Sources can be given more at any time; the internal topics \
+             need another kafka.application_id for it (docs/operations.md, More partitions)"
+        );
     }
     Ok(())
 }
 
 fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
-    let config = load(&options.config)?;
-    logging::init(&config.log)?;
+    let config = load_and_log(&options.config)?;
     let cli::ListLetters { which, json, content, .. } = options;
     let request = dead_letters::List { choice: which.into(), json, content };
     let mut output = io::BufWriter::new(io::stdout().lock());
@@ -116,8 +140,7 @@ fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
 }
 
 fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
-    let config = load(&options.config)?;
-    logging::init(&config.log)?;
+    let config = load_and_log(&options.config)?;
     let cli::RetryLetters { which, dry_run, again, .. } = options;
     let retried = dead_letters::retry(&config, &dead_letters::Retry { choice: which.into(), dry_run, again })?;
     println!("{} {retried}", if dry_run { "would send" } else { "sent" });
@@ -125,14 +148,17 @@ fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
 }
 
 fn generate(options: cli::Generate) -> anyhow::Result<()> {
-    let config = load(&options.config)?;
-    logging::init(&config.log)?;
+    let config = load_and_log(&options.config)?;
     let brokers = match options.brokers {
         None if options.config.config.is_some() => Some(config.kafka.bootstrap_servers()),
         given => given,
     };
     let mut destination = match brokers {
         Some(brokers) => {
+            for broker in brokers.split(',') {
+                let problem = |problem| ConfigError::Variable { variable: "--brokers".to_owned(), problem };
+                config::check_broker(broker).map_err(problem)?;
+            }
             let (purchases, ad_spend) = (&config.topics.purchases, &config.topics.ad_spend);
             // The configuration has at least one of each.
             let properties = config.kafka.properties.iter();

@@ -1,4 +1,7 @@
 //! What the figures depend on beside the events: the checked, typed form of the configuration that the pure core takes.
+//! What the configuration has in the same form is read and written as it stands here.
+
+use serde::{Deserialize, Serialize};
 
 use crate::format::Format;
 use crate::money::Micros;
@@ -82,7 +85,8 @@ impl Settings {
 }
 
 /// How far back from the present history is kept individually, in days; what is older is kept as sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// Hours of campaigns; older ones are joined into days.
     pub hours_days: u32,
@@ -155,7 +159,8 @@ impl Default for Attribution {
 
 /// How an order's figures are shared among the touchpoints that take part: each gets its weight / the sum of the weights,
 /// rounded down; the millionths that are left go by largest remainder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Model {
     /// All to the last.
     Last,
@@ -197,7 +202,8 @@ impl Default for VerdictRules {
 }
 
 /// The profit that a campaign's value and verdict go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Profit {
     /// Gross profit - operating cost.
     OperatingProfit,

@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Decimal, Problem, ensure, values};
+use super::{Config, Decimal, Problem, ensure};
 use crate::money::Micros;
-use crate::settings::{self, Currency, Settings, VerdictRules, Window, WindowSpan};
+use crate::settings::{self, Currency, Model, Profit, Retention, Settings, VerdictRules, Window, WindowSpan};
 use crate::time::{Date, Millis, Zone};
 
 /// `[reporting]`.
@@ -24,7 +24,8 @@ pub struct Reporting {
 
 impl Default for Reporting {
     fn default() -> Self {
-        Reporting { currency: "USD".to_owned(), time_zone: "UTC".to_owned() }
+        let Settings { currency, zone, .. } = Settings::default();
+        Reporting { currency: currency.as_str().to_owned(), time_zone: zone.name().to_owned() }
     }
 }
 
@@ -54,7 +55,8 @@ pub struct Costs {
 
 impl Default for Costs {
     fn default() -> Self {
-        Costs { default_margin: None, min_coverage: Decimal(Settings::default().min_coverage) }
+        let Settings { default_margin, min_coverage, .. } = Settings::default();
+        Costs { default_margin: default_margin.map(Decimal), min_coverage: Decimal(min_coverage) }
     }
 }
 
@@ -66,31 +68,6 @@ pub struct History {
     pub complete_from: Option<String>,
 }
 
-/// `[retention]`, as [`settings::Retention`].
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// Days that hours of campaigns are kept individually.
-    #[serde(deserialize_with = "values::integer")]
-    pub hours_days: u32,
-    /// Days that days of campaigns are kept individually.
-    #[serde(deserialize_with = "values::integer")]
-    pub days: u32,
-    /// Days that single amounts of spend can be changed.
-    #[serde(deserialize_with = "values::integer")]
-    pub spend_days: u32,
-    /// Days that orders and customer costs can be changed; none: for ever.
-    #[serde(deserialize_with = "values::optional_integer")]
-    pub orders_days: Option<u32>,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        let settings::Retention { hours_days, days, spend_days, orders_days } = settings::Retention::default();
-        Retention { hours_days, days, spend_days, orders_days }
-    }
-}
-
 /// `[attribution]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -98,37 +75,19 @@ pub struct Attribution {
     /// How the order is shared among touchpoints.
     pub model: Model,
     /// Days before the order in which touchpoints take part.
-    #[serde(deserialize_with = "values::integer")]
     pub lookback_days: i64,
     /// Days in which the weight of a touchpoint halves, under `time_decay`.
-    #[serde(deserialize_with = "values::integer")]
     pub half_life_days: i64,
     /// Channels that take part only where no other touchpoint is left.
-    #[serde(deserialize_with = "values::list")]
     pub ignore_channels: Vec<String>,
 }
 
 impl Default for Attribution {
     fn default() -> Self {
-        Attribution {
-            model: Model::Last,
-            lookback_days: 30,
-            half_life_days: 7,
-            ignore_channels: vec!["direct".to_owned()],
-        }
+        let settings::Attribution { model, lookback, half_life, ignore_channels } = settings::Attribution::default();
+        let days = |millis| millis / Millis::DAY;
+        Attribution { model, lookback_days: days(lookback), half_life_days: days(half_life), ignore_channels }
     }
-}
-
-/// [`settings::Model`] by its name; what each does stands there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "that enum says what each is")]
-pub enum Model {
-    Last,
-    First,
-    Linear,
-    Position,
-    TimeDecay,
 }
 
 /// `[verdict]`.
@@ -142,7 +101,6 @@ pub struct Verdict {
     /// In the reporting currency: with less invested there is too little data.
     pub min_spend: Decimal,
     /// Days since acquisition after which a customer counts as grown.
-    #[serde(deserialize_with = "values::integer")]
     pub maturity_days: i32,
     /// Share of a short window, 0 to 1, that spend may be behind.
     pub max_spend_gap: Decimal,
@@ -150,25 +108,16 @@ pub struct Verdict {
 
 impl Default for Verdict {
     fn default() -> Self {
-        let rules = VerdictRules::default();
+        let Settings { verdict: rules, windows, .. } = Settings::default();
+        let VerdictRules { profit, window, min_spend, maturity_days, max_spend_gap } = rules;
         Verdict {
-            profit: Profit::OperatingProfit,
-            window: "lifetime".to_owned(),
-            min_spend: Decimal(rules.min_spend),
-            maturity_days: rules.maturity_days,
-            max_spend_gap: Decimal(rules.max_spend_gap),
+            profit,
+            window: windows[window].name.clone(),
+            min_spend: Decimal(min_spend),
+            maturity_days,
+            max_spend_gap: Decimal(max_spend_gap),
         }
     }
-}
-
-/// [`settings::Profit`] by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "that enum says what each is")]
-pub enum Profit {
-    OperatingProfit,
-    GrossProfit,
-    Revenue,
 }
 
 const MAX_LIFESPAN: Micros = Micros(1_000_000_000);
@@ -200,7 +149,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
         verdict: verdict(&config.verdict, &windows)?,
         windows,
         zone,
-        retention: retention(&config.retention)?,
+        retention: retention(config.retention)?,
         campaign_partitions: 1,
         format: config.format.write,
     };
@@ -208,19 +157,18 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
     Ok(settings)
 }
 
-fn retention(section: &Retention) -> Result<settings::Retention, Problem> {
+fn retention(retention: Retention) -> Result<Retention, Problem> {
     let within = |key, days: u32, least: u32, most: u32| {
         ensure((least..=most).contains(&days), key, || format!("expected {least} to {most}, found {days}"))
     };
-    within("retention.hours_days", section.hours_days, 1, Window::MAX_HOURS / 24)?;
-    within("retention.days", section.days, section.hours_days + 2, MAX_RETENTION)?;
-    within("retention.spend_days", section.spend_days, 1, section.days)?;
-    if let Some(days) = section.orders_days {
+    within("retention.hours_days", retention.hours_days, 1, Window::MAX_HOURS / 24)?;
+    within("retention.days", retention.days, retention.hours_days + 2, MAX_RETENTION)?;
+    within("retention.spend_days", retention.spend_days, 1, retention.days)?;
+    if let Some(days) = retention.orders_days {
         // `purchases_per_year` looks back for a year.
         within("retention.orders_days", days, 366, MAX_RETENTION)?;
     }
-    let Retention { hours_days, days, spend_days, orders_days } = *section;
-    Ok(settings::Retention { hours_days, days, spend_days, orders_days })
+    Ok(retention)
 }
 
 /// What is not kept individually can't be looked at individually.
@@ -302,13 +250,7 @@ fn attribution(section: &Attribution) -> Result<settings::Attribution, Problem> 
         ensure(seen.insert(channel), key, || format!("{channel:?} appears twice"))?;
     }
     Ok(settings::Attribution {
-        model: match section.model {
-            Model::Last => settings::Model::Last,
-            Model::First => settings::Model::First,
-            Model::Linear => settings::Model::Linear,
-            Model::Position => settings::Model::Position,
-            Model::TimeDecay => settings::Model::TimeDecay,
-        },
+        model: section.model,
         lookback: days("attribution.lookback_days", section.lookback_days, 0)?,
         half_life: days("attribution.half_life_days", section.half_life_days, 1)?,
         ignore_channels: channels.clone(),
@@ -330,11 +272,7 @@ fn verdict(section: &Verdict, windows: &[Window]) -> Result<VerdictRules, Proble
         format!("expected 0 to {MAX_DAYS}, found {days}")
     })?;
     Ok(VerdictRules {
-        profit: match section.profit {
-            Profit::OperatingProfit => settings::Profit::OperatingProfit,
-            Profit::GrossProfit => settings::Profit::GrossProfit,
-            Profit::Revenue => settings::Profit::Revenue,
-        },
+        profit: section.profit,
         window,
         min_spend: least.0,
         maturity_days: days,

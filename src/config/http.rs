@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Problem, Secret, ensure, values};
+use super::{Problem, Secret, ensure};
 
 /// `[http]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -24,7 +24,6 @@ pub struct HttpConfig {
     /// A file that holds the token, read once.
     token_file: Option<PathBuf>,
     /// Whether anybody who can reach an address beyond loopback is answered.
-    #[serde(deserialize_with = "values::switch")]
     pub allow_anonymous: bool,
     /// What the file held.
     #[serde(skip)]
@@ -77,7 +76,8 @@ impl HttpConfig {
     /// Reads the token's file, where there is one.
     pub(super) fn read_token_file(&mut self) -> Result<(), Problem> {
         let Some(path) = &self.token_file else { return Ok(()) };
-        let problem = |what: String| Problem::new("http.token_file", format!("{}: {what}", path.display()));
+        // The path is not said: it may be the token itself, set at the wrong key.
+        let problem = |what: String| Problem::new("http.token_file", what);
         let token = Secret::new(read_trimmed(path).map_err(|error| problem(error.to_string()))?);
         if !is_token(&token) {
             return Err(problem(TOKEN.to_owned()));

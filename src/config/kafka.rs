@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -9,14 +10,13 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::secret::HIDDEN;
-use super::{Problem, ensure, topics, values};
+use super::{Problem, ensure, topics};
 
 /// `[kafka]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaConfig {
     /// `host:port` of some of the brokers.
-    #[serde(deserialize_with = "values::list")]
     pub brokers: Vec<String>,
     /// Names the internal topics, the consumer groups and the transactional ids. Two applications with one id share
     /// the work; with two they each do all of it.
@@ -24,7 +24,6 @@ pub struct KafkaConfig {
     /// Unique among live instances. Unset: by the host's name.
     pub instance_id: Option<String>,
     /// Of topics that are created. Unset: the broker's own default.
-    #[serde(deserialize_with = "values::optional_integer")]
     pub replication_factor: Option<i16>,
     /// Any of librdkafka's, but those that this program's promises rest on.
     pub properties: Properties,
@@ -60,9 +59,9 @@ impl KafkaConfig {
 
     pub(super) fn check(&self) -> Result<(), Problem> {
         ensure(!self.brokers.is_empty(), "kafka.brokers", || "at least one broker is needed".to_owned())?;
-        for broker in &self.brokers {
-            ensure(!broker.is_empty() && !broker.contains(char::is_whitespace), "kafka.brokers", || {
-                format!("expected host:port, found {broker:?}")
+        for (position, broker) in self.brokers.iter().enumerate() {
+            check_broker(broker).map_err(|expected| {
+                Problem::new("kafka.brokers", format!("{expected} (number {} of the list)", position + 1))
             })?;
         }
         let id = &self.application_id;
@@ -74,6 +73,31 @@ impl KafkaConfig {
             ensure(factor >= 1, "kafka.replication_factor", || format!("expected at least 1, found {factor}"))?;
         }
         self.properties.check()
+    }
+}
+
+/// Checks that a broker is `host:port`. What it is instead is not said, for other addresses may hold a password.
+///
+/// # Errors
+/// What was expected.
+pub fn check_broker(broker: &str) -> Result<(), String> {
+    let expected = "expected host:port, such as kafka-1:9092 or [::1]:9092".to_owned();
+    if broker.contains("://") {
+        return Err(format!(
+            "{expected}: leave out what stands before the host; TLS and logins are set by kafka.properties \
+             (security.protocol, sasl.*)"
+        ));
+    }
+    let is_name = |host: &str| !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-_.".contains(c));
+    let is_address = |host: &str| {
+        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        inner.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok())
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse().is_ok_and(|port: u16| port > 0);
+    match broker.rsplit_once(':') {
+        Some((host, port)) if (is_name(host) || is_address(host)) && is_port(port) => Ok(()),
+        _ => Err(expected),
     }
 }
 
@@ -142,7 +166,8 @@ const BOUNDED: [(&str, u64, u64, &str); 5] = [
     ("max.poll.interval.ms", 45_000, 86_400_000, "a consumer's session may last so long"),
 ];
 
-/// librdkafka properties by name: they go over this program's own defaults, and what is fixed is refused here. Printed, also by `Debug`, with secrets hidden.
+/// librdkafka properties by name: they go over this program's own defaults, and what is fixed is refused here. No error
+/// says a value of theirs. They are printed, also by `Debug`, with all hidden that may be a secret.
 #[derive(Clone, Default, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Properties(BTreeMap<String, Scalar>);
@@ -160,7 +185,7 @@ impl Properties {
 
     pub(super) fn hide_secrets(&mut self) {
         for (name, value) in &mut self.0 {
-            if is_secret(name) {
+            if !is_shown(name, &value.0) {
                 value.0 = HIDDEN.to_owned();
             }
         }
@@ -173,12 +198,12 @@ impl Properties {
                 return Err(Problem::new(key, *why));
             }
             if let Err(error) = ClientConfig::new().set(name, value).create_native_config() {
-                return Err(Problem::new(key, librdkafka_says(&error, is_secret(name))));
+                return Err(Problem::new(key, librdkafka_says(&error)));
             }
             if let Some((_, least, most, why)) = BOUNDED.iter().find(|(bounded, ..)| name == *bounded) {
                 // librdkafka takes some of them with a fraction.
                 let is_within = value.parse().is_ok_and(|value: f64| (*least as f64..=*most as f64).contains(&value));
-                ensure(is_within, &key, || format!("expected {least} to {most}, found {value}: {why}"))?;
+                ensure(is_within, &key, || format!("expected {least} to {most}: {why}"))?;
             }
         }
         Ok(())
@@ -188,7 +213,7 @@ impl Properties {
 impl fmt::Debug for Properties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.iter().map(|(name, value)| (name, if is_secret(name) { HIDDEN } else { value })))
+            .entries(self.iter().map(|(name, value)| (name, if is_shown(name, value) { value } else { HIDDEN })))
             .finish()
     }
 }
@@ -197,20 +222,44 @@ fn is_named(name: &str, refused: &str) -> bool {
     name == refused || (refused.ends_with('.') && name.starts_with(refused))
 }
 
-/// Whether the value of a property is never shown: by its name, generously.
-fn is_secret(name: &str) -> bool {
-    ["password", "secret", "key", "token", "jaas", "credential", "oauthbearer.config"]
+/// Whether the value of a property may be printed: a number or a switch, and the texts that help to see why there is no
+/// connection. A name that sounds like a secret goes before that.
+fn is_shown(name: &str, value: &str) -> bool {
+    let sounds_secret = ["password", "secret", "key", "token", "jaas", "credential", "oauthbearer.config"]
         .iter()
-        .any(|mark| name.to_ascii_lowercase().contains(mark))
+        .any(|mark| name.to_ascii_lowercase().contains(mark));
+    let is_number_or_switch = value.parse::<f64>().is_ok() || value.parse::<bool>().is_ok();
+    !sounds_secret && (is_number_or_switch || SHOWN.contains(&name))
 }
 
-fn librdkafka_says(error: &KafkaError, secret: bool) -> String {
-    match error {
-        // The description may quote the value.
-        KafkaError::ClientConfig(_, description, ..) if !secret => description.clone(),
-        _ => "not a property of librdkafka, or not a value that it takes".to_owned(),
+const SHOWN: [&str; 8] = [
+    "security.protocol",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.username",
+    "sasl.kerberos.service.name",
+    "sasl.oauthbearer.method",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+];
+
+/// What librdkafka has against a property, without its value, which most of its sentences quote.
+fn librdkafka_says(error: &KafkaError) -> String {
+    let KafkaError::ClientConfig(_, description, ..) = error else { return BAD_VALUE.to_owned() };
+    let description = description.trim_end();
+    if let Some((_, range)) = description.split_once("is outside allowed range ") {
+        return format!("{BAD_VALUE}: expected {}", range.replace("..", " to "));
     }
+    if let Some((_, why)) = description.split_once("not supported in this build: ") {
+        return format!("not supported in this build: {why}");
+    }
+    // These speak of the name alone.
+    let is_of_the_name = ["No such configuration property", "Java ", "Expected bool value"];
+    let of_the_name = is_of_the_name.iter().any(|beginning| description.starts_with(beginning));
+    if of_the_name { description.to_owned() } else { BAD_VALUE.to_owned() }
 }
+
+const BAD_VALUE: &str = "Invalid value";
 
 /// A property's value: a text, a number or a switch, kept as text.
 #[derive(Clone, PartialEq, Serialize)]
@@ -224,6 +273,7 @@ impl<'de> Deserialize<'de> for Scalar {
             Value::Integer(number) => Ok(Scalar(number.to_string())),
             Value::Float(number) => Ok(Scalar(number.to_string())),
             Value::Boolean(on) => Ok(Scalar(on.to_string())),
+            // Serde's own words would quote it.
             _ => Err(serde::de::Error::custom("expected a text, a number or true or false")),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Problem, ensure, values};
+use super::{Problem, ensure};
 
 const MIB: u64 = 1 << 20;
 
@@ -11,13 +11,10 @@ const MIB: u64 = 1 << 20;
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsConfig {
     /// Bytes that the state of this instance may take, as it estimates them; above, it is not ready.
-    #[serde(deserialize_with = "values::optional_integer")]
     pub state_bytes: Option<u64>,
     /// Bytes that a consumer fetches ahead.
-    #[serde(deserialize_with = "values::integer")]
     pub input_queue_bytes: u64,
     /// Bytes of records that a worker's producer holds until a broker has them; while it is full the worker waits.
-    #[serde(deserialize_with = "values::integer")]
     pub output_queue_bytes: u64,
 }
 

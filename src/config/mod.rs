@@ -18,9 +18,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::figures::{Attribution, Costs, History, Ltv, Model, Profit, Reporting, Retention, Verdict};
+use self::environment::Overlay;
+pub use self::figures::{Attribution, Costs, History, Ltv, Reporting, Verdict};
 pub use self::http::HttpConfig;
-pub use self::kafka::{KafkaConfig, Properties};
+pub use self::kafka::{KafkaConfig, Properties, check_broker};
 pub use self::limits::LimitsConfig;
 pub use self::secret::Secret;
 pub use self::service::{
@@ -28,14 +29,14 @@ pub use self::service::{
 };
 pub use self::topics::TopicsConfig;
 pub use self::values::Decimal;
-use crate::settings::Settings;
+use self::values::Found;
+use crate::settings::{Retention, Settings};
 
 /// All of it. The fields are the sections of the file.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Names of the windows: `24h`, `7d`, `lifetime`.
-    #[serde(deserialize_with = "values::list")]
     pub windows: Vec<String>,
     /// Where Kafka is, and as whom this program comes to it.
     pub kafka: KafkaConfig,
@@ -75,6 +76,9 @@ pub struct Config {
     /// it is known when the internal topic is.
     #[serde(skip)]
     pub settings: Settings,
+    /// Variables of the environment that begin as keys do and are none, in the order of their names.
+    #[serde(skip)]
+    pub ignored_variables: Vec<String>,
 }
 
 impl Default for Config {
@@ -100,6 +104,7 @@ impl Default for Config {
             metrics: MetricsConfig::default(),
             log: LogConfig::default(),
             settings,
+            ignored_variables: Vec::new(),
         }
     }
 }
@@ -121,20 +126,34 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads TOML and lays environment variables over it; those that do not begin with `PAYBACK_` are ignored. Files that
-    /// it names are not read.
+    /// Reads TOML and lays environment variables over it; those that are no keys are ignored. Files that it names are not
+    /// read.
     ///
     /// # Errors
     /// The first thing that is wrong, by its key.
     pub fn read(toml: &str, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigError> {
         let mut table: toml::Table = toml.parse().map_err(|error| syntax_error(toml, &error))?;
-        table.iter_mut().for_each(|(_, value)| values::dates_to_text(value));
         kafka::flatten_properties(&mut table)?;
-        let variables = environment::overlay(&mut table, environment)?;
-        let read: Result<Config, _> = serde_path_to_error::deserialize(toml::Value::Table(table));
-        read.map_err(|error| Problem::from(error).at_key()).and_then(Config::checked).map_err(|problem| {
-            let variable = variables.get(&problem.key).cloned();
-            ConfigError::Key { key: problem.key, problem: problem.problem, variable }
+        let Overlay { variables, ignored } = environment::overlay(&mut table, environment)?;
+        let read: Result<Config, _> = serde_path_to_error::deserialize(Found(toml::Value::Table(table)));
+        let checked = read.map_err(|error| Problem::from(error).at_key()).and_then(Config::checked);
+        match checked {
+            Ok(config) => Ok(Config { ignored_variables: ignored, ..config }),
+            Err(Problem { key, problem }) => {
+                let variable = variables.get(&key).cloned();
+                Err(ConfigError::Key { key, problem, variable })
+            }
+        }
+    }
+
+    /// What to say of variables that were ignored, if any were.
+    pub fn warning(&self) -> Option<String> {
+        let names = self.ignored_variables.join(", ");
+        (!names.is_empty()).then(|| {
+            format!(
+                "ignored, for a key of the configuration is PAYBACK_SECTION__KEY of a section that there is: {names} \
+                 (Kubernetes sets such variables for services whose names begin with payback)"
+            )
         })
     }
 
@@ -177,7 +196,7 @@ pub enum ConfigError {
         /// The environment variable that set it.
         variable: Option<String>,
     },
-    /// A variable that is no key.
+    /// A variable or an option that can't be used.
     #[error("{variable}: {problem}")]
     Variable { variable: String, problem: String },
 }
@@ -203,9 +222,9 @@ impl Problem {
     }
 }
 
-impl From<serde_path_to_error::Error<toml::de::Error>> for Problem {
-    fn from(error: serde_path_to_error::Error<toml::de::Error>) -> Problem {
-        Problem::new(error.path().to_string(), error.inner().message())
+impl From<serde_path_to_error::Error<serde::de::value::Error>> for Problem {
+    fn from(error: serde_path_to_error::Error<serde::de::value::Error>) -> Problem {
+        Problem::new(error.path().to_string(), error.inner().to_string())
     }
 }
 

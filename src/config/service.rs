@@ -4,20 +4,18 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
 
 use super::{Problem, ensure, values};
 use crate::format::Format;
+use crate::logging;
 
 /// `[workers]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkersConfig {
     /// Threads of the customers stage in this instance.
-    #[serde(deserialize_with = "values::integer")]
     pub customers: u32,
     /// Threads of the campaigns stage in this instance.
-    #[serde(deserialize_with = "values::integer")]
     pub campaigns: u32,
 }
 
@@ -41,7 +39,6 @@ impl WorkersConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct CommitConfig {
     /// Milliseconds between two transactions of a worker.
-    #[serde(deserialize_with = "values::integer")]
     pub interval_ms: u64,
 }
 
@@ -88,7 +85,6 @@ pub struct FormatConfig {
 #[serde(default, deny_unknown_fields)]
 pub struct MetricsConfig {
     /// Campaigns whose figures `/metrics` shows; of more, those of the greatest spend.
-    #[serde(deserialize_with = "values::integer")]
     pub max_campaigns: u32,
 }
 
@@ -133,10 +129,6 @@ pub enum LogFormat {
 
 impl LogConfig {
     pub(super) fn check(&self) -> Result<(), Problem> {
-        match EnvFilter::try_new(&self.level) {
-            Ok(_) if !self.level.trim().is_empty() => Ok(()),
-            Ok(_) => Err(Problem::new("log.level", "expected a level, such as info")),
-            Err(error) => Err(Problem::new("log.level", error.to_string())),
-        }
+        logging::directives(&self.level).map(drop).map_err(|problem| Problem::new("log.level", problem))
     }
 }

@@ -4,17 +4,15 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{KafkaConfig, Problem, ensure, values};
+use super::{KafkaConfig, Problem, ensure};
 
 /// `[topics]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TopicsConfig {
     /// Sources of the customers stage.
-    #[serde(deserialize_with = "values::list")]
     pub purchases: Vec<String>,
     /// Sources of the campaigns stage.
-    #[serde(deserialize_with = "values::list")]
     pub ad_spend: Vec<String>,
     /// Gets each customer's figures.
     pub ltv_updates: String,
@@ -23,10 +21,8 @@ pub struct TopicsConfig {
     /// Gets what can't be used.
     pub dead_letters: String,
     /// Creates sources that are missing. Other topics are always created.
-    #[serde(deserialize_with = "values::switch")]
     pub create_sources: bool,
     /// Of topics that are created; of internal topics, the most workers a stage can have.
-    #[serde(deserialize_with = "values::integer")]
     pub partitions: u32,
 }
 

@@ -1,11 +1,12 @@
-//! How single values are read. The environment has texts only, so a number, a switch and a list may also be written as
-//! text: `"12"`, `"true"`, `"a, b"`.
+//! How single values are read, by the type of their key. The environment has texts only, so a number, a switch and a list
+//! may also be written as text: `"12"`, `"true"`, `"a, b"`.
 
 use std::fmt;
-use std::marker::PhantomData;
 
-use serde::de::{Error, SeqAccess, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::value::{Error as ReadError, MapDeserializer, SeqDeserializer};
+use serde::de::{Deserializer, Error, IntoDeserializer, Unexpected, Visitor};
+use serde::{Deserialize, Serialize, Serializer, forward_to_deserialize_any};
+use toml::Value;
 
 use crate::format::{Format, READS};
 use crate::money::{Micros, SCALE};
@@ -70,88 +71,148 @@ impl<'de> Deserialize<'de> for Decimal {
     }
 }
 
-/// Reads an integer, or its text.
-pub fn integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
-    struct IntegerVisitor<T>(PhantomData<T>);
-    impl<T: TryFrom<i64>> Visitor<'_> for IntegerVisitor<T> {
-        type Value = T;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an integer in range")
-        }
-        fn visit_i64<E: Error>(self, number: i64) -> Result<T, E> {
-            T::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
-        }
-        fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-            let number = text.trim().parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))?;
-            self.visit_i64(number)
-        }
-    }
-    deserializer.deserialize_any(IntegerVisitor(PhantomData))
-}
-
-/// Reads an integer that may be unset.
-pub fn optional_integer<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    integer(deserializer).map(Some)
-}
-
-/// Reads the number of a format, or its text.
+/// Reads the number of a format.
 pub fn format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Format, D::Error> {
-    let number: i64 = integer(deserializer)?;
+    let number = i64::deserialize(deserializer)?;
     u8::try_from(number).ok().and_then(Format::new).ok_or_else(|| {
         let (oldest, newest) = (READS.start(), READS.end());
         D::Error::custom(format!("expected a format that this program knows, {oldest} to {newest}, found {number}"))
     })
 }
 
-/// Reads true or false, or its text.
-pub fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    struct SwitchVisitor;
-    impl Visitor<'_> for SwitchVisitor {
-        type Value = bool;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("true or false")
-        }
-        fn visit_bool<E: Error>(self, on: bool) -> Result<bool, E> {
-            Ok(on)
-        }
-        fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
-            text.trim().parse().map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+/// A value of the file or of the environment, which the type that reads it makes a number, a switch or a list of.
+///
+/// What stands where a section should is not quoted in the error: it may hold a secret.
+pub struct Found(pub Value);
+
+impl Found {
+    fn integer(self) -> Result<i64, ReadError> {
+        match self.0 {
+            Value::Integer(number) => Ok(number),
+            Value::String(text) => {
+                text.trim().parse().map_err(|_| ReadError::invalid_value(Unexpected::Str(&text), &INTEGER))
+            }
+            other => Err(ReadError::invalid_type(unexpected(&other), &INTEGER)),
         }
     }
-    deserializer.deserialize_any(SwitchVisitor)
 }
 
-/// Reads a list of texts, or one text with commas between them; the empty text is the empty list.
-pub fn list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    struct ListVisitor;
-    impl<'de> Visitor<'de> for ListVisitor {
-        type Value = Vec<String>;
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of texts")
-        }
-        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<String>, A::Error> {
-            let mut texts = Vec::new();
-            while let Some(text) = seq.next_element()? {
-                texts.push(text);
-            }
-            Ok(texts)
-        }
-        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<String>, E> {
-            if text.trim().is_empty() {
-                return Ok(Vec::new());
-            }
-            Ok(text.split(',').map(|part| part.trim().to_owned()).collect())
-        }
-    }
-    deserializer.deserialize_any(ListVisitor)
-}
+const INTEGER: &str = "an integer in range";
+const SWITCH: &str = "true or false";
+const LIST: &str = "a list of texts";
 
-/// TOML has moments and dates of its own; they are read by their text.
-pub fn dates_to_text(value: &mut toml::Value) {
+fn unexpected(value: &Value) -> Unexpected<'_> {
     match value {
-        toml::Value::Datetime(moment) => *value = toml::Value::String(moment.to_string()),
-        toml::Value::Array(values) => values.iter_mut().for_each(dates_to_text),
-        toml::Value::Table(table) => table.iter_mut().for_each(|(_, value)| dates_to_text(value)),
-        _ => {}
+        Value::String(text) => Unexpected::Str(text),
+        Value::Integer(number) => Unexpected::Signed(*number),
+        Value::Float(number) => Unexpected::Float(*number),
+        Value::Boolean(on) => Unexpected::Bool(*on),
+        Value::Datetime(_) => Unexpected::Other("moment"),
+        Value::Array(_) => Unexpected::Seq,
+        Value::Table(_) => Unexpected::Map,
+    }
+}
+
+impl IntoDeserializer<'_> for Found {
+    type Deserializer = Found;
+
+    fn into_deserializer(self) -> Found {
+        self
+    }
+}
+
+macro_rules! integers {
+    ($($deserialize:ident $integer:ty, $visit:ident;)*) => {$(
+        fn $deserialize<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+            let number = self.integer()?;
+            match <$integer>::try_from(number) {
+                Ok(number) => visitor.$visit(number),
+                Err(_) => Err(ReadError::invalid_value(Unexpected::Signed(number), &INTEGER)),
+            }
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Found {
+    type Error = ReadError;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.0 {
+            Value::String(text) => visitor.visit_string(text),
+            Value::Integer(number) => visitor.visit_i64(number),
+            Value::Float(number) => visitor.visit_f64(number),
+            Value::Boolean(on) => visitor.visit_bool(on),
+            // TOML has moments and dates of its own; they are read by their text.
+            Value::Datetime(moment) => visitor.visit_string(moment.to_string()),
+            Value::Array(values) => visitor.visit_seq(SeqDeserializer::new(values.into_iter().map(Found))),
+            Value::Table(table) => {
+                visitor.visit_map(MapDeserializer::new(table.into_iter().map(|(key, value)| (key, Found(value)))))
+            }
+        }
+    }
+
+    integers! {
+        deserialize_i16 i16, visit_i16;
+        deserialize_i32 i32, visit_i32;
+        deserialize_i64 i64, visit_i64;
+        deserialize_u32 u32, visit_u32;
+        deserialize_u64 u64, visit_u64;
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.0 {
+            Value::Boolean(on) => visitor.visit_bool(on),
+            Value::String(text) => match text.trim().parse() {
+                Ok(on) => visitor.visit_bool(on),
+                Err(_) => Err(ReadError::invalid_value(Unexpected::Str(&text), &SWITCH)),
+            },
+            other => Err(ReadError::invalid_type(unexpected(&other), &SWITCH)),
+        }
+    }
+
+    /// One text may have commas; the empty text is the empty list.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.0 {
+            Value::Array(_) => self.deserialize_any(visitor),
+            Value::String(text) if text.trim().is_empty() => {
+                visitor.visit_seq(SeqDeserializer::new([(); 0].into_iter()))
+            }
+            Value::String(text) => {
+                let parts = text.split(',').map(|part| part.trim().to_owned());
+                visitor.visit_seq(SeqDeserializer::new(parts))
+            }
+            other => Err(ReadError::invalid_type(unexpected(&other), &LIST)),
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &str, visitor: V) -> Result<V::Value, ReadError> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(self, _: &str, names: &[&str], visitor: V) -> Result<V::Value, ReadError> {
+        match self.0 {
+            Value::String(text) => visitor.visit_enum(text.into_deserializer()),
+            other => Err(ReadError::invalid_type(unexpected(&other), &names.join(", ").as_str())),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
+        match self.0 {
+            Value::Table(_) => self.deserialize_any(visitor),
+            _ => Err(ReadError::custom("invalid type: expected a section of keys with values")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(self, _: &str, _: &[&str], visitor: V) -> Result<V::Value, ReadError> {
+        self.deserialize_map(visitor)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i128 u8 u16 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple tuple_struct identifier
+        ignored_any
     }
 }

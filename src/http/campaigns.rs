@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use tokio::task;
 
 use super::error::ApiError;
-use super::query::{Listing, SortKey};
+use super::query::{self, Limit, Listing, Offset, SortKey};
 use super::{Api, json, json_bytes, record};
 use crate::status::{Campaign, CampaignFigures};
 
@@ -34,20 +34,17 @@ struct Page {
     campaigns: Vec<Box<RawValue>>,
 }
 
-pub async fn list(
-    State(api): State<Api>,
-    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
-) -> Result<Response, ApiError> {
-    let Query(parameters) =
-        query.map_err(|error| ApiError::bad_request("invalid_parameter", format!("query: {error}")))?;
-    let listing = Listing::read(&parameters, &api.windows, &api.window)
-        .map_err(|detail| ApiError::bad_request("invalid_parameter", detail))?;
+pub async fn list(State(api): State<Api>, query: Result<Query<Listing>, QueryRejection>) -> Result<Response, ApiError> {
+    let invalid = |detail| ApiError::bad_request("invalid_parameter", detail);
+    let Query(listing) = query.map_err(|rejection| invalid(query::problem(&rejection)))?;
+    let window = listing.window(&api.windows, &api.window).map_err(invalid)?;
     // Thousands of records may have to be read for it.
-    let page = task::spawn_blocking(move || page(&api, listing)).await.map_err(|error| ApiError::internal(&error))?;
+    let page = task::spawn_blocking(move || page(&api, &listing, window)).await;
+    let page = page.map_err(|error| ApiError::internal(&error))?;
     Ok(json(&page.map_err(|error| ApiError::internal(&error))?))
 }
 
-fn page(api: &Api, listing: Listing) -> Result<Page, serde_json::Error> {
+fn page(api: &Api, listing: &Listing, window: String) -> Result<Page, serde_json::Error> {
     let was_complete = api.status.campaigns_are_complete();
     let all = api.status.campaigns.all();
     // Before and after: they may be forgotten in between.
@@ -56,21 +53,25 @@ fn page(api: &Api, listing: Listing) -> Result<Page, serde_json::Error> {
         .iter()
         .filter_map(|(id, campaign)| {
             let figures = campaign.figures()?;
-            listing.lets_through(id, figures).then(|| Row { id, campaign, key: Key::of(&listing, id, figures) })
+            listing.lets_through(id, figures).then(|| Row {
+                id,
+                campaign,
+                key: Key::of(&listing.sort.key, &window, id, figures),
+            })
         })
         .collect();
-    found.sort_by(|a, b| a.key.compare(&b.key, listing.descending).then_with(|| a.id.cmp(b.id)));
+    found.sort_by(|a, b| a.key.compare(&b.key, listing.sort.descending).then_with(|| a.id.cmp(b.id)));
     let total = found.len();
-    let shown = found.into_iter().skip(listing.offset).take(listing.limit);
-    let campaigns =
-        shown.map(|row| record::with_window(row.campaign.json(), &listing.window)).collect::<Result<_, _>>()?;
-    let next = listing.offset.saturating_add(listing.limit);
+    let (Limit(limit), Offset(offset)) = (listing.limit, listing.offset);
+    let shown = found.into_iter().skip(offset).take(limit);
+    let campaigns = shown.map(|row| record::with_window(row.campaign.json(), &window)).collect::<Result<_, _>>()?;
+    let next = offset.saturating_add(limit);
     Ok(Page {
-        sort: listing.sort_text(),
-        window: listing.window,
+        sort: listing.sort.to_string(),
+        window,
         total,
-        limit: listing.limit,
-        offset: listing.offset,
+        limit,
+        offset,
         next_offset: (next < total).then_some(next),
         complete,
         campaigns,
@@ -90,15 +91,13 @@ enum Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn of(listing: &Listing, id: &'a str, figures: &'a CampaignFigures) -> Key<'a> {
-        match &listing.sort {
+    fn of(sort: &SortKey, window: &str, id: &'a str, figures: &'a CampaignFigures) -> Key<'a> {
+        match sort {
             SortKey::Id => Key::Text(Some(id)),
             SortKey::Name => Key::Text(figures.name.as_deref()),
             SortKey::Progress => Key::Number(figures.verdict.progress),
             SortKey::AtStake => Key::Number(figures.verdict.at_stake),
-            SortKey::Figure(figure) => {
-                Key::Number(figures.window(&listing.window).and_then(|window| window.get(figure)))
-            }
+            SortKey::Figure(figure) => Key::Number(figures.window(window).and_then(|window| window.get(figure))),
         }
     }
 

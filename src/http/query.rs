@@ -1,5 +1,10 @@
 //! The parameters of `/v1/campaigns`, checked. An error names the parameter.
 
+use std::fmt;
+
+use axum::extract::rejection::QueryRejection;
+use serde::Deserialize;
+
 use crate::domain::verdict::Verdict;
 use crate::status::{CampaignFigures, FIGURES};
 
@@ -8,26 +13,77 @@ const MAX_LIMIT: usize = 1_000;
 const MAX_TEXT_BYTES: usize = 256;
 
 /// Which campaigns are asked for, and how they are shown.
-#[derive(Debug)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Listing {
     /// Whose figures are sorted by and shown.
-    pub window: String,
+    window: Option<Text>,
     /// By what they are sorted.
-    pub sort: SortKey,
+    pub sort: Sort,
+    /// Any of these, of the campaign's one verdict; empty: all.
+    verdict: Verdicts,
+    /// Any of these; empty: all.
+    channel: Texts,
+    /// Any of these; empty: all.
+    platform: Texts,
+    /// Stands in the id or the name, in either case of letters.
+    q: Option<Sought>,
+    /// The most campaigns of a page.
+    pub limit: Limit,
+    /// Campaigns before the page.
+    pub offset: Offset,
+}
+
+/// Any value: neither empty nor long.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Text(String);
+
+impl TryFrom<String> for Text {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Text, String> {
+        let fits = (1..=MAX_TEXT_BYTES).contains(&text.len());
+        if fits { Ok(Text(text)) } else { Err(format!("expected 1 to {MAX_TEXT_BYTES} bytes")) }
+    }
+}
+
+/// What campaigns are sorted by, and which way.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Text")]
+pub struct Sort {
+    /// By what.
+    pub key: SortKey,
     /// Whether the greatest come first.
     pub descending: bool,
-    /// The most campaigns of a page.
-    pub limit: usize,
-    /// Campaigns before the page.
-    pub offset: usize,
-    /// Any of these, of the campaign's one verdict; empty: all.
-    verdicts: Vec<String>,
-    /// Any of these; empty: all.
-    channels: Vec<String>,
-    /// Any of these; empty: all.
-    platforms: Vec<String>,
-    /// Stands in the id or the name, in either case of letters.
-    text: Option<String>,
+}
+
+impl Default for Sort {
+    fn default() -> Self {
+        Sort { key: SortKey::Figure("spend"), descending: true }
+    }
+}
+
+impl TryFrom<Text> for Sort {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Sort, String> {
+        let greatest_first = text.strip_prefix('-');
+        let key = SortKey::named(greatest_first.unwrap_or(&text)).ok_or_else(|| {
+            let figures = FIGURES.join(", ");
+            format!(
+                "expected id, name, progress, at_stake, {figures}, with a - before it for the greatest first, found \
+                 {text:?}"
+            )
+        })?;
+        Ok(Sort { key, descending: greatest_first.is_some() })
+    }
+}
+
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.descending { "-" } else { "" }, self.key.name())
+    }
 }
 
 /// What campaigns are sorted by.
@@ -67,97 +123,122 @@ impl SortKey {
     }
 }
 
+/// A text to be found, in small letters.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Text")]
+struct Sought(String);
+
+impl From<Text> for Sought {
+    fn from(Text(text): Text) -> Sought {
+        Sought(text.to_lowercase())
+    }
+}
+
+/// Several values, with commas between them.
+#[derive(Debug, Default, Deserialize)]
+#[serde(from = "Text")]
+struct Texts(Vec<String>);
+
+impl From<Text> for Texts {
+    fn from(Text(text): Text) -> Texts {
+        Texts(text.split(',').map(str::to_owned).collect())
+    }
+}
+
+impl Texts {
+    fn have(&self, found: Option<&str>) -> bool {
+        self.0.is_empty() || found.is_some_and(|found| self.0.iter().any(|asked| asked == found))
+    }
+}
+
+/// The same of verdicts that there are.
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "Texts")]
+struct Verdicts(Texts);
+
+impl TryFrom<Texts> for Verdicts {
+    type Error = String;
+
+    fn try_from(verdicts: Texts) -> Result<Verdicts, String> {
+        let known = Verdict::ALL.map(Verdict::code);
+        match verdicts.0.iter().find(|verdict| !known.contains(&verdict.as_str())) {
+            Some(unknown) => Err(format!("expected some of {}, found {unknown:?}", known.join(", "))),
+            None => Ok(Verdicts(verdicts)),
+        }
+    }
+}
+
+/// How many campaigns a page has at most.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "Text")]
+pub struct Limit(pub usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit(DEFAULT_LIMIT)
+    }
+}
+
+impl TryFrom<Text> for Limit {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Limit, String> {
+        let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        limit.map(Limit).ok_or_else(|| format!("expected a whole number from 1 to {MAX_LIMIT}, found {text:?}"))
+    }
+}
+
+/// How many campaigns come before a page.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(try_from = "Text")]
+pub struct Offset(pub usize);
+
+impl TryFrom<Text> for Offset {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Offset, String> {
+        text.parse().map(Offset).map_err(|_| format!("expected a whole number from 0 on, found {text:?}"))
+    }
+}
+
 impl Listing {
+    /// The window that is asked for, else `default`.
+    ///
     /// # Errors
-    /// What is wrong with which parameter.
-    pub fn read(parameters: &[(String, String)], windows: &[String], window: &str) -> Result<Listing, String> {
-        let mut listing = Listing {
-            window: window.to_owned(),
-            sort: SortKey::Figure("spend"),
-            descending: true,
-            limit: DEFAULT_LIMIT,
-            offset: 0,
-            verdicts: Vec::new(),
-            channels: Vec::new(),
-            platforms: Vec::new(),
-            text: None,
-        };
-        for (position, (name, value)) in parameters.iter().enumerate() {
-            if parameters[..position].iter().any(|(earlier, _)| earlier == name) {
-                return Err(format!("{name}: is given twice; several values are separated by commas"));
-            }
-            if value.is_empty() || value.len() > MAX_TEXT_BYTES {
-                return Err(format!("{name}: expected 1 to {MAX_TEXT_BYTES} bytes"));
-            }
-            listing.set(name, value, windows)?;
+    /// There is no such window.
+    pub fn window(&self, windows: &[String], default: &str) -> Result<String, String> {
+        match &self.window {
+            None => Ok(default.to_owned()),
+            Some(Text(asked)) if windows.contains(asked) => Ok(asked.clone()),
+            Some(Text(asked)) => Err(format!("window: expected one of {}, found {asked:?}", windows.join(", "))),
         }
-        Ok(listing)
-    }
-
-    fn set(&mut self, name: &str, value: &str, windows: &[String]) -> Result<(), String> {
-        match name {
-            "window" if windows.iter().any(|window| window == value) => self.window = value.to_owned(),
-            "window" => return Err(format!("window: expected one of {}, found {value:?}", windows.join(", "))),
-            "sort" => {
-                let key = value.strip_prefix('-');
-                self.descending = key.is_some();
-                self.sort = SortKey::named(key.unwrap_or(value)).ok_or_else(|| {
-                    let figures = FIGURES.join(", ");
-                    format!(
-                        "sort: expected id, name, progress, at_stake, {figures}, with a - before it for the greatest \
-                         first, found {value:?}"
-                    )
-                })?;
-            }
-            "limit" => self.limit = number(name, value, 1, MAX_LIMIT)?,
-            "offset" => self.offset = number(name, value, 0, usize::MAX)?,
-            "verdict" => {
-                self.verdicts = several(value);
-                let known = Verdict::ALL.map(Verdict::code);
-                if let Some(unknown) = self.verdicts.iter().find(|verdict| !known.contains(&verdict.as_str())) {
-                    return Err(format!("verdict: expected some of {}, found {unknown:?}", known.join(", ")));
-                }
-            }
-            "channel" => self.channels = several(value),
-            "platform" => self.platforms = several(value),
-            "q" => self.text = Some(value.to_lowercase()),
-            _ => {
-                let known = "window, sort, verdict, channel, platform, q, limit and offset";
-                return Err(format!("{name}: there are {known} only"));
-            }
-        }
-        Ok(())
-    }
-
-    /// The `sort` that is asked for, as a parameter writes it.
-    pub fn sort_text(&self) -> String {
-        format!("{}{}", if self.descending { "-" } else { "" }, self.sort.name())
     }
 
     /// Whether a campaign is among those that are asked for.
     pub fn lets_through(&self, id: &str, campaign: &CampaignFigures) -> bool {
-        let among = |asked: &[String], found: Option<&str>| {
-            asked.is_empty() || found.is_some_and(|found| asked.iter().any(|asked| asked == found))
-        };
-        let holds = |text: &str| {
+        let holds = |Sought(text): &Sought| {
             let in_name = |name: &str| name.to_lowercase().contains(text);
             in_name(id) || campaign.name.as_deref().is_some_and(in_name)
         };
-        among(&self.verdicts, Some(&campaign.verdict.value))
-            && among(&self.channels, campaign.channel.as_deref())
-            && among(&self.platforms, campaign.platform.as_deref())
-            && self.text.as_deref().is_none_or(holds)
+        self.verdict.0.have(Some(&campaign.verdict.value))
+            && self.channel.have(campaign.channel.as_deref())
+            && self.platform.have(campaign.platform.as_deref())
+            && self.q.as_ref().is_none_or(holds)
     }
 }
 
-fn several(value: &str) -> Vec<String> {
-    value.split(',').map(str::to_owned).collect()
-}
-
-fn number(name: &str, value: &str, least: usize, most: usize) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|number| (least..=most).contains(number));
-    number.ok_or_else(|| match most {
-        usize::MAX => format!("{name}: expected a whole number from {least} on, found {value:?}"),
-        _ => format!("{name}: expected a whole number from {least} to {most}, found {value:?}"),
-    })
+/// What is wrong with which parameter, in the words of this API.
+pub fn problem(rejection: &QueryRejection) -> String {
+    let said = rejection.body_text();
+    let said = said.strip_prefix("Failed to deserialize query string: ").unwrap_or(&said);
+    if let Some(name) = said.strip_prefix("duplicate field ") {
+        return format!("{}: is given twice; several values are separated by commas", name.replace('`', ""));
+    }
+    match said.split_once(": unknown field ") {
+        Some((name, expected)) => {
+            let (_, known) = expected.rsplit_once("expected one of ").unwrap_or(("", expected));
+            format!("{name}: there are {} only", known.replace('`', ""))
+        }
+        None => said.to_owned(),
+    }
 }

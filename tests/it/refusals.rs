@@ -69,6 +69,26 @@ fn a_topic_that_does_not_fit_is_named_with_what_it_is_and_what_it_must_be() {
 }
 
 #[test]
+fn partitions_that_topics_do_not_get_any_more_are_said() {
+    let processor = Processor::new("as-before", Partitions::alike(2));
+    let topics = |partitions: &str| {
+        let mut command = processor.command(&["topics"]);
+        let output = command.env("PAYBACK_TOPICS__PARTITIONS", partitions).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let lines = |said: &str, ending: &str| said.lines().filter(|line| line.ends_with(ending)).count();
+    // The sources were there.
+    let said = topics("2");
+    assert_eq!((lines(&said, ": created, 2 partitions"), lines(&said, ": fits, 2 partitions")), (7, 2), "{said}");
+    let said = topics("2");
+    assert_eq!((lines(&said, ": fits, 2 partitions"), said.lines().count()), (9, 9), "{said}");
+    let said = topics("8");
+    assert_eq!(lines(&said, ": has 2 partitions, topics.partitions = 8 has no effect on it"), 9, "{said}");
+    assert!(!said.contains("fits") && said.contains("another kafka.application_id"), "{said}");
+}
+
+#[test]
 fn a_setting_that_contradicts_the_stored_state_is_named_with_both_values() {
     let processor = Processor::new("contradiction", Partitions::alike(2));
     process_some(&processor);

@@ -46,6 +46,10 @@ fn secrets_are_not_printed() {
     let mistakes = [
         ("PAYBACK_HTTP__TOKEN", "zq7x"),
         ("PAYBACK_HTTP__TOKN", "zq7x-0123456789"),
+        ("PAYBACK_HTTP__TOKEN_FILE", "zq7x-0123456789"),
+        ("PAYBACK_KAFKA__BROKERS", "http://shop:zq7x@kafka:9092"),
+        ("PAYBACK_KAFKA__PROPERTIES", "sasl.password=zq7x-password"),
+        ("PAYBACK_KAFKA__PROPERTIES__LINGER_MS", "zq7x"),
         ("PAYBACK_KAFKA__PROPERTIES__SASL_PASSWORDS", "zq7x-password"),
         ("PAYBACK_KAFKA__PROPERTIES__SASL_MECHANISM__PASSWORD", "zq7x-password"),
     ];
@@ -55,4 +59,30 @@ fn secrets_are_not_printed() {
         assert_eq!(refused.status.code(), Some(2), "{mistake:?}: {said}");
         assert!(!said.contains("zq7x"), "{said}");
     }
+}
+
+#[test]
+fn variables_of_others_are_said_once_and_change_nothing() {
+    let others = [("PAYBACK_KAFKA_PORT", "tcp://zq7x:9092"), ("PAYBACK_KAFKA_SERVICE_HOST", "zq7x")];
+    let checked = payback("check-config", &others);
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("PAYBACK_KAFKA_PORT, PAYBACK_KAFKA_SERVICE_HOST") && !said.contains("zq7x"), "{said}");
+}
+
+#[test]
+fn what_would_wait_for_ever_or_log_nothing_is_refused() {
+    let mistakes = [("PAYBACK_KAFKA__BROKERS", "http://host:9092"), ("PAYBACK_LOG__LEVEL", "warning")];
+    for (mistake, command) in
+        mistakes.iter().flat_map(|mistake| ["run", "check-config"].map(|command| (mistake, command)))
+    {
+        let refused = payback(command, &[*mistake]);
+        assert_eq!(refused.status.code(), Some(2), "{mistake:?}: {}", String::from_utf8_lossy(&refused.stderr));
+    }
+    let mut generate = Command::new(env!("CARGO_BIN_EXE_payback"));
+    let refused = generate.args(["generate", "--brokers", "http://shop:zq7x@host:9092"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("payback: --brokers: expected host:port") && !said.contains("zq7x"), "{said}");
 }
