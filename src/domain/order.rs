@@ -9,12 +9,23 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::events::CostOfGoods;
 use crate::money::{Micros, Rate, SCALE, Sum, adds_field_by_field};
 use crate::settings::{Currency, Settings};
 
 /// A figure for each item; most orders have one or two.
 pub type PerItem<T> = SmallVec<[T; 2]>;
+
+/// The cost of an order's goods, before refunds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CostOfGoods {
+    /// Not stated, and there is no margin to estimate it by. It is never taken for 0.
+    #[default]
+    Unknown,
+    /// Stated, or summed from the items.
+    Known(Micros),
+    /// By `costs.default_margin`.
+    Estimated(Micros),
+}
 
 /// The amounts of an order that is not in the reporting currency, before they were converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

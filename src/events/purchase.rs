@@ -2,16 +2,16 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, text, time};
 use super::items::{self, Item};
+use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
 use super::touchpoints::{self, Touchpoint};
-use crate::domain::order::{Original, PerItem, revenue_of_items};
+use crate::domain::order::{CostOfGoods, Original, PerItem, revenue_of_items};
 use crate::money::{Micros, SCALE, divide_half_even};
 use crate::time::Millis;
 
@@ -48,18 +48,6 @@ pub struct Purchase<'a> {
     pub digest: u64,
 }
 
-/// The cost of an order's goods, before refunds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum CostOfGoods {
-    /// Not stated, and there is no margin to estimate it by. It is never taken for 0.
-    #[default]
-    Unknown,
-    /// Stated, or summed from the items.
-    Known(Micros),
-    /// By `costs.default_margin`.
-    Estimated(Micros),
-}
-
 impl<'a> Purchase<'a> {
     /// Sum of the items' quantities: at most 10^12.
     pub fn quantity(&self) -> i64 {
@@ -86,7 +74,7 @@ impl<'a> Purchase<'a> {
         let customer_since = fields.optional("customer_since", time)?;
         let touchpoints = touchpoints::read(fields, occurred_at)?;
 
-        let mut digest = Digest::of(1);
+        let mut digest = Digest::of(EventKind::Purchase);
         digest.text(&customer_id).text(&order_id).time(occurred_at).time(updated_at);
         digest.optional_money(stated_revenue).money(discount).optional_money(stated_cost).money(operating_cost);
         digest.optional_text(offer.as_deref()).optional_integer(customer_since.map(|since| since.0));
