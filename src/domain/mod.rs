@@ -4,4 +4,5 @@ pub mod attribution;
 pub mod booking;
 pub mod order;
 pub mod ratio;
+pub mod spend;
 pub mod verdict;

@@ -1,4 +1,8 @@
-//! The figures of one order, net of its refunds.
+//! The figures of one order: its revenue and cost of goods by what the shop states, and what is left of them after its
+//! refunds.
+//!
+//! revenue = stated, else sum(quantity x unit price) - discount. cost of goods = stated, else sum(quantity x unit cost) when
+//! there are items and each has a unit cost, else revenue x (1 - margin) when there is a margin, else unknown.
 //!
 //! gross profit = revenue - cost of goods; operating profit = gross profit - operating cost. All refunds together never
 //! take more than the revenue, nor recover more than the cost of goods. An estimated cost is that of the revenue before
@@ -9,12 +13,23 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use crate::events::CostOfGoods;
-use crate::money::{Micros, Rate, SCALE, Sum, adds_field_by_field};
+use crate::money::{Micros, Rate, SCALE, Sum, adds_field_by_field, divide_half_even};
 use crate::settings::{Currency, Settings};
 
 /// A figure for each item; most orders have one or two.
 pub type PerItem<T> = SmallVec<[T; 2]>;
+
+/// The cost of an order's goods, before refunds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum CostOfGoods {
+    /// Not stated, and there is no margin to estimate it by. It is never taken for 0.
+    #[default]
+    Unknown,
+    /// Stated, or summed from the items.
+    Known(Micros),
+    /// By `costs.default_margin`.
+    Estimated(Micros),
+}
 
 /// The amounts of an order that is not in the reporting currency, before they were converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +44,74 @@ pub struct Original {
     pub cost_of_goods: CostOfGoods,
     /// What the order costs beside its goods.
     pub operating_cost: Micros,
+}
+
+/// Why what a shop states of an order comes to no revenue or cost that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// There is neither a revenue nor an item.
+    Unstated,
+    /// The discount is greater than the items.
+    Negative,
+    /// It is over [`Micros::MAX`].
+    TooLarge,
+}
+
+/// Quantity x unit price, or x unit cost, in micro-units: at most 10^9 x 9 x 10^18, and a thousand times as much in an order;
+/// an `i128` holds both.
+pub fn amount_of(quantity: i64, unit: Micros) -> i128 {
+    i128::from(quantity) * i128::from(unit.0)
+}
+
+/// The revenue of an order whose items come to `amounts`, before refunds.
+///
+/// # Errors
+/// It can't be told, or is out of range.
+pub fn revenue(
+    stated: Option<Micros>,
+    amounts: impl ExactSizeIterator<Item = i128>,
+    discount: Micros,
+) -> Result<Micros, Unusable> {
+    match stated {
+        Some(stated) => Ok(stated),
+        None if amounts.len() == 0 => Err(Unusable::Unstated),
+        None => in_range(amounts.sum::<i128>() - i128::from(discount.0)),
+    }
+}
+
+/// The cost of an order's goods, before refunds; `costs` are those of its items, as far as they are known.
+///
+/// # Errors
+/// [`Unusable::TooLarge`].
+pub fn cost_of_goods(
+    stated: Option<Micros>,
+    costs: impl ExactSizeIterator<Item = Option<i128>>,
+    revenue: Micros,
+    default_margin: Option<Micros>,
+) -> Result<CostOfGoods, Unusable> {
+    if let Some(stated) = stated {
+        return Ok(CostOfGoods::Known(stated));
+    }
+    let sum = if costs.len() == 0 { None } else { costs.sum::<Option<i128>>() };
+    match (sum, default_margin) {
+        (Some(sum), _) => in_range(sum).map(CostOfGoods::Known),
+        (None, Some(margin)) => Ok(CostOfGoods::Estimated(estimated_cost(revenue, margin))),
+        (None, None) => Ok(CostOfGoods::Unknown),
+    }
+}
+
+fn in_range(sum: i128) -> Result<Micros, Unusable> {
+    match i64::try_from(sum).map(Micros) {
+        _ if sum < 0 => Err(Unusable::Negative),
+        Ok(sum) if sum <= Micros::MAX => Ok(sum),
+        _ => Err(Unusable::TooLarge),
+    }
+}
+
+/// revenue x (1 - margin), rounded half to even; the margin is 0 to 1, so the cost is at most the revenue.
+fn estimated_cost(revenue: Micros, margin: Micros) -> Micros {
+    let cost = i128::from(revenue.0) * i128::from(SCALE - margin.0);
+    i64::try_from(divide_half_even(cost, i128::from(SCALE))).map_or(revenue, Micros)
 }
 
 /// Sums over orders, or shares of orders. Orders of unknown cost are in the profits with cost 0.
@@ -126,6 +209,57 @@ pub fn refunded_in_excess(revenue: Micros, cost_of_goods: CostOfGoods, refunded:
 mod tests {
     use super::*;
     use CostOfGoods::{Estimated, Known, Unknown};
+
+    #[test]
+    fn revenue_is_as_stated_or_that_of_the_items_less_the_discount() {
+        let most = i128::from(Micros::MAX.0);
+        let largest = amount_of(1_000_000_000, Micros::MAX);
+        // stated, of the items, discount
+        type Stated<'a> = (Option<i64>, &'a [i128], i64);
+        let table: [(Stated<'_>, Result<i64, Unusable>); 11] = [
+            ((Some(50), &[], 0), Ok(50)),
+            ((Some(50), &[60, 40], 10), Ok(50)),
+            ((Some(0), &[60], 0), Ok(0)),
+            ((None, &[60, 40], 10), Ok(90)),
+            ((None, &[0], 0), Ok(0)),
+            ((None, &[60], 60), Ok(0)),
+            ((None, &[60], 61), Err(Unusable::Negative)),
+            ((None, &[], 0), Err(Unusable::Unstated)),
+            ((None, &[most, 5], 5), Ok(Micros::MAX.0)),
+            ((None, &[most, 6], 5), Err(Unusable::TooLarge)),
+            ((None, &[largest; 1_000], 0), Err(Unusable::TooLarge)),
+        ];
+        for ((stated, amounts, discount), expected) in table {
+            let found = revenue(stated.map(Micros), amounts.iter().copied(), Micros(discount));
+            assert_eq!(found, expected.map(Micros), "{stated:?} {amounts:?} {discount}");
+        }
+    }
+
+    #[test]
+    fn cost_of_goods_is_as_stated_or_that_of_the_items_or_estimated_or_unknown() {
+        const MARGIN: Option<i64> = Some(300_000);
+        let most = i128::from(Micros::MAX.0);
+        // stated, of the items, default margin; the revenue is 101
+        type Stated<'a> = (Option<i64>, &'a [Option<i128>], Option<i64>);
+        let table: [(Stated<'_>, Result<CostOfGoods, Unusable>); 12] = [
+            ((Some(20), &[Some(7)], MARGIN), Ok(Known(Micros(20)))),
+            ((Some(0), &[], MARGIN), Ok(Known(Micros(0)))),
+            ((None, &[Some(7), Some(3)], MARGIN), Ok(Known(Micros(10)))),
+            ((None, &[Some(0)], None), Ok(Known(Micros(0)))),
+            ((None, &[Some(7), None], MARGIN), Ok(Estimated(Micros(71)))),
+            ((None, &[], MARGIN), Ok(Estimated(Micros(71)))),
+            ((None, &[], Some(0)), Ok(Estimated(Micros(101)))),
+            ((None, &[], Some(500_000)), Ok(Estimated(Micros(50)))),
+            ((None, &[], Some(SCALE)), Ok(Estimated(Micros(0)))),
+            ((None, &[Some(7), None], None), Ok(Unknown)),
+            ((None, &[], None), Ok(Unknown)),
+            ((None, &[Some(most), Some(1)], None), Err(Unusable::TooLarge)),
+        ];
+        for ((stated, costs, margin), expected) in table {
+            let found = cost_of_goods(stated.map(Micros), costs.iter().copied(), Micros(101), margin.map(Micros));
+            assert_eq!(found, expected, "{stated:?} {costs:?} {margin:?}");
+        }
+    }
 
     #[test]
     fn refunds_take_no_more_than_there_is() {

@@ -56,6 +56,9 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them.
+    pub const ALL: [Outcome; 3] = [Outcome::Applied, Outcome::Duplicate, Outcome::Superseded];
+
     /// Of two versions of one thing the greater wins.
     pub fn of<T: Ord>(new: T, current: Option<T>) -> Outcome {
         match current.map(|current| new.cmp(&current)) {

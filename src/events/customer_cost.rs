@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, one_of, text, time};
+use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
+use crate::domain::spend::CustomerCostKind;
 use crate::money::Micros;
 use crate::time::Millis;
 
@@ -30,18 +30,6 @@ pub struct CustomerCost<'a> {
     pub digest: u64,
 }
 
-/// What a customer cost was for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CustomerCostKind {
-    /// To win the customer: the campaign that did has it in `invested`.
-    Acquisition,
-    /// To keep the customer.
-    Retention,
-}
-
-const KINDS: [(&str, CustomerCostKind); 2] =
-    [("acquisition", CustomerCostKind::Acquisition), ("retention", CustomerCostKind::Retention)];
-
 impl<'a> CustomerCost<'a> {
     pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<CustomerCost<'a>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
@@ -49,20 +37,31 @@ impl<'a> CustomerCost<'a> {
         let occurred_at = fields.required("occurred_at", time)?;
         decoder.check_currency(fields)?;
         let amount = fields.required("amount", money)?;
-        let kind = one_of(&KINDS, Reason::InvalidField, "`acquisition` or `retention`");
-        let kind = fields.required("kind", kind)?;
+        let kind = fields.required("kind", one_of(&CustomerCostKind::ALL, name, Reason::InvalidField))?;
         let channel = fields.optional("channel", text)?;
-        let digest = Digest::of(3)
+        let digest = Digest::of(EventKind::CustomerCost)
             .text(&customer_id)
             .text(&cost_id)
             .time(occurred_at)
             .money(amount)
-            .integer(match kind {
-                CustomerCostKind::Acquisition => 1,
-                CustomerCostKind::Retention => 2,
-            })
+            .integer(number(kind))
             .optional_text(channel.as_deref())
             .finish();
         Ok(CustomerCost { customer_id, cost_id, occurred_at, amount, kind, channel, digest })
+    }
+}
+
+fn name(kind: CustomerCostKind) -> &'static str {
+    match kind {
+        CustomerCostKind::Acquisition => "acquisition",
+        CustomerCostKind::Retention => "retention",
+    }
+}
+
+/// The number of a kind in a digest.
+fn number(kind: CustomerCostKind) -> i64 {
+    match kind {
+        CustomerCostKind::Acquisition => 1,
+        CustomerCostKind::Retention => 2,
     }
 }

@@ -3,7 +3,7 @@
 use super::fields::{Fields, currency, one_of};
 use super::json::Record;
 use super::rejection::{Reason, Rejection};
-use super::{AdSpend, AdSpendReport, Cancellation, CustomerCost, Event, Purchase, Refund};
+use super::{AdSpend, AdSpendReport, Cancellation, CustomerCost, Event, EventKind, Purchase, Refund};
 use crate::money::Micros;
 use crate::settings::{Currency, Settings};
 use crate::time::Millis;
@@ -20,25 +20,6 @@ pub struct Decoder {
     currency: Currency,
     pub(super) default_margin: Option<Micros>,
 }
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Purchase,
-    Refund,
-    Cancellation,
-    CustomerCost,
-    AdSpend,
-    AdSpendReport,
-}
-
-const KINDS: [(&str, Kind); 6] = [
-    ("purchase", Kind::Purchase),
-    ("refund", Kind::Refund),
-    ("cancellation", Kind::Cancellation),
-    ("customer_cost", Kind::CustomerCost),
-    ("ad_spend", Kind::AdSpend),
-    ("ad_spend_report", Kind::AdSpendReport),
-];
 
 impl Decoder {
     /// For events in the reporting currency, with the margin by which costs are estimated.
@@ -68,12 +49,12 @@ impl Decoder {
         let mut record = Record::default();
         let fields = Fields::read(text, &mut record)?;
         let event = match kind(&fields)? {
-            Kind::Purchase => Event::Purchase(Purchase::read(&fields, self)?),
-            Kind::Refund => Event::Refund(Refund::read(&fields, self)?),
-            Kind::Cancellation => Event::Cancellation(Cancellation::read(&fields)?),
-            Kind::CustomerCost => Event::CustomerCost(CustomerCost::read(&fields, self)?),
-            Kind::AdSpend => Event::AdSpend(AdSpend::read(&fields, self)?),
-            Kind::AdSpendReport => Event::AdSpendReport(AdSpendReport::read(&fields, self)?),
+            EventKind::Purchase => Event::Purchase(Purchase::read(&fields, self)?),
+            EventKind::Refund => Event::Refund(Refund::read(&fields, self)?),
+            EventKind::Cancellation => Event::Cancellation(Cancellation::read(&fields)?),
+            EventKind::CustomerCost => Event::CustomerCost(CustomerCost::read(&fields, self)?),
+            EventKind::AdSpend => Event::AdSpend(AdSpend::read(&fields, self)?),
+            EventKind::AdSpendReport => Event::AdSpendReport(AdSpendReport::read(&fields, self)?),
         };
         check_clock(&fields, &event, now)?;
         Ok(event)
@@ -91,9 +72,8 @@ impl Decoder {
     }
 }
 
-fn kind(fields: &Fields<'_, '_>) -> Result<Kind, Rejection> {
-    const EXPECTED: &str = "`purchase`, `refund`, `cancellation`, `customer_cost`, `ad_spend` or `ad_spend_report`";
-    fields.required("type", one_of(&KINDS, Reason::UnknownType, EXPECTED))
+fn kind(fields: &Fields<'_, '_>) -> Result<EventKind, Rejection> {
+    fields.required("type", one_of(&EventKind::ALL, EventKind::name, Reason::UnknownType))
 }
 
 fn check_clock(fields: &Fields<'_, '_>, event: &Event<'_>, now: Millis) -> Result<(), Rejection> {

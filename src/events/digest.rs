@@ -7,6 +7,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::kind::EventKind;
 use crate::money::Micros;
 use crate::time::Millis;
 
@@ -23,10 +24,10 @@ pub(super) struct Digest {
 }
 
 impl Digest {
-    /// Of an event of a type, which has a number of its own.
-    pub fn of(kind: u8) -> Digest {
+    /// Of an event of this kind.
+    pub fn of(kind: EventKind) -> Digest {
         let mut digest = Digest { block: [0; BLOCK], filled: 0, seed: 0 };
-        digest.part(&[kind]);
+        digest.part(&[kind as u8]);
         digest
     }
 

@@ -39,7 +39,13 @@ impl fmt::Display for Place {
 /// What is wrong with a value, wherever it stands.
 pub(super) struct Wrong {
     reason: Reason,
-    expected: &'static str,
+    expected: Cow<'static, str>,
+}
+
+impl Wrong {
+    const fn new(reason: Reason, expected: &'static str) -> Wrong {
+        Wrong { reason, expected: Cow::Borrowed(expected) }
+    }
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
@@ -142,7 +148,7 @@ pub(super) fn id(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
         other => other.text(),
     };
     id.filter(|id| (1..=MAX_TEXT).contains(&id.len()))
-        .ok_or(Wrong { reason: Reason::InvalidId, expected: "a non-empty string of at most 256 bytes, or an integer" })
+        .ok_or(Wrong::new(Reason::InvalidId, "a non-empty string of at most 256 bytes, or an integer"))
 }
 
 /// A string of at most 256 bytes; it may be empty.
@@ -150,20 +156,38 @@ pub(super) fn text(value: Value<'_>) -> Result<Cow<'_, str>, Wrong> {
     value
         .text()
         .filter(|text| text.len() <= MAX_TEXT)
-        .ok_or(Wrong { reason: Reason::InvalidField, expected: "a string of at most 256 bytes" })
+        .ok_or(Wrong::new(Reason::InvalidField, "a string of at most 256 bytes"))
 }
 
-/// One of the names of `table`; for another text there is a reason of its own.
+/// The name of one of `all`; for another text there is a reason of its own.
 pub(super) fn one_of<T: Copy>(
-    table: &[(&str, T)],
+    all: &[T],
+    name: impl Fn(T) -> &'static str,
     otherwise: Reason,
-    expected: &'static str,
 ) -> impl Fn(Value<'_>) -> Result<T, Wrong> {
     move |value| {
-        let text = value.text().ok_or(Wrong { reason: Reason::InvalidField, expected })?;
-        let found = table.iter().find(|(name, _)| *name == text);
-        found.map(|(_, meaning)| *meaning).ok_or(Wrong { reason: otherwise, expected })
+        let wrong = |reason| Wrong { reason, expected: listed(all.iter().map(|one| name(*one))).into() };
+        let text = value.text().ok_or_else(|| wrong(Reason::InvalidField))?;
+        all.iter().copied().find(|one| name(*one) == text).ok_or_else(|| wrong(otherwise))
     }
+}
+
+/// `a`, `b` or `c`.
+fn listed(names: impl ExactSizeIterator<Item = &'static str>) -> String {
+    let last = names.len().saturating_sub(1);
+    let mut list = String::new();
+    for (index, name) in names.enumerate() {
+        list.push_str(if index == 0 {
+            "`"
+        } else if index == last {
+            " or `"
+        } else {
+            ", `"
+        });
+        list.push_str(name);
+        list.push('`');
+    }
+    list
 }
 
 /// A number, or a string that holds one, from 0 to [`Micros::MAX`].
@@ -172,13 +196,13 @@ pub(super) fn money(value: Value<'_>) -> Result<Micros, Wrong> {
         Value::Number(number) => Micros::parse(number),
         other => other.text().and_then(|text| Micros::parse(&text)),
     };
-    money.ok_or(Wrong { reason: Reason::InvalidMoney, expected: "a number from 0 to 9,000,000,000,000" })
+    money.ok_or(Wrong::new(Reason::InvalidMoney, "a number from 0 to 9,000,000,000,000"))
 }
 
 /// [`money`] over 0.
 pub(super) fn money_over_zero(value: Value<'_>) -> Result<Micros, Wrong> {
     match money(value)? {
-        Micros::ZERO => Err(Wrong { reason: Reason::InvalidMoney, expected: "an amount over 0" }),
+        Micros::ZERO => Err(Wrong::new(Reason::InvalidMoney, "an amount over 0")),
         amount => Ok(amount),
     }
 }
@@ -189,18 +213,15 @@ pub(super) fn time(value: Value<'_>) -> Result<Millis, Wrong> {
         Value::Number(number) => number.parse().ok().and_then(Millis::from_epoch),
         other => other.text().and_then(|text| Millis::parse(&text)),
     };
-    time.ok_or(Wrong {
-        reason: Reason::InvalidTime,
-        expected: "RFC 3339 with an offset, or integer milliseconds since 1970, of a year from 0000 to 9999",
-    })
+    time.ok_or(Wrong::new(
+        Reason::InvalidTime,
+        "RFC 3339 with an offset, or integer milliseconds since 1970, of a year from 0000 to 9999",
+    ))
 }
 
 /// `YYYY-MM-DD`.
 pub(super) fn date(value: Value<'_>) -> Result<Date, Wrong> {
-    value
-        .text()
-        .and_then(|text| Date::parse(&text))
-        .ok_or(Wrong { reason: Reason::InvalidTime, expected: "a date as YYYY-MM-DD" })
+    value.text().and_then(|text| Date::parse(&text)).ok_or(Wrong::new(Reason::InvalidTime, "a date as YYYY-MM-DD"))
 }
 
 /// An ISO 4217 code.
@@ -208,21 +229,21 @@ pub(super) fn currency(value: Value<'_>) -> Result<Currency, Wrong> {
     value
         .text()
         .and_then(|text| Currency::parse(&text))
-        .ok_or(Wrong { reason: Reason::InvalidCurrency, expected: "an ISO 4217 code, three capital letters" })
+        .ok_or(Wrong::new(Reason::InvalidCurrency, "an ISO 4217 code, three capital letters"))
 }
 
 /// An integer from 1 to 1,000,000,000.
 pub(super) fn quantity(value: Value<'_>) -> Result<i64, Wrong> {
     integer(value)
         .filter(|quantity| (1..=1_000_000_000).contains(quantity))
-        .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 1 to 1,000,000,000" })
+        .ok_or(Wrong::new(Reason::InvalidField, "an integer from 1 to 1,000,000,000"))
 }
 
 /// An integer of at least 0.
 pub(super) fn count(value: Value<'_>) -> Result<i64, Wrong> {
     integer(value)
         .filter(|count| *count >= 0)
-        .ok_or(Wrong { reason: Reason::InvalidField, expected: "an integer from 0 to 9,223,372,036,854,775,807" })
+        .ok_or(Wrong::new(Reason::InvalidField, "an integer from 0 to 9,223,372,036,854,775,807"))
 }
 
 fn integer(value: Value<'_>) -> Option<i64> {

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, quantity, text};
 use super::rejection::Rejection;
+use crate::domain::order::amount_of;
 use crate::money::Micros;
 
 /// Items an order may list.
@@ -28,15 +29,14 @@ pub struct Item<'a> {
 }
 
 impl Item<'_> {
-    /// Quantity x unit price, in micro-units: at most 10^9 x 9 x 10^18, and a thousand times as much in an order; an `i128`
-    /// holds both.
+    /// Quantity x unit price.
     pub fn amount(&self) -> i128 {
-        i128::from(self.quantity) * i128::from(self.unit_price.0)
+        amount_of(self.quantity, self.unit_price)
     }
 
-    /// Quantity x unit cost, within the same bounds.
+    /// Quantity x unit cost.
     pub fn cost(&self) -> Option<i128> {
-        self.unit_cost.map(|unit_cost| i128::from(self.quantity) * i128::from(unit_cost.0))
+        self.unit_cost.map(|unit_cost| amount_of(self.quantity, unit_cost))
     }
 }
 

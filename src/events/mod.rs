@@ -11,6 +11,7 @@ mod digest;
 mod fields;
 mod items;
 mod json;
+mod kind;
 mod purchase;
 mod refund;
 mod rejection;
@@ -21,14 +22,15 @@ mod touchpoints;
 #[cfg(test)]
 mod tests;
 
-pub use customer_cost::{CustomerCost, CustomerCostKind};
+pub use customer_cost::CustomerCost;
 pub use decoder::{Decoder, MAX_AHEAD, MAX_RECORD};
 pub use items::{Item, MAX_ITEMS};
-pub use purchase::{CostOfGoods, Purchase};
+pub use kind::EventKind;
+pub use purchase::Purchase;
 pub use refund::{Cancellation, Refund};
 pub use rejection::{Reason, Rejection};
 pub use report::AdSpendReport;
-pub use spend::{AdSpend, SpendKind};
+pub use spend::AdSpend;
 pub use touchpoints::{MAX_TOUCHPOINTS, Touchpoint};
 
 use crate::time::Millis;
@@ -76,15 +78,15 @@ impl Event<'_> {
         }
     }
 
-    /// The `type` as it stands in the record.
-    pub fn kind(&self) -> &'static str {
+    /// Its `type`.
+    pub fn kind(&self) -> EventKind {
         match self {
-            Event::Purchase(_) => "purchase",
-            Event::Refund(_) => "refund",
-            Event::Cancellation(_) => "cancellation",
-            Event::CustomerCost(_) => "customer_cost",
-            Event::AdSpend(_) => "ad_spend",
-            Event::AdSpendReport(_) => "ad_spend_report",
+            Event::Purchase(_) => EventKind::Purchase,
+            Event::Refund(_) => EventKind::Refund,
+            Event::Cancellation(_) => EventKind::Cancellation,
+            Event::CustomerCost(_) => EventKind::CustomerCost,
+            Event::AdSpend(_) => EventKind::AdSpend,
+            Event::AdSpendReport(_) => EventKind::AdSpendReport,
         }
     }
 

@@ -2,17 +2,17 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, text, time};
 use super::items::{self, Item};
+use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
 use super::touchpoints::{self, Touchpoint};
-use crate::domain::order::{Original, PerItem, revenue_of_items};
-use crate::money::{Micros, SCALE, divide_half_even};
+use crate::domain::order::{self, CostOfGoods, Original, PerItem, Unusable};
+use crate::money::Micros;
 use crate::time::Millis;
 
 /// An order.
@@ -48,18 +48,6 @@ pub struct Purchase<'a> {
     pub digest: u64,
 }
 
-/// The cost of an order's goods, before refunds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum CostOfGoods {
-    /// Not stated, and there is no margin to estimate it by. It is never taken for 0.
-    #[default]
-    Unknown,
-    /// Stated, or summed from the items.
-    Known(Micros),
-    /// By `costs.default_margin`.
-    Estimated(Micros),
-}
-
 impl<'a> Purchase<'a> {
     /// Sum of the items' quantities: at most 10^12.
     pub fn quantity(&self) -> i64 {
@@ -68,7 +56,7 @@ impl<'a> Purchase<'a> {
 
     /// What of the revenue falls to each item.
     pub fn revenue_of_items(&self) -> PerItem<Micros> {
-        revenue_of_items(self.revenue, self.items.iter().map(Item::amount))
+        order::revenue_of_items(self.revenue, self.items.iter().map(Item::amount))
     }
 
     pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
@@ -86,7 +74,7 @@ impl<'a> Purchase<'a> {
         let customer_since = fields.optional("customer_since", time)?;
         let touchpoints = touchpoints::read(fields, occurred_at)?;
 
-        let mut digest = Digest::of(1);
+        let mut digest = Digest::of(EventKind::Purchase);
         digest.text(&customer_id).text(&order_id).time(occurred_at).time(updated_at);
         digest.optional_money(stated_revenue).money(discount).optional_money(stated_cost).money(operating_cost);
         digest.optional_text(offer.as_deref()).optional_integer(customer_since.map(|since| since.0));
@@ -101,36 +89,11 @@ impl<'a> Purchase<'a> {
             digest.present(true).text(shop);
         }
 
-        let revenue = match stated_revenue {
-            Some(stated) => stated,
-            None if !items.is_empty() => {
-                let revenue = items.iter().map(Item::amount).sum::<i128>() - i128::from(discount.0);
-                if revenue < 0 {
-                    return Err(fields.reject(
-                        Reason::NegativeRevenue,
-                        "discount",
-                        "expected at most the sum of the items",
-                    ));
-                }
-                within_limit(revenue)
-                    .ok_or_else(|| over_limit(fields, "sum of quantity x unit_price, less the discount"))?
-            }
-            // An empty list is the same as none.
-            None => {
-                return Err(fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"));
-            }
-        };
-        let summed_cost = if items.is_empty() { None } else { items.iter().map(Item::cost).sum::<Option<i128>>() };
-        let cost_of_goods = match (stated_cost, summed_cost) {
-            (Some(stated), _) => CostOfGoods::Known(stated),
-            (None, Some(sum)) => {
-                CostOfGoods::Known(within_limit(sum).ok_or_else(|| over_limit(fields, "sum of quantity x unit_cost"))?)
-            }
-            (None, None) => match decoder.default_margin {
-                Some(margin) => CostOfGoods::Estimated(estimate(revenue, margin)),
-                None => CostOfGoods::Unknown,
-            },
-        };
+        let revenue = order::revenue(stated_revenue, items.iter().map(Item::amount), discount)
+            .map_err(|why| unusable(fields, why, "sum of quantity x unit_price, less the discount"))?;
+        let costs = items.iter().map(Item::cost);
+        let cost_of_goods = order::cost_of_goods(stated_cost, costs, revenue, decoder.default_margin)
+            .map_err(|why| unusable(fields, why, "sum of quantity x unit_cost"))?;
         Ok(Purchase {
             customer_id,
             order_id,
@@ -150,17 +113,19 @@ impl<'a> Purchase<'a> {
     }
 }
 
-fn within_limit(sum: i128) -> Option<Micros> {
-    i64::try_from(sum).ok().map(Micros).filter(|sum| *sum <= Micros::MAX)
-}
-
-fn over_limit(fields: &Fields<'_, '_>, sum: &'static str) -> Rejection {
-    fields.reject(Reason::InvalidMoney, "items", format_args!("expected a {sum}, of at most 9,000,000,000,000"))
-}
-
-/// revenue x (1 - margin), rounded half to even.
-fn estimate(revenue: Micros, margin: Micros) -> Micros {
-    let cost = i128::from(revenue.0) * i128::from(SCALE - margin.0);
-    // The margin is 0 to 1, so the cost is at most the revenue.
-    within_limit(divide_half_even(cost, i128::from(SCALE))).unwrap_or(revenue)
+/// Of a figure that comes of the items.
+#[cold]
+fn unusable(fields: &Fields<'_, '_>, why: Unusable, figure: &'static str) -> Rejection {
+    match why {
+        // An empty list is the same as none.
+        Unusable::Unstated => fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"),
+        Unusable::Negative => {
+            fields.reject(Reason::NegativeRevenue, "discount", "expected at most the sum of the items")
+        }
+        Unusable::TooLarge => fields.reject(
+            Reason::InvalidMoney,
+            "items",
+            format_args!("expected a {figure}, of at most 9,000,000,000,000"),
+        ),
+    }
 }

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, money_over_zero, time};
+use super::kind::EventKind;
 use super::rejection::Rejection;
 use crate::money::Micros;
 use crate::time::Millis;
@@ -37,7 +38,7 @@ impl<'a> Refund<'a> {
         decoder.check_currency(fields)?;
         let amount = fields.required("amount", money_over_zero)?;
         let cost_recovered = fields.optional("cost_recovered", money)?.unwrap_or(Micros::ZERO);
-        let digest = Digest::of(2)
+        let digest = Digest::of(EventKind::Refund)
             .text(&customer_id)
             .text(&order_id)
             .text(&refund_id)

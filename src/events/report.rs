@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, count, date, id, money, text, time};
+use super::kind::EventKind;
 use super::rejection::Rejection;
-use super::spend::SpendKind;
+use super::spend;
+use crate::domain::spend::SpendKind;
 use crate::money::Micros;
 use crate::time::{Date, Millis};
 
@@ -51,7 +53,7 @@ impl<'a> AdSpendReport<'a> {
             campaign_id: fields.required("campaign_id", id)?,
             date: fields.required("date", date)?,
             breakdown: fields.optional("breakdown", text)?,
-            kind: SpendKind::read(fields)?,
+            kind: spend::kind(fields)?,
             reported_at: fields.required("reported_at", time)?,
             amount: fields.required("amount", money)?,
             channel: fields.optional("channel", text)?,
@@ -65,11 +67,11 @@ impl<'a> AdSpendReport<'a> {
             digest: 0,
         };
         decoder.check_currency(fields)?;
-        report.digest = Digest::of(5)
+        report.digest = Digest::of(EventKind::AdSpendReport)
             .text(&report.campaign_id)
             .integer(i64::from(report.date.0))
             .optional_text(report.breakdown.as_deref())
-            .integer(report.kind.number())
+            .integer(spend::number(report.kind))
             .time(report.reported_at)
             .money(report.amount)
             .optional_text(report.channel.as_deref())

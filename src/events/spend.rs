@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use super::decoder::Decoder;
 use super::digest::Digest;
 use super::fields::{Fields, id, money, one_of, text, time};
+use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
+use crate::domain::spend::SpendKind;
 use crate::money::Micros;
 use crate::time::Millis;
 
@@ -30,44 +30,6 @@ pub struct AdSpend<'a> {
     pub digest: u64,
 }
 
-/// What an amount was spent on. All kinds are `invested`; only the first is `spend`, by which ROAS and CAC go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum SpendKind {
-    /// The ads themselves, as platforms bill them.
-    #[default]
-    Media,
-    /// Fees and commissions of agencies and platforms.
-    Fee,
-    /// Making the ads.
-    Creative,
-    /// Anything else.
-    Other,
-}
-
-impl SpendKind {
-    const NAMES: [(&str, SpendKind); 4] = [
-        ("media", SpendKind::Media),
-        ("fee", SpendKind::Fee),
-        ("creative", SpendKind::Creative),
-        ("other", SpendKind::Other),
-    ];
-
-    pub(super) fn read(fields: &Fields<'_, '_>) -> Result<SpendKind, Rejection> {
-        let kind = one_of(&Self::NAMES, Reason::InvalidField, "`media`, `fee`, `creative` or `other`");
-        Ok(fields.optional("kind", kind)?.unwrap_or_default())
-    }
-
-    /// In a digest.
-    pub(super) fn number(self) -> i64 {
-        match self {
-            SpendKind::Media => 1,
-            SpendKind::Fee => 2,
-            SpendKind::Creative => 3,
-            SpendKind::Other => 4,
-        }
-    }
-}
-
 impl<'a> AdSpend<'a> {
     pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<AdSpend<'a>, Rejection> {
         let campaign_id = fields.required("campaign_id", id)?;
@@ -75,16 +37,41 @@ impl<'a> AdSpend<'a> {
         let occurred_at = fields.required("occurred_at", time)?;
         decoder.check_currency(fields)?;
         let amount = fields.required("amount", money)?;
-        let kind = SpendKind::read(fields)?;
+        let kind = kind(fields)?;
         let channel = fields.optional("channel", text)?;
-        let digest = Digest::of(4)
+        let digest = Digest::of(EventKind::AdSpend)
             .text(&campaign_id)
             .text(&spend_id)
             .time(occurred_at)
             .money(amount)
-            .integer(kind.number())
+            .integer(number(kind))
             .optional_text(channel.as_deref())
             .finish();
         Ok(AdSpend { campaign_id, spend_id, occurred_at, amount, kind, channel, digest })
+    }
+}
+
+/// The `kind` of an amount or report.
+pub(super) fn kind(fields: &Fields<'_, '_>) -> Result<SpendKind, Rejection> {
+    let kind = fields.optional("kind", one_of(&SpendKind::ALL, name, Reason::InvalidField))?;
+    Ok(kind.unwrap_or_default())
+}
+
+fn name(kind: SpendKind) -> &'static str {
+    match kind {
+        SpendKind::Media => "media",
+        SpendKind::Fee => "fee",
+        SpendKind::Creative => "creative",
+        SpendKind::Other => "other",
+    }
+}
+
+/// The number of a kind in a digest.
+pub(super) fn number(kind: SpendKind) -> i64 {
+    match kind {
+        SpendKind::Media => 1,
+        SpendKind::Fee => 2,
+        SpendKind::Creative => 3,
+        SpendKind::Other => 4,
     }
 }

@@ -19,12 +19,9 @@ use self::campaigns::CampaignCollector;
 use self::state::StateCollector;
 use crate::config::Config;
 use crate::engine::Outcome;
-use crate::events::Reason;
+use crate::events::{EventKind, Reason};
 use crate::status::Status;
 
-/// The `type`s of events.
-const TYPES: [&str; 6] = ["purchase", "refund", "cancellation", "customer_cost", "ad_spend", "ad_spend_report"];
-const OUTCOMES: [Outcome; 3] = [Outcome::Applied, Outcome::Duplicate, Outcome::Superseded];
 const STAGES: [&str; 2] = ["customers", "campaigns"];
 
 /// Seconds. The upper ones are for what waited on Kafka while payback was down.
@@ -134,16 +131,16 @@ impl Metrics {
 
     /// A series that only appears with its first increment hides that increment from `rate`.
     fn begin_at_zero(&self) {
-        for kind in TYPES {
-            OUTCOMES.iter().for_each(|outcome| self.count_events(kind, *outcome, 0));
+        for kind in EventKind::ALL {
+            Outcome::ALL.iter().for_each(|outcome| self.count_events(kind, *outcome, 0));
         }
         Reason::ALL.iter().for_each(|reason| self.count_rejected(*reason, 0));
         STAGES.iter().for_each(|stage| drop(self.stage(stage)));
     }
 
-    /// Counts events of a `type` that were committed.
-    pub fn count_events(&self, kind: &str, outcome: Outcome, events: u64) {
-        self.events.with_label_values(&[kind, outcome.code()]).inc_by(events);
+    /// Counts events of a kind that were committed.
+    pub fn count_events(&self, kind: EventKind, outcome: Outcome, events: u64) {
+        self.events.with_label_values(&[kind.name(), outcome.code()]).inc_by(events);
     }
 
     /// Counts dead letters that were committed.
@@ -153,8 +150,8 @@ impl Metrics {
 
     /// All events that were committed, dead letters too.
     pub fn committed_events(&self) -> u64 {
-        let taken = TYPES.iter().flat_map(|kind| {
-            OUTCOMES.iter().map(|outcome| self.events.with_label_values(&[*kind, outcome.code()]).get())
+        let taken = EventKind::ALL.iter().flat_map(|kind| {
+            Outcome::ALL.iter().map(|outcome| self.events.with_label_values(&[kind.name(), outcome.code()]).get())
         });
         let rejected = Reason::ALL.iter().map(|reason| self.rejected.with_label_values(&[reason.code()]).get());
         taken.chain(rejected).sum()

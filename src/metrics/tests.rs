@@ -249,7 +249,7 @@ fn counters_begin_at_zero_and_lag_goes_with_its_partition() {
     let read = |series: &str| value(&metrics.render().unwrap(), series).map(str::to_owned);
     let applied = r#"payback_events_total{outcome="applied",type="purchase"}"#;
     assert_eq!(read(applied).as_deref(), Some("0"));
-    metrics.count_events("purchase", Outcome::Applied, 5);
+    metrics.count_events(EventKind::Purchase, Outcome::Applied, 5);
     assert_eq!(read(applied).as_deref(), Some("5"));
     metrics.count_rejected(Reason::InvalidJson, 2);
     assert_eq!(read(r#"payback_rejected_total{reason="invalid_json"}"#).as_deref(), Some("2"));

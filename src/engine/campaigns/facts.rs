@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::totals::SpendSums;
+use crate::domain::spend::SpendKind;
 use crate::engine::FormatError;
 use crate::engine::fact::{FactKey, append};
 use crate::engine::ledger::LedgerSums;
-use crate::events::SpendKind;
 use crate::format;
 use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis};
@@ -238,6 +238,16 @@ mod tests {
         assert_eq!(read_sums(&[2, 0]), Err(FormatError::Version { found: 2, known: 1 }));
         assert_eq!(read_sums(&[1, 0]), Err(MALFORMED));
         assert_eq!(read_sums(&[]), Err(MALFORMED));
+    }
+
+    #[test]
+    fn kinds_of_spend_keep_the_numbers_under_which_they_are_stored() {
+        let stored = SpendKind::ALL.map(|kind| {
+            let mut bytes = Vec::new();
+            append(&mut bytes, &kind);
+            bytes
+        });
+        assert_eq!(stored, [[0], [1], [2], [3]]);
     }
 
     proptest! {

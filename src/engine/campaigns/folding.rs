@@ -10,10 +10,10 @@ use super::campaign::Campaign;
 use super::facts::Key;
 use super::spend::{Cell, Spent};
 use super::totals::SpendSums;
+use crate::domain::spend::SpendKind;
 use crate::engine::Effects;
 use crate::engine::ledger::LedgerSums;
 use crate::engine::table::Identity;
-use crate::events::SpendKind;
 use crate::time::{Date, Millis};
 
 /// A ledger's bucket that changed and is not written yet.

@@ -1,8 +1,8 @@
 //! Spend events: the current version of each, found by its identity, and what it books.
 
 use crate::domain::booking::Booking;
+use crate::domain::spend::SpendKind;
 use crate::engine::table::{Id, Identity, NONE, Names, Table};
-use crate::events::SpendKind;
 use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis, Zone};
 

@@ -15,10 +15,11 @@ use super::facts::{CarriedFact, FirstFact, Key};
 use super::known::Known;
 use super::state::{Acquisition, CARRIED, Counted, Customer};
 use crate::domain::order::OrderSums;
+use crate::domain::spend::CustomerCostKind;
 use crate::engine::Effects;
 use crate::engine::horizon::Grace;
 use crate::engine::table::NONE;
-use crate::events::{CustomerCostKind, Event, Rejection};
+use crate::events::{Event, Rejection};
 use crate::money::Sum;
 use crate::time::Millis;
 

@@ -4,10 +4,11 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use crate::domain::order::CostOfGoods;
+use crate::domain::spend::CustomerCostKind;
 use crate::engine::FormatError;
 use crate::engine::fact::FactKey;
 use crate::engine::ledger::{LedgerSums, OrderSums};
-use crate::events::{CostOfGoods, CustomerCostKind};
 use crate::format;
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
@@ -237,6 +238,20 @@ mod tests {
         assert_eq!(read::<CancellationFact>(&value).map(|fact| fact.occurred_at), Ok(Millis(-5)));
         value.push(0);
         assert_eq!(read::<CancellationFact>(&value).map(|fact| fact.occurred_at), Err(MALFORMED));
+    }
+
+    #[test]
+    fn enums_keep_the_numbers_under_which_they_are_stored() {
+        let stored = |content: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = Vec::new();
+            content(&mut bytes);
+            bytes
+        };
+        let of_kind = CustomerCostKind::ALL.map(|kind| stored(&|bytes| append(bytes, &kind)));
+        assert_eq!(of_kind, [[0], [1]]);
+        let costs = [CostOfGoods::Unknown, CostOfGoods::Known(Micros(5)), CostOfGoods::Estimated(Micros(5))];
+        let of_cost = costs.map(|cost| stored(&|bytes| append(bytes, &cost)));
+        assert_eq!(of_cost, [&[0][..], &[1, 10], &[2, 10]]);
     }
 
     proptest! {

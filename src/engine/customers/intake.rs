@@ -7,9 +7,10 @@ use super::Customers;
 use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
 use super::state::{Cost, Customer, Order, Placed, Touch};
 use crate::domain::attribution::{PerTouch, participants};
+use crate::domain::spend::CustomerCostKind;
 use crate::engine::table::NONE;
 use crate::engine::{Effects, Outcome};
-use crate::events::{self, Cancellation, CustomerCost, CustomerCostKind, Purchase, Touchpoint};
+use crate::events::{self, Cancellation, CustomerCost, Purchase, Touchpoint};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
 

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::order::{OrderSums, Refunded, figures, refunded_in_excess};
+use crate::domain::order::{CostOfGoods, OrderSums, Refunded, figures, refunded_in_excess};
+use crate::domain::spend::CustomerCostKind;
 use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
 use crate::engine::customers::timeline::Timeline;
 use crate::engine::table::{Id, Identity, NONE, Table};
-use crate::events::{CostOfGoods, CustomerCostKind};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
 

@@ -9,6 +9,8 @@ mod records;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::order::CostOfGoods;
+use crate::domain::spend::{CustomerCostKind, SpendKind};
 use crate::settings::Settings;
 
 /// 2026-11-21T10:00:00Z.

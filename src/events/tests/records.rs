@@ -55,9 +55,23 @@ fn each_type_becomes_its_event() {
     assert_eq!(names, [Some("Brand"), Some("google"), Some("sales")]);
 
     for (event, kind) in events.iter().zip(complete_events()) {
-        assert_eq!(event.kind(), kind["type"]);
+        assert_eq!(event.kind().name(), kind["type"]);
         assert_eq!(event.moment(), NINE);
     }
+}
+
+#[test]
+fn each_kind_has_its_name_and_a_number_of_its_own() {
+    assert_eq!(
+        EventKind::ALL.map(EventKind::name),
+        complete_events().map(|event| event["type"].as_str().unwrap().to_owned())
+    );
+    let numbers: BTreeSet<u8> = EventKind::ALL.iter().map(|kind| *kind as u8).collect();
+    assert_eq!(numbers.len(), EventKind::ALL.len());
+    let expected = "`purchase`, `refund`, `cancellation`, `customer_cost`, `ad_spend` or `ad_spend_report`";
+    assert_eq!(rejection(r#"{"type":"sale"}"#).to_string(), format!("unknown_type: type: expected {expected}"));
+    let cost = with(&complete_events()[3], "kind", Some("\"bribe\""));
+    assert_eq!(rejection(&cost).to_string(), "invalid_field: kind: expected `acquisition` or `retention`");
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl<S: Stage> Pipeline<S> {
         partition.touched = true;
         Ok(match outcome {
             Ok(outcome) => {
-                self.tally.event(event, outcome, written_at);
+                self.tally.event(event.kind(), outcome, written_at);
                 Taken::Here
             }
             Err(rejection) => Taken::TooLate(rejection),

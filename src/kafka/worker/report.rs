@@ -8,9 +8,9 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::inputs::Inputs;
-use super::tally::{EVENT_KINDS, OUTCOMES, Tally};
-use crate::engine::Stage;
-use crate::events::Reason;
+use super::tally::Tally;
+use crate::engine::{Outcome, Stage};
+use crate::events::{EventKind, Reason};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::client::Link;
 use crate::kafka::client::ask::{Watcher, offset_in};
@@ -42,9 +42,9 @@ impl Report {
 
     /// Counts what a transaction did that was committed at `now`, and clears the tally.
     pub fn committed(&mut self, tally: &mut Tally, now: Millis, took: Duration) {
-        for (kind, outcomes) in EVENT_KINDS.iter().zip(&tally.events) {
-            for (outcome, events) in OUTCOMES.iter().zip(outcomes).filter(|(_, events)| **events > 0) {
-                self.metrics.count_events(kind, *outcome, *events);
+        for (kind, outcomes) in EventKind::ALL.iter().zip(&tally.events) {
+            for (outcome, events) in Outcome::ALL.iter().zip(outcomes).filter(|(_, events)| **events > 0) {
+                self.metrics.count_events(*kind, *outcome, *events);
             }
         }
         for (reason, events) in Reason::ALL.iter().zip(&tally.rejected).filter(|(_, events)| **events > 0) {
