@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::check::{every_update, final_figures};
 use super::clock::Clock;
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, shop};
+use super::load::{Steady, disturbed, leaving, mixed, shop};
 use crate::process::wait_until;
 use crate::processor::{LIMIT, Partitions, Processor};
 use crate::proxy::{Api, Fault, Plan, Proxy};
@@ -32,7 +32,8 @@ fn no_crash_changes_a_figure() {
     let processor = Processor::new("crashes", Partitions { purchases: 4, spend: 3, internal: 4 });
     let clock = Clock::new();
     let steady = Steady::new(4, 600);
-    let load = mixed(disturbed(shop(3_000)), steady.deliveries());
+    // More than one part of a roll looks at.
+    let load = [leaving(600), mixed(disturbed(shop(3_000)), steady.deliveries())].concat();
     // A state worth restoring.
     let (before, during) = load.split_at(load.len() / 3);
     let mut first = processor.start_with("a", &[clock.variable()]);
