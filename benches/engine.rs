@@ -16,7 +16,7 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::engine::{Effects, Stage};
+use payback::engine::{Effects, Last, Stage};
 use payback::events::Decoder;
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -255,7 +255,7 @@ fn restore(criterion: &mut Criterion) {
                 for (key, value) in &facts {
                     stage.restore(key, Some(value)).expect("a fact is read as it was written");
                 }
-                stage.restored(Some(NOW));
+                stage.restored(Some(Last::at(NOW)));
                 let restored = cpu_time() - start;
                 drop(black_box(stage));
                 restored
@@ -286,7 +286,7 @@ fn snapshots(criterion: &mut Criterion) {
         for block in &blocks {
             stage.load(block).expect("a snapshot is read as it was written");
         }
-        stage.restored(Some(NOW));
+        stage.restored(Some(Last::at(NOW)));
         (stage, cpu_time() - start)
     };
     let loaded = load().0;

@@ -16,10 +16,11 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 /// What this program reads.
-pub const READS: RangeInclusive<u8> = 1..=1;
+pub const READS: RangeInclusive<u8> = 1..=2;
 
-/// What it writes unless it is told otherwise: a format that the program before it reads too.
-pub const WRITES: u8 = 1;
+/// What it writes unless it is told otherwise. Format 2 is written at once, since no program was released that reads format
+/// 1 alone.
+pub const WRITES: u8 = 2;
 
 /// A format that this program can write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -148,7 +148,8 @@ mod tests {
         [3, 4, 9].iter().for_each(|offset| retries.note(&line(), *offset, &mut changes));
         assert_eq!(changes, Changes::from([((line(), 0), Some(10))]));
         let (key, value) = record(&line(), 0, Some(10));
-        assert_eq!((key.as_str(), value.as_deref()), ("invalid_json/2", Some(br#"{"format":1,"next":10}"#.as_slice())));
+        let expected = format!(r#"{{"format":{},"next":10}}"#, format::WRITES);
+        assert_eq!((key.as_str(), value.as_deref()), ("invalid_json/2", Some(expected.as_bytes())));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod decimal;
 mod fact;
 mod horizon;
 pub mod ledger;
+pub mod moments;
 pub(crate) mod table;
 
 use std::cmp::Ordering;
@@ -99,7 +100,35 @@ pub struct Sizes {
     pub bytes: u64,
 }
 
-/// The state of one partition of a stage.
+/// How far a state had come when it was committed last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The moment of the last flush.
+    pub as_of: Millis,
+    /// All that time alone changed up to this moment was written: never after `as_of`.
+    pub rolled_to: Millis,
+}
+
+impl Last {
+    /// A commit at `as_of` that left nothing to roll.
+    pub fn at(as_of: Millis) -> Last {
+        Last { as_of, rolled_to: as_of }
+    }
+}
+
+/// The state of one partition of a stage. Its methods, by what they are for:
+///
+/// | | methods | called by |
+/// | --- | --- | --- |
+/// | intake | [`apply`](Stage::apply), [`absorb`](Stage::absorb) | records as they come |
+/// | output | [`flush`](Stage::flush), [`rewrite`](Stage::rewrite) | commits |
+/// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
+/// | changelog | [`expect`](Stage::expect), [`restore`](Stage::restore), [`restored`](Stage::restored) | a restore, before all else |
+/// | snapshot | [`save`](Stage::save), [`load`](Stage::load) | checkpoints |
+/// | query | [`record`](Stage::record), [`ids`](Stage::ids), [`sizes`](Stage::sizes) | the API, metrics, a replay |
+///
+/// What puts something out is handed [`Effects`]: `apply`, `flush`, `rewrite` and `roll`. The moment `as_of`, which they and
+/// the queries take, never goes back.
 pub trait Stage: Send + Sync + Sized + 'static {
     /// `customers` or `campaigns`.
     const NAME: &'static str;
@@ -109,6 +138,8 @@ pub trait Stage: Send + Sync + Sized + 'static {
 
     /// With nothing in it.
     fn new(settings: Arc<Settings>) -> Self;
+
+    // Intake.
 
     /// Takes an event that is at home in this stage and partition. Its fact goes out at once; updates and differences
     /// with the next [`Stage::flush`].
@@ -127,6 +158,35 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// A payload that can't be read; the customers stage takes none at all. Nothing was changed.
     fn absorb(&mut self, payload: &[u8]) -> Result<(), FormatError>;
 
+    // Output.
+
+    /// Writes all that changed since the last flush.
+    fn flush(&mut self, as_of: Millis, effects: &mut impl Effects);
+
+    /// Writes the records of the keys numbered from `from` on again, about `budget` of them, as they are: for settings, models
+    /// and topics that are others than when they were written. Says where to go on; `None` at the end. A key that is new
+    /// meanwhile has a new record, and need not be among them.
+    fn rewrite(&mut self, from: u32, budget: usize, as_of: Millis, effects: &mut impl Effects) -> Option<u32>;
+
+    // Clock.
+
+    /// The earliest moment at which there is something to [roll](Stage::roll). It may be early, but is never late: a roll
+    /// that finds nothing moves it on. `None` as long as time changes nothing.
+    fn next_moment(&self) -> Option<Millis>;
+
+    /// Writes again what time alone changed up to `as_of`, and compacts what retention gives up, about `budget` keys a call.
+    /// Returns whether nothing more is due. To be called whenever [`Stage::next_moment`] has come, at least each second.
+    fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
+
+    /// Up to when the sources are read, while they are not read to their ends: no verdict is given then. `None` once they
+    /// are. Customers have no verdicts, and go by what they have.
+    fn set_read_through(&mut self, _read_through: Option<Millis>) {}
+
+    // Changelog.
+
+    /// Makes room for a state of these sizes that is about to be restored.
+    fn expect(&mut self, sizes: Sizes);
+
     /// Folds one fact of the changelog into the state, replacing the version that is there; `None` deletes. Puts nothing
     /// out. Call [`Stage::restored`] after the last one, before anything else.
     ///
@@ -134,29 +194,12 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// A fact that can't be read.
     fn restore(&mut self, key: &[u8], value: Option<&[u8]>) -> Result<(), FormatError>;
 
-    /// Makes room for a state of these sizes that is about to be restored.
-    fn expect(&mut self, sizes: Sizes);
+    /// Ends a restore: what the facts contribute elsewhere was sent when they were written. `last` is the last commit; `None`
+    /// where there was none. What time changed after its `rolled_to` counts as not yet written, so that a roll that was cut
+    /// short is taken up again.
+    fn restored(&mut self, last: Option<Last>);
 
-    /// Ends a restore: what the facts contribute elsewhere was sent when they were written. `as_of` is the moment of the
-    /// last flush that was committed; `None` where there was none.
-    fn restored(&mut self, as_of: Option<Millis>);
-
-    /// Writes all that changed since the last flush, as of `as_of`, which never goes back.
-    fn flush(&mut self, as_of: Millis, effects: &mut impl Effects);
-
-    /// Writes again what time alone changed between the moments `since` (the last roll that was completed) and `as_of`.
-    /// Looks at about `budget` keys and says whether the roll is complete; if not, call again. `as_of` may advance
-    /// between the calls of one roll; `since` stays. Idempotent: a roll may be begun anew at any time by a new state.
-    fn roll(&mut self, since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
-
-    /// The current record of a customer or campaign, as JSON.
-    fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>>;
-
-    /// Ids that [`Stage::record`] may know, each once, in no order.
-    fn ids(&self) -> impl Iterator<Item = &str>;
-
-    /// What it holds now.
-    fn sizes(&self) -> Sizes;
+    // Snapshot.
 
     /// Hands out all that this state is made of, as blocks of bytes: a snapshot. To be called between a flush and what
     /// comes after it.
@@ -171,4 +214,15 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// # Errors
     /// It is no block of a snapshot of this build: the state is of no use any more.
     fn load(&mut self, block: &[u8]) -> Result<u64, FormatError>;
+
+    // Query.
+
+    /// The current record of a customer or campaign, as JSON.
+    fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>>;
+
+    /// Ids that [`Stage::record`] may know, each once, in no order.
+    fn ids(&self) -> impl Iterator<Item = &str>;
+
+    /// What it holds now.
+    fn sizes(&self) -> Sizes;
 }

@@ -22,9 +22,9 @@ pub enum Point {
     DuringRestore,
     /// State is restored, and the committed offsets were not asked for yet.
     AfterRestore,
-    /// An hour roll is due, and nothing of it was written yet.
+    /// A roll is due, and nothing of it was written yet.
     BeforeRoll,
-    /// A part of an hour roll was committed.
+    /// A part of a roll was committed.
     DuringRoll,
     /// Partitions are taken away, and their state is about to be parked.
     BeforePark,
@@ -35,7 +35,7 @@ pub enum Point {
 pub enum Fault {
     /// A restore ends at the last stable offset.
     RestoreToStableOffset,
-    /// The transactions of an hour roll carry no offsets.
+    /// The transactions of a roll carry no offsets.
     RollWithoutOffsets,
     /// Inputs are not taken back after an abort.
     NoRewind,

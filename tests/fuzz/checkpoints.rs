@@ -5,9 +5,9 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use bolero::TypeGenerator;
-use payback::engine::Stage;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
+use payback::engine::{Last, Stage};
 use payback::kafka::changelog::partition::{Partition, Partitions};
 use payback::kafka::changelog::progress::Progress;
 use payback::kafka::restore::checkpoint::{Checkpoints, Loading, Unfit};
@@ -57,7 +57,7 @@ fn snapshot<S: Stage>() -> Vec<u8> {
     for fact in StoredFact::of(S::NAME) {
         stage.restore(&fact.key, Some(&fact.value)).expect("a fact");
     }
-    stage.restored(Some(Millis(NOW)));
+    stage.restored(Some(Last::at(Millis(NOW))));
     let mut snapshot = Vec::new();
     let saved: Result<(), ()> = stage.save(|block| {
         snapshot.extend_from_slice(block);
@@ -74,9 +74,9 @@ fn load<S: Stage>(block: &[u8], model: u8) -> bool {
         return false;
     }
     let now = Millis(NOW);
-    stage.restored(Some(now));
+    stage.restored(Some(Last::at(now)));
     let mut effects = Recorded::default();
-    while !stage.roll(now.plus(-Millis::DAY), now, 2, &mut effects) {}
+    while !stage.roll(now, 2, &mut effects) {}
     for id in stage.ids() {
         let _ = stage.record(id, now);
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use bolero::TypeGenerator;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::engine::{Effects, Stage};
+use payback::engine::{Effects, Last, Stage};
 use payback::events::{Decoder, Event, Home};
 use payback::settings::{Attribution, Model, Retention, Settings};
 use payback::time::{Millis, Zone};
@@ -105,8 +105,8 @@ fn take(settings: &Arc<Settings>, events: &[Event<'_>]) {
     }
     campaigns.flush(as_of, &mut of_campaigns);
     // So few events name fewer customers and campaigns than one call looks at.
-    assert!(customers.roll(Millis::MIN, as_of, 10_000, &mut of_customers));
-    assert!(campaigns.roll(Millis::MIN, as_of, 10_000, &mut of_campaigns));
+    assert!(customers.roll(as_of, 10_000, &mut of_customers));
+    assert!(campaigns.roll(as_of, 10_000, &mut of_campaigns));
     is_the_fold_of(&customers, &of_customers, settings, as_of);
     is_the_fold_of(&campaigns, &of_campaigns, settings, as_of);
 }
@@ -116,7 +116,7 @@ fn is_the_fold_of<S: Stage>(stage: &S, recorded: &Recorded, settings: &Arc<Setti
     for (key, value) in &recorded.facts {
         restored.restore(key, Some(value)).expect("a fact of this stage");
     }
-    restored.restored(Some(as_of));
+    restored.restored(Some(Last::at(as_of)));
     for id in stage.ids() {
         let [before, after] = [stage, &restored].map(|stage| stage.record(id, as_of));
         assert!(before == after, "{id}: {:?} and restored {:?}", text(&before), text(&after));

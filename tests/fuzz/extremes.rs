@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::engine::{Outcome, Stage};
+use payback::engine::{Last, Outcome, Stage};
 use payback::events::{Decoder, Event, MAX_RECORD, Reason, Rejection};
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -143,7 +143,7 @@ fn ids_with_control_characters_are_kept_as_they_are() {
 
     let mut restored = Customers::new(Arc::clone(&settings));
     effects.facts.iter().for_each(|(key, value)| restored.restore(key, Some(value)).expect("a fact"));
-    restored.restored(Some(Millis(NOW)));
+    restored.restored(Some(Last::at(Millis(NOW))));
     let record: Value =
         serde_json::from_slice(&restored.record(&all, Millis(NOW)).expect("it is there")).expect("JSON");
     assert_eq!([&record["customer_id"], &record["acquired_by"]["campaign_id"]], [all.as_str(); 2]);
@@ -189,8 +189,8 @@ fn a_clock_that_is_decades_off_lets_in_what_was_before_it_and_rolls_in_one_go() 
             customers.flush(as_of, &mut effects);
             effects.differences.drain(..).for_each(|payload| campaigns.absorb(&payload).expect("a payload"));
             campaigns.flush(as_of, &mut effects);
-            assert!(customers.roll(Millis::MIN, as_of, 1_000, &mut effects));
-            assert!(campaigns.roll(Millis::MIN, as_of, 1_000, &mut effects));
+            assert!(customers.roll(as_of, 1_000, &mut effects));
+            assert!(campaigns.roll(as_of, 1_000, &mut effects));
         }
         let expected = (0..10).filter(|number| at(1930 + 20 * number) <= clock.plus(5 * Millis::MINUTE)).count() as u64;
         assert_eq!(let_in, expected, "{clock}");

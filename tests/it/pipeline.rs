@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
-use payback::engine::{Effects, Outcome, Stage};
+use payback::engine::{Effects, Last, Outcome, Stage};
 use payback::events::{Decoder, Home, Reason};
 use payback::format::Format;
 use payback::home::home;
@@ -57,6 +57,8 @@ pub struct Pipeline {
     decoder: Decoder,
     now: Millis,
     as_of: Option<Millis>,
+    /// When the last roll was.
+    rolled_to: Option<Millis>,
     customers: Vec<Partition<Customers>>,
     campaigns: Vec<Partition<Campaigns>>,
 }
@@ -81,6 +83,7 @@ impl Pipeline {
             decoder: Decoder::new(&settings),
             now: config.clock.map_or(Millis::MAX, Millis),
             as_of: None,
+            rolled_to: None,
             customers: (0..customers).map(|_| Partition::new(&settings)).collect(),
             campaigns: (0..campaigns).map(|_| Partition::new(&settings)).collect(),
             settings,
@@ -124,23 +127,26 @@ impl Pipeline {
     }
 
     /// Rolls both stages, a few keys at a time.
-    pub fn roll(&mut self, since: i64, as_of: i64) -> Updates {
-        fn complete<S: Stage>(partitions: &mut [Partition<S>], since: Millis, as_of: Millis) {
+    pub fn roll(&mut self, as_of: i64) -> Updates {
+        fn complete<S: Stage>(partitions: &mut [Partition<S>], as_of: Millis) {
             for Partition { stage, effects } in partitions {
-                while !stage.roll(since, as_of, 3, effects) {}
+                while !stage.roll(as_of, 3, effects) {}
             }
         }
-        let (since, as_of) = (Millis(since), Millis(as_of));
+        let as_of = Millis(as_of);
         self.as_of = Some(as_of);
-        complete(&mut self.customers, since, as_of);
-        complete(&mut self.campaigns, since, as_of);
+        complete(&mut self.customers, as_of);
+        complete(&mut self.campaigns, as_of);
+        self.rolled_to = Some(as_of);
         self.updates()
     }
 
     /// Goes on from the facts alone, taken in any order, or from a snapshot. What was applied must have been flushed.
     pub fn restart(&mut self, rng: &mut StdRng) {
-        self.customers.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
-        self.campaigns.iter_mut().for_each(|partition| partition.restart(&self.settings, self.as_of, rng));
+        let rolled_to = self.rolled_to.unwrap_or(Millis::MIN);
+        let last = self.as_of.map(|as_of| Last { as_of, rolled_to });
+        self.customers.iter_mut().for_each(|partition| partition.restart(&self.settings, last, rng));
+        self.campaigns.iter_mut().for_each(|partition| partition.restart(&self.settings, last, rng));
     }
 
     /// The customers' facts whose keys begin with this letter.
@@ -183,7 +189,7 @@ impl<S: Stage> Partition<S> {
         Partition { stage: S::new(Arc::clone(settings)), effects: Recorded::default() }
     }
 
-    fn restart(&mut self, settings: &Arc<Settings>, as_of: Option<Millis>, rng: &mut StdRng) {
+    fn restart(&mut self, settings: &Arc<Settings>, last: Option<Last>, rng: &mut StdRng) {
         let mut again = S::new(Arc::clone(settings));
         if rng.random() {
             let saved = self.stage.save(|block| again.load(block).map(|_| ()));
@@ -195,7 +201,7 @@ impl<S: Stage> Partition<S> {
                 again.restore(key, Some(value)).expect("a fact of this stage");
             }
         }
-        again.restored(as_of);
+        again.restored(last);
         self.stage = again;
     }
 }

@@ -108,7 +108,6 @@ proptest! {
     fn every_update_is_the_batch_of_its_moment(case in cases(60, false)) {
         let mut pipeline = pipeline(&case, &mut StdRng::seed_from_u64(case.seed));
         let mut as_of = case.as_of;
-        let mut rolled = as_of;
         let mut records = no_records();
         for (taken, event) in (1..).zip(&case.history) {
             // Chance goes by the event, so that the rest stays as it was when events are left out.
@@ -126,8 +125,7 @@ proptest! {
                 pipeline.restart(rng);
             }
             if rng.random_bool(0.5) {
-                let rolled_on = pipeline.roll(rolled, as_of);
-                rolled = as_of;
+                let rolled_on = pipeline.roll(as_of);
                 updates_are_of_the_batch("roll", &batch, &rolled_on)?;
                 put_all(&mut records, rolled_on);
                 same("all records after a roll", &lasting(&batch), &lasting(&records))?;
@@ -219,7 +217,7 @@ proptest! {
         let retention = Retention { hours_days, days, spend_days, orders_days: Some(366) };
         let mut keeper = Keeper::new(&config, rules);
         let mut pipeline = Pipeline::giving_up(&config, retention, rng.random_range(1..3), rng.random_range(1..3));
-        let (mut as_of, mut rolled) = (case.as_of, case.as_of);
+        let mut as_of = case.as_of;
         let mut records = no_records();
         for event in Maker::shuffled(&case.history, rng) {
             let found = pipeline.take(event.as_bytes()).map(drop).map_err(|reason| reason.code());
@@ -231,8 +229,7 @@ proptest! {
             keeper.pass(as_of);
             put_all(&mut records, pipeline.flush(as_of, rng));
             if rng.random_bool(0.5) {
-                put_all(&mut records, pipeline.roll(rolled, as_of));
-                rolled = as_of;
+                put_all(&mut records, pipeline.roll(as_of));
             }
             if rng.random_bool(0.3) {
                 pipeline.restart(rng);
@@ -243,8 +240,7 @@ proptest! {
             as_of += 5 * DAY;
             keeper.pass(as_of);
             put_all(&mut records, pipeline.flush(as_of, rng));
-            put_all(&mut records, pipeline.roll(rolled, as_of));
-            rolled = as_of;
+            put_all(&mut records, pipeline.roll(as_of));
         }
         let expected = keeper.batch().records(as_of);
         same("answers", &expected, &pipeline.answers(as_of))?;

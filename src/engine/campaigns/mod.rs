@@ -34,7 +34,7 @@ use self::spend::{Cell, SpendBook, Spent};
 use super::fact::FactWriter;
 use super::ledger::{LedgerSums, read_payload};
 use super::table::{Identity, Table};
-use super::{Effects, FormatError, Outcome, Sizes, Stage};
+use super::{Effects, FormatError, Last, Outcome, Sizes, Stage};
 use crate::events::{AdSpend, AdSpendReport, Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -200,11 +200,12 @@ impl Stage for Campaigns {
 
     fn expect(&mut self, _: Sizes) {}
 
-    fn restored(&mut self, as_of: Option<Millis>) {
-        if let Some(as_of) = as_of {
-            self.advance(as_of);
+    fn restored(&mut self, last: Option<Last>) {
+        if let Some(last) = last {
+            self.advance(last.as_of);
         }
-        self.roll = Roll::default();
+        let hour = last.map(|last| self.settings.zone.hour_start(last.rolled_to));
+        self.roll = Roll { hour, ..Roll::default() };
         self.drop_deleted_amounts();
         for number in 0..self.campaigns.len() {
             self.campaigns[number].forget();
@@ -229,9 +230,23 @@ impl Stage for Campaigns {
         self.touched = touched;
     }
 
-    /// The roll goes by the state, not by `since`: it looks at every campaign, and writes what differs from what was
-    /// written last.
-    fn roll(&mut self, _since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
+    fn rewrite(&mut self, from: u32, budget: usize, as_of: Millis, effects: &mut impl Effects) -> Option<u32> {
+        let budget = u32::try_from(budget.max(1)).unwrap_or(u32::MAX);
+        let end = from.saturating_add(budget).min(self.campaigns.len());
+        (from..end).for_each(|number| self.touch(number));
+        self.flush(as_of, effects);
+        (end < self.campaigns.len()).then_some(end)
+    }
+
+    /// The next hour, or the present one until all campaigns were looked at in it.
+    fn next_moment(&self) -> Option<Millis> {
+        let hour = self.calendar.as_ref()?.hour;
+        let is_rolled = self.roll.remaining == 0 && self.roll.hour == Some(hour);
+        Some(if is_rolled { hour.plus(Millis::HOUR) } else { hour })
+    }
+
+    /// The roll looks at every campaign, and writes what differs from what was written last.
+    fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
         let last = self.as_of;
         let as_of = self.advance(as_of);
         self.move_horizons(last, as_of, effects);

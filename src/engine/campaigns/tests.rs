@@ -15,7 +15,7 @@ use super::facts::Key;
 use super::record::{CampaignRecord, WindowRecord};
 use crate::domain::spend::SpendKind;
 use crate::engine::ledger::{Difference, LedgerSums, Payload};
-use crate::engine::{Effects, Outcome, Stage};
+use crate::engine::{Effects, Last, Outcome, Stage};
 use crate::events::{AdSpend, AdSpendReport, Event, Rejection};
 use crate::money::{Micros, Sum};
 use crate::settings::Settings;
@@ -101,7 +101,7 @@ impl Shop {
         if let Some(horizons) = &self.out.horizons {
             restored.stage.restore(b"z", Some(horizons)).unwrap();
         }
-        restored.stage.restored(as_of);
+        restored.stage.restored(as_of.map(Last::at));
         restored.out.facts = self.out.facts.clone();
         restored.out.horizons = self.out.horizons.clone();
         restored
@@ -116,7 +116,7 @@ impl Shop {
     fn roll(&mut self, as_of: Millis) -> Vec<String> {
         self.out.updates.clear();
         for _ in 0..2 {
-            while !self.stage.roll(Millis::MIN, as_of, 1, &mut self.out) {}
+            while !self.stage.roll(as_of, 1, &mut self.out) {}
         }
         self.out.updates.drain(..).map(|(key, _)| key).collect()
     }

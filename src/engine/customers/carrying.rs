@@ -10,10 +10,10 @@ use std::mem;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Customers;
 use super::facts::{CarriedFact, FirstFact, Key};
 use super::known::Known;
 use super::state::{Acquisition, CARRIED, Counted, Customer};
+use super::{Customers, NEVER};
 use crate::domain::order::OrderSums;
 use crate::domain::spend::CustomerCostKind;
 use crate::engine::Effects;
@@ -97,6 +97,10 @@ pub struct Sweep {
     /// The next places to look at.
     order: u32,
     cost: u32,
+    /// All that lay before it is carried.
+    done: bool,
+    /// When the horizon may move next; none before it was looked at.
+    next: Option<Millis>,
 }
 
 /// What an event would change.
@@ -170,6 +174,10 @@ impl Customers {
     pub(super) fn move_horizon(&mut self, as_of: Millis, effects: &mut impl Effects) {
         let last = self.as_of.replace(self.as_of.map_or(as_of, |last| last.max(as_of)));
         let Some(days) = self.settings.retention.orders_days else { return };
+        if self.sweep.next.is_none_or(|next| next <= as_of) {
+            let zone = &self.settings.zone;
+            self.sweep.next = Some(zone.start_of(zone.date(as_of).plus(1)));
+        }
         let mut horizon = self.horizon;
         if horizon.grace.is_over(last, as_of) {
             let zone = &self.settings.zone;
@@ -339,7 +347,7 @@ impl Customers {
             return true;
         }
         if self.sweep.horizon != Some(self.horizon.orders) {
-            self.sweep = Sweep { horizon: Some(self.horizon.orders), order: 0, cost: 0 };
+            self.sweep = Sweep { horizon: Some(self.horizon.orders), next: self.sweep.next, ..Sweep::default() };
         }
         let (mut looks, mut budget) = (budget.saturating_mul(LOOKS).max(1), budget.max(1));
         while self.sweep.order < self.orders.places() && looks > 0 && budget > 0 {
@@ -367,7 +375,18 @@ impl Customers {
             }
         }
         self.write_carried(effects);
-        self.sweep.order >= self.orders.places() && self.sweep.cost >= self.costs.places()
+        self.sweep.done = self.sweep.order >= self.orders.places() && self.sweep.cost >= self.costs.places();
+        self.sweep.done
+    }
+
+    /// When there is something to carry: at any moment while something is left, else when the horizon may move.
+    pub(super) fn next_sweep(&self) -> Option<Millis> {
+        let horizon = self.horizon.orders;
+        let is_done = self.sweep.done && self.sweep.horizon == Some(horizon);
+        if horizon > Millis::MIN && !is_done {
+            return Some(NEVER);
+        }
+        self.settings.retention.orders_days.map(|_| self.sweep.next.unwrap_or(NEVER))
     }
 
     /// Writes what was carried since this was called last.

@@ -136,10 +136,10 @@ impl Customers {
         self.totals.contributing[now as usize] += 1;
     }
 
-    pub(super) fn note_upcoming(&mut self, slot: u32, as_of: Millis) {
-        let timeline = &self.customers[slot].timeline;
-        if timeline.last().is_some_and(|(last, _)| last > as_of) {
-            self.upcoming.extend(timeline.iter().rev().take_while(|(at, _)| *at > as_of).map(|(at, _)| (at, slot)));
-        }
+    /// Notes when time changes the customer's record next, which is written as of `as_of`.
+    pub(super) fn note_moment(&mut self, slot: u32, as_of: Millis) {
+        let customer = &mut self.customers[slot];
+        let next = customer.next_moment(as_of);
+        self.moments.note(slot, &mut customer.indexed, next);
     }
 }

@@ -25,7 +25,6 @@ mod timeline;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::mem;
 use std::sync::Arc;
 
@@ -39,14 +38,18 @@ use self::snapshot::AtHand;
 use self::state::{Acquisition, CARRIED, Cost, Counted, Customer, Order, Placed, Touch};
 use super::fact::FactWriter;
 use super::ledger::OrderSums;
+use super::moments::{Moments, Taken};
 use super::table::{NONE, Names, Table};
-use super::{Effects, FormatError, Outcome, Sizes, Stage};
+use super::{Effects, FormatError, Last, Outcome, Sizes, Stage};
 use crate::events::{Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
 
 /// The days that `purchases_per_year` looks back, and `observed_days` counts at most.
 const YEAR: i64 = 365 * Millis::DAY;
+
+/// Before any moment that an order can have, by more than a year.
+const NEVER: Millis = Millis(i64::MIN / 2);
 
 /// The state of one partition.
 #[derive(Debug)]
@@ -62,15 +65,10 @@ pub struct Customers {
     ledger: Ledger,
     /// Customers changed since the last flush, with what they contributed before.
     touched: Vec<(u32, Option<Acquired>)>,
-    /// Orders ahead of the clock, which enter `purchases_per_year` when it gets there.
-    upcoming: BTreeSet<(Millis, u32)>,
+    /// When time alone changes a customer's record.
+    moments: Moments,
     /// Facts are being folded: nothing goes out.
     restoring: bool,
-    /// Restored, and no roll was completed since: orders that the clock has reached since the last roll may not have been
-    /// `upcoming` here.
-    unrolled: bool,
-    /// The next customer that the roll under way looks at.
-    cursor: u32,
     /// The greatest that was given.
     as_of: Option<Millis>,
     horizon: Horizon,
@@ -124,8 +122,9 @@ impl Customers {
         }
     }
 
-    /// Takes a restored customer as one of whom all that followed was sent when its facts were written.
-    fn adopt(&mut self, slot: u32, as_of: Millis) {
+    /// Takes a restored customer as one of whom all that followed was sent when its facts were written, and what time changed
+    /// up to `rolled_to` as well.
+    fn adopt(&mut self, slot: u32, rolled_to: Millis) {
         self.settle(slot);
         let acquisition = self.acquisition(&self.customers[slot]);
         let customer = &mut self.customers[slot];
@@ -133,7 +132,7 @@ impl Customers {
         customer.touched = false;
         self.count_contributing(slot);
         self.count_carried(slot);
-        self.note_upcoming(slot, as_of);
+        self.note_moment(slot, rolled_to);
     }
 
     /// Books over a customer whose acquisition has changed since the last flush.
@@ -170,7 +169,7 @@ impl Customers {
             settings: &self.settings,
             as_of,
             customer,
-            purchases_in_year: customer.timeline.count_between(as_of.plus(-YEAR), as_of),
+            purchases_in_year: customer.orders_in_year(as_of),
             orders: customer.timeline.len() + carried.map_or(0, |carried| carried.orders),
             first_at: first.map(|first| first.at),
             last_at: last_at.or(carried.filter(|carried| carried.orders > 0).map(|carried| carried.last_at)),
@@ -200,10 +199,8 @@ impl Stage for Customers {
             skus: Names::default(),
             ledger: Ledger::default(),
             touched: Vec::new(),
-            upcoming: BTreeSet::new(),
+            moments: Moments::default(),
             restoring: false,
-            unrolled: false,
-            cursor: 0,
             as_of: None,
             horizon: Horizon::default(),
             sweep: Sweep::default(),
@@ -290,19 +287,17 @@ impl Stage for Customers {
         self.orders.reserve(sizes.orders as usize);
     }
 
-    fn restored(&mut self, as_of: Option<Millis>) {
+    fn restored(&mut self, last: Option<Last>) {
         for (slot, _) in mem::take(&mut self.touched) {
-            self.adopt(slot, as_of.unwrap_or(Millis::MIN));
+            self.adopt(slot, last.map_or(NEVER, |last| last.rolled_to));
         }
         self.at_hand = AtHand::NOTHING;
         if mem::take(&mut self.deleted) {
             self.drop_empty_orders();
         }
-        self.as_of = self.as_of.max(as_of);
+        self.as_of = self.as_of.max(last.map(|last| last.as_of));
         self.sweep = Sweep::default();
         self.restoring = false;
-        self.unrolled = true;
-        self.cursor = 0;
     }
 
     fn flush(&mut self, as_of: Millis, effects: &mut impl Effects) {
@@ -320,7 +315,7 @@ impl Stage for Customers {
                 after.into_iter().for_each(|after| self.ledger.acquired(after, Sign::Plus));
             }
             self.count_contributing(slot);
-            self.note_upcoming(slot, as_of);
+            self.note_moment(slot, as_of);
             if effects.wants_updates() {
                 let customer = &self.customers[slot];
                 json.clear();
@@ -334,25 +329,30 @@ impl Stage for Customers {
         self.ledger.drain(&self.settings, &self.campaigns, effects);
     }
 
-    fn roll(&mut self, since: Millis, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
-        while let Some(&(at, slot)) = self.upcoming.first().filter(|(at, _)| *at <= as_of) {
-            self.upcoming.remove(&(at, slot));
-            self.touch(slot);
-        }
-        let end = self.cursor.saturating_add(u32::try_from(budget).unwrap_or(u32::MAX)).min(self.customers.len());
-        for slot in self.cursor..end {
-            let timeline = &self.customers[slot].timeline;
-            let left = timeline.count_between(since.plus(-YEAR), as_of.plus(-YEAR)) > 0;
-            if left || (self.unrolled && timeline.count_between(since, as_of) > 0) {
-                self.touch(slot);
+    fn rewrite(&mut self, from: u32, budget: usize, as_of: Millis, effects: &mut impl Effects) -> Option<u32> {
+        let budget = u32::try_from(budget.max(1)).unwrap_or(u32::MAX);
+        let end = from.saturating_add(budget).min(self.customers.len());
+        (from..end).for_each(|slot| self.touch(slot));
+        self.flush(as_of, effects);
+        (end < self.customers.len()).then_some(end)
+    }
+
+    fn next_moment(&self) -> Option<Millis> {
+        self.moments.first().into_iter().chain(self.next_sweep()).min()
+    }
+
+    fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
+        for _ in 0..budget.max(1) {
+            match self.moments.take(as_of, |slot| &mut self.customers[slot].indexed) {
+                Taken::Nothing => break,
+                Taken::Passed => {}
+                Taken::Due { key, since } if self.customers[key].changes_between(since, as_of) => self.touch(key),
+                Taken::Due { key, .. } => self.note_moment(key, as_of),
             }
         }
         self.flush(as_of, effects);
         // Who bought a year ago is known before what is older is carried.
-        let complete = end == self.customers.len() && self.sweep(budget, effects);
-        self.unrolled &= !complete;
-        self.cursor = if complete { 0 } else { end };
-        complete
+        self.moments.first().is_none_or(|first| first > as_of) && self.sweep(budget, effects)
     }
 
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
@@ -381,7 +381,7 @@ impl Stage for Customers {
             campaigns: 0,
             ltv_historic: self.totals.sums.revenue.0,
             ltv_gross_profit: self.totals.sums.gross_profit.0,
-            bytes: (tables + names) as u64,
+            bytes: (tables + names + self.moments.bytes()) as u64,
         }
     }
 

@@ -13,12 +13,12 @@ use std::ops::BitXor;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::Customers;
 use super::carrying::Horizon;
 use super::contribution::Sign;
 use super::facts::{CarriedFact, CostFact, RefundFact};
 use super::known::Known;
 use super::state::{Customer, Order, Placed};
+use super::{Customers, NEVER};
 use crate::engine::FormatError;
 use crate::engine::blocks::Blocks;
 use crate::engine::fact::{append, write_value};
@@ -41,6 +41,8 @@ enum Record<'a, P> {
     Sku(&'a str),
     Moment {
         as_of: Option<Millis>,
+        /// What time changed up to then was written.
+        rolled_to: Millis,
         horizon: Horizon,
     },
     /// The next customer, with as many orders that count.
@@ -83,10 +85,12 @@ enum Record<'a, P> {
 pub struct AtHand {
     customer: u32,
     order: u32,
+    /// As the snapshot says.
+    rolled_to: Millis,
 }
 
 impl AtHand {
-    pub const NOTHING: AtHand = AtHand { customer: NONE, order: NONE };
+    pub const NOTHING: AtHand = AtHand { customer: NONE, order: NONE, rolled_to: NEVER };
 }
 
 type Row<'a> = Record<'a, &'a Placed>;
@@ -97,7 +101,9 @@ impl Customers {
         self.campaigns.iter().try_for_each(|text| blocks.put(&Row::Campaign(text)))?;
         self.channels.iter().try_for_each(|text| blocks.put(&Row::Channel(text)))?;
         self.skus.iter().try_for_each(|text| blocks.put(&Row::Sku(text)))?;
-        blocks.put(&Row::Moment { as_of: self.as_of, horizon: self.horizon })?;
+        let due = self.moments.first().map(|first| Millis(first.0 - 1));
+        let rolled_to = self.as_of.map_or(NEVER, |as_of| due.map_or(as_of, |due| as_of.min(due)));
+        blocks.put(&Row::Moment { as_of: self.as_of, rolled_to, horizon: self.horizon })?;
         let mut ahead = self.customers.iter().flat_map(|(_, customer)| customer.timeline.iter().map(|entry| entry.1));
         let (mut fetched, mut value) = (0, Vec::new());
         for (_, customer) in self.customers.iter() {
@@ -183,18 +189,22 @@ impl Customers {
             Record::Campaign(text) => add_name(&mut self.campaigns, text)?,
             Record::Channel(text) => add_name(&mut self.channels, text)?,
             Record::Sku(text) => add_name(&mut self.skus, text)?,
-            Record::Moment { as_of, horizon } => (self.as_of, self.horizon) = (as_of, horizon),
+            Record::Moment { as_of, rolled_to, horizon } => {
+                (self.as_of, self.horizon) = (as_of, horizon);
+                self.at_hand.rolled_to = rolled_to;
+            }
             Record::Customer { id, orders } => {
                 self.lay_down();
                 let mut customer = Customer::new(id);
                 customer.timeline.reserve(USUAL_ORDERS.min(orders as usize));
                 let customer = self.customers.insert_new(customer).ok_or(MALFORMED)?;
-                self.at_hand = AtHand { customer, order: NONE };
+                self.at_hand = AtHand { customer, order: NONE, ..self.at_hand };
                 self.take_up();
             }
             Record::Of(customer) => {
                 self.lay_down();
-                self.at_hand = AtHand { customer: existing(customer, self.customers.places())?, order: NONE };
+                let customer = existing(customer, self.customers.places())?;
+                self.at_hand = AtHand { customer, order: NONE, ..self.at_hand };
                 self.take_up();
             }
             Record::Order { id, placed } => self.take_order(id, Some(placed), None)?,
@@ -244,7 +254,7 @@ impl Customers {
     /// Ends with the customer at hand, for now.
     fn lay_down(&mut self) {
         if self.at_hand.customer != NONE {
-            self.adopt(self.at_hand.customer, self.as_of.unwrap_or(Millis::MIN));
+            self.adopt(self.at_hand.customer, self.at_hand.rolled_to);
         }
     }
 

@@ -4,9 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::order::{CostOfGoods, OrderSums, Refunded, figures, refunded_in_excess};
 use crate::domain::spend::CustomerCostKind;
+use crate::engine::customers::YEAR;
 use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
 use crate::engine::customers::timeline::Timeline;
+use crate::engine::moments::Indexed;
 use crate::engine::table::{Id, Identity, NONE, Table};
 use crate::money::{Micros, Sum};
 use crate::time::Millis;
@@ -35,6 +37,7 @@ pub struct Customer {
     /// The acquisition with which the differences sent so far were computed.
     pub contributed: Acquisition,
     pub touched: bool,
+    pub indexed: Indexed,
     pub contributing: Contributing,
 }
 
@@ -80,6 +83,7 @@ impl Customer {
             carried: None,
             contributed: Acquisition::NOBODY,
             touched: false,
+            indexed: Indexed::NOT,
             contributing: Contributing::NotCounted,
         }
     }
@@ -88,6 +92,24 @@ impl Customer {
     /// they are needed, since many orders may have to be looked at.
     pub fn is_settled(&self) -> bool {
         !self.first_is_gone && (self.since_orders > 0 || self.first_order == NONE)
+    }
+
+    /// Orders in the last 365 days: (as_of - 365 days, as_of].
+    pub fn orders_in_year(&self, as_of: Millis) -> u64 {
+        self.timeline.count_between(Millis(as_of.0 - YEAR), as_of)
+    }
+
+    /// When an order enters the last 365 days, or leaves them, for the first time after `as_of`.
+    pub fn next_moment(&self, as_of: Millis) -> Option<Millis> {
+        let enters = self.timeline.first_after(as_of);
+        let leaves = self.timeline.first_after(Millis(as_of.0 - YEAR)).map(|at| Millis(at.0 + YEAR));
+        enters.into_iter().chain(leaves).min()
+    }
+
+    /// Whether an order enters the last 365 days, or leaves them, from one moment to another, both included.
+    pub fn changes_between(&self, from: Millis, to: Millis) -> bool {
+        let between = |ago: i64| self.timeline.count_between(Millis(from.0 - 1 - ago), Millis(to.0 - ago)) > 0;
+        between(0) || between(YEAR)
     }
 }
 

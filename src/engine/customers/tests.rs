@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::Customers;
 use crate::engine::ledger::{LedgerSums, read_payload};
-use crate::engine::{Effects, Outcome, Sizes, Stage};
+use crate::engine::{Effects, Last, Outcome, Sizes, Stage};
 use crate::events::{Decoder, Reason};
 use crate::money::{Micros, Sum};
 use crate::settings::{Model, Settings};
@@ -109,11 +109,15 @@ fn units(amount: i128) -> Sum {
 
 /// The state as the changelog restores it.
 fn restored(shop: &Shop) -> Customers {
+    restored_to(shop, shop.stage.as_of.map_or(Last::at(NOW), Last::at))
+}
+
+fn restored_to(shop: &Shop, last: Last) -> Customers {
     let mut restored = Customers::new(shop.stage.settings.clone());
     for (key, value) in &shop.out.facts {
         restored.restore(key, Some(value)).unwrap();
     }
-    restored.restored(shop.stage.as_of);
+    restored.restored(Some(last));
     restored
 }
 
@@ -129,8 +133,8 @@ fn short_memory(settings: &mut Settings) {
 /// Lets days pass after `NOW`, six at a time, as rolls do.
 fn pass(shop: &mut Shop, from: i64, to: i64) {
     for day in (from..to).step_by(6).chain([to]) {
-        let (since, then) = (Millis(NOW.0 + from * DAY), Millis(NOW.0 + day * DAY));
-        while !shop.stage.roll(since, then, 10, &mut shop.out) {}
+        let then = Millis(NOW.0 + day * DAY);
+        while !shop.stage.roll(then, 10, &mut shop.out) {}
     }
 }
 

@@ -110,6 +110,18 @@ impl Timeline {
         self.count_until(to).saturating_sub(self.count_until(from))
     }
 
+    /// When the first order after a moment was.
+    pub fn first_after(&self, at: Millis) -> Option<Millis> {
+        let block = match self {
+            Timeline::Few(entries) => entries.as_slice(),
+            Timeline::Many(blocks) => {
+                let i = blocks.partition_point(|block| block.last().is_some_and(|last| last.0 <= at));
+                blocks.get(i)?.as_slice()
+            }
+        };
+        block.get(count_first(block, |entry| entry.0 <= at)).map(|entry| entry.0)
+    }
+
     fn count_until(&self, to: Millis) -> u64 {
         match self {
             Timeline::Few(entries) => count_first(entries, |entry| entry.0 <= to) as u64,
@@ -174,6 +186,8 @@ mod tests {
             prop_assert_eq!((timeline.first(), timeline.last()), (model.first().copied(), model.last().copied()));
             let between = model.iter().filter(|entry| entry.0 > Millis(from) && entry.0 <= Millis(to)).count() as u64;
             prop_assert_eq!(timeline.count_between(Millis(from), Millis(to)), between);
+            let after = model.iter().map(|entry| entry.0).find(|at| *at > Millis(from));
+            prop_assert_eq!(timeline.first_after(Millis(from)), after);
         }
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::progress::{PROGRESS_KEY, Progress};
 use super::stored_settings::{SETTINGS_KEY, StoredSettings};
-use crate::engine::Stage;
+use crate::engine::{Last, Stage};
 use crate::format::{self, FormatError};
 use crate::kafka::error::WorkerError;
 use crate::settings::Settings;
-use crate::time::{Millis, Zone};
+use crate::time::Millis;
 
 /// The state of a partition, with where it stands in its inputs and in its changelog.
 pub struct Partition<S> {
@@ -26,8 +26,6 @@ pub struct Partition<S> {
     pub place: Place,
     /// Whether this transaction changed something here.
     pub touched: bool,
-    /// When the hour roll that is under way began.
-    pub roll_began: Option<Millis>,
 }
 
 /// How much of its changelog a state is.
@@ -64,7 +62,6 @@ impl<S: Stage> Partition<S> {
             narrowed: None,
             place: Place::Unknown,
             touched: false,
-            roll_began: None,
         }
     }
 
@@ -119,9 +116,9 @@ impl<S: Stage> Partition<S> {
 
     /// Ends a restore.
     pub fn restored(&mut self) {
-        self.stage.restored(self.has_state().then_some(self.progress.as_of));
+        let Progress { as_of, rolled_to, .. } = self.progress;
+        self.stage.restored(self.has_state().then_some(Last { as_of, rolled_to }));
         self.touched = false;
-        self.roll_began = None;
     }
 
     /// Keeps the state for a later restore. All that it holds is committed, and the changelog now ends at `end`: where others
@@ -134,9 +131,9 @@ impl<S: Stage> Partition<S> {
         };
     }
 
-    /// Whether an hour roll is under way, or due at this moment.
-    pub fn is_roll_due(&self, as_of: Millis, zone: &Zone) -> bool {
-        self.roll_began.is_some() || zone.hour_start(as_of) > zone.hour_start(self.progress.rolled_to)
+    /// Whether there is something to roll at this moment.
+    pub fn is_roll_due(&self, as_of: Millis) -> bool {
+        self.stage.next_moment().is_some_and(|next| next <= as_of)
     }
 
     /// The moment for figures that are shown now: the clock's, but never before one that was written.

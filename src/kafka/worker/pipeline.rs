@@ -25,7 +25,7 @@ use crate::kafka::transaction::{Failure, Patience, Transactions};
 use crate::settings::Settings;
 use crate::time::Millis;
 
-/// Keys that one slice of an hour roll looks at, of each partition. Tests that end in the middle of a roll need slices.
+/// Keys that one slice of a roll looks at, of each partition. Tests that end in the middle of a roll need slices.
 const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
 
 /// What a worker does with records, and the state that it does it to.
@@ -222,13 +222,12 @@ impl<S: Stage> Pipeline<S> {
         Ok(())
     }
 
-    /// Whether an hour roll is under way or due in some partition.
+    /// Whether there is something to roll in some partition.
     pub fn is_roll_due(&self, now: Millis) -> bool {
-        let zone = &self.settings.zone;
-        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now), zone))
+        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now)))
     }
 
-    /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of an hour roll that is
+    /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of a roll that is
     /// due, and says what. `group` is the membership under which the partitions were assigned.
     ///
     /// # Errors
@@ -263,7 +262,7 @@ impl<S: Stage> Pipeline<S> {
         Ok(roll)
     }
 
-    /// Hands what changed to the producer, and a slice of an hour roll that is due.
+    /// Hands what changed to the producer, and a slice of a roll that is due.
     fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
         let mut roll = Roll::NotDue;
         for (number, partition) in self.partitions.iter_mut() {
@@ -272,17 +271,14 @@ impl<S: Stage> Pipeline<S> {
             if partition.touched {
                 partition.stage.flush(as_of, &mut outbox);
             }
-            if partition.is_roll_due(as_of, &self.settings.zone) {
-                let began = *partition.roll_began.get_or_insert(as_of);
+            let mut is_rolled = true;
+            if partition.is_roll_due(as_of) {
                 partition.touched = true;
-                if partition.stage.roll(partition.progress.rolled_to, as_of, ROLL_BUDGET, &mut outbox) {
-                    // What was looked at first was looked at then: the next roll begins there.
-                    partition.progress.rolled_to = began;
-                    partition.roll_began = None;
-                    roll = roll.max(Roll::Completed);
-                } else {
-                    roll = Roll::Begun;
-                }
+                is_rolled = partition.stage.roll(as_of, ROLL_BUDGET, &mut outbox);
+                roll = roll.max(if is_rolled { Roll::Completed } else { Roll::Begun });
+            }
+            if is_rolled {
+                partition.progress.rolled_to = as_of;
             }
             let internal_offset = self.inputs.internal_position(number);
             if partition.touched || partition.progress.internal_offset != internal_offset {
@@ -305,7 +301,7 @@ impl<S: Stage> Pipeline<S> {
     }
 }
 
-/// What a commit does of an hour roll: of all partitions, that which leaves most to do.
+/// What a commit does of a roll: of all partitions, that which leaves most to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Roll {
     NotDue,

@@ -7,7 +7,7 @@ use super::abroad::{in_kathmandu, in_new_york};
 use super::check::{every_update, figures_of_now, final_figures};
 use super::clock::Clock;
 use super::feed::Feed;
-use super::load::{Steady, disturbed, mixed, now, shop};
+use super::load::{Steady, disturbed, leaving, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{LIMIT, Partitions, Processor};
 use crate::proxy::{Api, Fault, Plan, Proxy};
@@ -34,7 +34,8 @@ fn no_crash_changes_a_figure() {
     let processor = processor.with_figures(in_new_york());
     let clock = Clock::new();
     let steady = Steady::new(4, 600);
-    let load = mixed(disturbed(shop(3_000)), steady.deliveries());
+    // More than one part of a roll looks at.
+    let load = [leaving(600), mixed(disturbed(shop(3_000)), steady.deliveries())].concat();
     // A state worth restoring.
     let (before, during) = load.split_at(load.len() / 3);
     let mut first = processor.start_with("a", &[clock.variable()]);

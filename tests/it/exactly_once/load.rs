@@ -64,6 +64,20 @@ pub fn disturbed_by(mut load: Vec<Delivery>, seed: u64) -> Vec<Delivery> {
     load
 }
 
+/// An order each of so many customers, which leave their last 365 days together: half an hour from now.
+pub fn leaving(customers: u32) -> Vec<Delivery> {
+    let at = now().plus(30 * Millis::MINUTE - 365 * Millis::DAY);
+    let order = |number: u32| {
+        let customer = format!("leaving-{number}");
+        let order = json!({
+            "type": "purchase", "customer_id": customer, "order_id": number, "occurred_at": at.0 + i64::from(number),
+            "revenue": 100,
+        });
+        Delivery { source: Source::Purchases, key: Some(customer), value: order.to_string().into_bytes() }
+    };
+    (0..customers).map(order).collect()
+}
+
 fn other(source: Source) -> Source {
     match source {
         Source::Purchases => Source::AdSpend,

@@ -4,9 +4,9 @@
 use std::os::unix::process::ExitStatusExt;
 use std::sync::Arc;
 
-use payback::engine::Stage;
 use payback::engine::campaigns::Campaigns;
 use payback::engine::customers::Customers;
+use payback::engine::{Last, Stage};
 use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 
@@ -139,7 +139,8 @@ fn restores_to<S: Stage>(processor: &Processor, records: &ByKey) {
     for (key, value) in facts.iter().filter(|(key, value)| value.is_some() && key[0].is_ascii_lowercase()) {
         assert_eq!(stage.restore(key, value.as_deref()), Ok(()));
     }
-    stage.restored(Some(progress.expect("progress can be read").as_of));
+    let Progress { as_of, rolled_to, .. } = progress.expect("progress can be read");
+    stage.restored(Some(Last { as_of, rolled_to }));
     let again = |(id, record): (&String, &Value)| {
         let record = stage.record(id, Millis(moment(record)))?;
         Some((id.clone(), serde_json::from_slice(&record).expect("a record is JSON")))

@@ -154,7 +154,7 @@ impl Shop {
             }
             Step::Roll(minutes, budget) => {
                 *now = now.plus(minutes * Millis::MINUTE);
-                self.stage.roll(Millis::MIN, *now, *budget, &mut self.out);
+                self.stage.roll(*now, *budget, &mut self.out);
             }
         }
     }
@@ -335,12 +335,12 @@ proptest! {
         for (key, value) in owner.out.facts.iter().filter(|(key, value)| seen.get(*key) != Some(value)) {
             shop.stage.restore(key, Some(value)).unwrap();
         }
-        shop.stage.restored(Some(now));
+        shop.stage.restored(Some(Last::at(now)));
         prop_assert_eq!(shop.records(now), owner.records(now));
         shop.out.topic.clear();
         shop.roll(now);
         let written: Vec<_> = shop.out.topic.into_iter().collect();
-        owner.stage.restored(Some(now));
+        owner.stage.restored(Some(Last::at(now)));
         owner.out.topic.clear();
         owner.roll(now);
         prop_assert_eq!(written, owner.out.topic.into_iter().collect::<Vec<_>>());

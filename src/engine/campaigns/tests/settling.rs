@@ -161,7 +161,7 @@ fn settling_is_done_in_parts_and_goes_on_after_a_restart() {
     shop.flush(NOW);
     let then = NOW.plus(6 * DAY);
     let written = shop.out.facts_written;
-    assert!(!shop.stage.roll(Millis::MIN, then, 20, &mut shop.out), "two days of twenty amounts");
+    assert!(!shop.stage.roll(then, 20, &mut shop.out), "two days of twenty amounts");
     assert_eq!(shop.out.facts_written - written, 22, "one day of them");
     let mut restored = shop.restored(&settings, Some(then), &[]);
     assert_eq!(restored.present("c", then), shop.present("c", then));
@@ -299,7 +299,7 @@ proptest! {
             parked.stage.restore(key, Some(value)).unwrap();
         }
         parked.stage.restore(b"z", owner.out.horizons.as_deref()).unwrap();
-        parked.stage.restored(Some(now));
+        parked.stage.restored(Some(Last::at(now)));
         prop_assert_eq!(parked.records(now), owner.records(now));
         parked.out.facts = owner.out.facts.clone();
         let then = now.plus(5 * DAY);

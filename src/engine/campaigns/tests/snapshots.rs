@@ -30,7 +30,7 @@ fn loaded(shop: &Shop, settings: &Settings, as_of: Millis) -> Shop {
     let loaded = shop.stage.save(|block| again.stage.load(block).map(|read| facts += read));
     loaded.unwrap();
     assert_eq!(facts, told(&shop.stage).len() as u64);
-    again.stage.restored(Some(as_of));
+    again.stage.restored(Some(Last::at(as_of)));
     again.out.facts = shop.out.facts.clone();
     again.out.horizons = shop.out.horizons.clone();
     again

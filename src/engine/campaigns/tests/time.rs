@@ -59,9 +59,9 @@ fn a_roll_in_steps_is_complete_when_all_were_looked_at_in_the_present_hour() {
     }
     shop.flush(NOW);
     let next = NOW.plus(Millis::HOUR);
-    assert!(!shop.stage.roll(NOW, next, 2, &mut shop.out), "two of three");
-    assert!(!shop.stage.roll(NOW, next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began: all again");
-    assert!(shop.stage.roll(NOW, next.plus(Millis::HOUR), 2, &mut shop.out));
+    assert!(!shop.stage.roll(next, 2, &mut shop.out), "two of three");
+    assert!(!shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began: all again");
+    assert!(shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out));
     for campaign in ["a", "b", "c"] {
         assert_eq!(shop.window(campaign, "24h").spend.0, units(0), "{campaign}");
     }

@@ -60,7 +60,7 @@ fn an_old_order_counts_on_and_can_not_be_changed() {
     for (key, value) in &shop.out.facts {
         again.restore(key, Some(value)).unwrap();
     }
-    again.restored(Some(Millis(at(30))));
+    again.restored(Some(Last::at(Millis(at(30)))));
     let record =
         |stage: &Customers| serde_json::from_slice::<Value>(&stage.record("c", Millis(at(30))).unwrap()).unwrap();
     assert_eq!(record(&again), record(&shop.stage));
@@ -87,9 +87,9 @@ fn carrying_is_done_in_parts_and_goes_on_after_a_restart() {
     }
     pass(&mut shop, 0, 6);
     let full = shop.stage.sizes().bytes;
-    let (since, then) = (NOW, Millis(at(12)));
+    let then = Millis(at(12));
     while shop.out.facts.keys().filter(|key| key[0] == b'f').count() == 0 {
-        assert!(!shop.stage.roll(since, then, 10, &mut shop.out));
+        assert!(!shop.stage.roll(then, 10, &mut shop.out));
     }
     let carried = shop.out.facts.keys().filter(|key| key[0] == b'f').count();
     assert!(carried <= 10, "{carried} at once");
@@ -97,7 +97,7 @@ fn carrying_is_done_in_parts_and_goes_on_after_a_restart() {
     for (key, value) in shop.out.facts.iter().rev() {
         again.restore(key, Some(value)).unwrap();
     }
-    again.restored(Some(then));
+    again.restored(Some(Last::at(then)));
     let mut shop = Shop { stage: again, ..shop };
     too_late(&mut shop, with(order("0", 395, 10), json!({"customer_id": 199})));
     pass(&mut shop, 12, 12);
@@ -139,7 +139,7 @@ fn an_order_that_was_never_placed_goes_with_all_its_refunds_and_a_parked_state_f
     for (key, value) in &shop.out.facts {
         parked.restore(key, Some(value)).unwrap();
     }
-    parked.restored(Some(Millis(at(60))));
+    parked.restored(Some(Last::at(Millis(at(60)))));
     assert_eq!(parked.record("c", Millis(at(60))), shop.stage.record("c", Millis(at(60))));
     assert_eq!((parked.sizes().orders, shop.stage.sizes().orders), (1, 1));
     assert!(shop.stage.sizes().bytes < empty + 6_000, "{} from {empty}", shop.stage.sizes().bytes);
@@ -156,7 +156,7 @@ fn a_parked_state_follows_one_that_carries() {
     for (key, value) in &shop.out.facts {
         parked.restore(key, Some(value)).unwrap();
     }
-    parked.restored(Some(Millis(at(8))));
+    parked.restored(Some(Last::at(Millis(at(8)))));
     for days in [20, 40] {
         let seen = shop.out.facts.clone();
         pass(&mut shop, 8, days);
@@ -166,7 +166,7 @@ fn a_parked_state_follows_one_that_carries() {
         for (key, value) in &shop.out.facts {
             parked.restore(key, Some(value)).unwrap();
         }
-        parked.restored(Some(Millis(at(days))));
+        parked.restored(Some(Last::at(Millis(at(days)))));
         let then = Millis(at(days));
         assert_eq!(parked.record("c", then), shop.stage.record("c", then));
         assert_eq!(parked.sizes(), Sizes { bytes: parked.sizes().bytes, ..shop.stage.sizes() });

@@ -26,7 +26,7 @@ fn facts_restore_the_state_whatever_their_order() {
     for (key, value) in early.into_iter().chain(late) {
         again.restore(key, Some(value)).unwrap();
     }
-    again.restored(Some(NOW));
+    again.restored(Some(Last::at(NOW)));
     for (id, record) in &shop.out.updates {
         let restored: Value = serde_json::from_slice(&again.record(id, NOW).unwrap()).unwrap();
         assert_eq!(&restored, record);
@@ -54,7 +54,7 @@ fn a_parked_state_takes_up_the_tail_of_the_changelog() {
     for (key, value) in &shop.out.facts {
         parked.restore(key, Some(value)).unwrap();
     }
-    parked.restored(Some(NOW));
+    parked.restored(Some(Last::at(NOW)));
     shop.out.facts.clear();
     shop.take(with(order("a", 9, 60), json!({"updated_at": NOW.0, "campaign_id": "y"})));
     shop.take(with(order("b", 3, 1), json!({"campaign_id": "y"})));
@@ -62,7 +62,7 @@ fn a_parked_state_takes_up_the_tail_of_the_changelog() {
     for (key, value) in &shop.out.facts {
         parked.restore(key, Some(value)).unwrap();
     }
-    parked.restored(Some(NOW));
+    parked.restored(Some(Last::at(NOW)));
     assert_eq!(parked.record("c", NOW), shop.stage.record("c", NOW));
     assert_eq!(parked.sizes().contributing, shop.stage.sizes().contributing);
 }

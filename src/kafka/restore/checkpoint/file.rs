@@ -11,7 +11,7 @@ use crate::engine::{Sizes, Stage};
 use crate::kafka::changelog::partition::{Partition, Proof};
 
 /// With the version of the format, that of snapshots included.
-pub const MAGIC: &[u8; 8] = b"payback2";
+pub const MAGIC: &[u8; 8] = b"payback3";
 /// In place of the length of a block: there are no more.
 pub const END: u32 = u32::MAX;
 /// No header and no block is longer.
