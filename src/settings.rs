@@ -187,6 +187,8 @@ pub struct VerdictRules {
     pub maturity_days: i32,
     /// Share, 0 to 1, of a window of at most 24 hours that spend may be behind.
     pub max_spend_gap: Micros,
+    /// `verdict.max_lag_seconds`, in milliseconds: while a record waits for longer, nothing is judged.
+    pub max_lag: i64,
 }
 
 impl Default for VerdictRules {
@@ -197,6 +199,7 @@ impl Default for VerdictRules {
             min_spend: Micros::ZERO,
             maturity_days: 90,
             max_spend_gap: Micros(250_000),
+            max_lag: 60_000,
         }
     }
 }

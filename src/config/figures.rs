@@ -104,24 +104,29 @@ pub struct Verdict {
     pub maturity_days: i32,
     /// Share of a short window, 0 to 1, that spend may be behind.
     pub max_spend_gap: Decimal,
+    /// Seconds that a record may wait before it is too early to judge.
+    pub max_lag_seconds: i64,
 }
 
 impl Default for Verdict {
     fn default() -> Self {
         let Settings { verdict: rules, windows, .. } = Settings::default();
-        let VerdictRules { profit, window, min_spend, maturity_days, max_spend_gap } = rules;
+        let VerdictRules { profit, window, min_spend, maturity_days, max_spend_gap, max_lag } = rules;
         Verdict {
             profit,
             window: windows[window].name.clone(),
             min_spend: Decimal(min_spend),
             maturity_days,
             max_spend_gap: Decimal(max_spend_gap),
+            max_lag_seconds: max_lag / 1_000,
         }
     }
 }
 
 const MAX_LIFESPAN: Micros = Micros(1_000_000_000);
 const MAX_DAYS: i64 = 3_660;
+/// A day.
+const MAX_LAG_SECONDS: i64 = 86_400;
 /// A century.
 const MAX_RETENTION: u32 = 36_525;
 const MAX_WINDOWS: usize = 24;
@@ -271,11 +276,16 @@ fn verdict(section: &Verdict, windows: &[Window]) -> Result<VerdictRules, Proble
     ensure((0..=MAX_DAYS).contains(&i64::from(days)), "verdict.maturity_days", || {
         format!("expected 0 to {MAX_DAYS}, found {days}")
     })?;
+    let seconds = section.max_lag_seconds;
+    ensure((1..=MAX_LAG_SECONDS).contains(&seconds), "verdict.max_lag_seconds", || {
+        format!("expected 1 to {MAX_LAG_SECONDS}, found {seconds}")
+    })?;
     Ok(VerdictRules {
         profit: section.profit,
         window,
         min_spend: least.0,
         maturity_days: days,
         max_spend_gap: share("verdict.max_spend_gap", section.max_spend_gap)?,
+        max_lag: seconds * 1_000,
     })
 }

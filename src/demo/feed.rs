@@ -20,11 +20,13 @@ pub struct Sent {
     events: AtomicU64,
     /// `u64::MAX` until it is over.
     history: AtomicU64,
+    /// Of the time that the history takes, how much was sent: in millionths.
+    share: AtomicU64,
 }
 
 impl Default for Sent {
     fn default() -> Self {
-        Sent { events: AtomicU64::new(0), history: AtomicU64::new(u64::MAX) }
+        Sent { events: AtomicU64::new(0), history: AtomicU64::new(u64::MAX), share: AtomicU64::new(0) }
     }
 }
 
@@ -37,6 +39,11 @@ impl Sent {
     /// Events of the history, once all were sent; before that more than there will ever be.
     pub fn history(&self) -> u64 {
         self.history.load(Ordering::Acquire)
+    }
+
+    /// How much of the history was sent, from 0 to 1.
+    pub fn share(&self) -> f64 {
+        self.share.load(Ordering::Acquire) as f64 / 1e6
     }
 }
 
@@ -77,6 +84,7 @@ impl Feed<'_> {
                 return Ok(());
             }
             self.send(&message)?;
+            self.sent.share.store((self.shop.share() * 1e6) as u64, Ordering::Release);
         }
         self.producer.flush()?;
         if let Some(save) = &mut self.save {

@@ -2,6 +2,7 @@
 //! made-up shop for the world; everything between is what `payback run` runs.
 
 mod feed;
+mod progress;
 mod screen;
 mod table;
 
@@ -18,7 +19,8 @@ use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
 use self::feed::{Feed, Sent};
-use self::screen::Screen;
+use self::progress::Progress;
+use self::screen::{Screen, Style};
 use self::table::Table;
 use crate::config::Config;
 use crate::generate::{self, GenerateError, Producer};
@@ -163,7 +165,8 @@ impl Show<'_> {
             }
             // A picture on paper stays: it shows whole figures.
             if screen.is_due() && (is_counted || is_terminal) {
-                screen.show(&mut out, &self.picture()).map_err(DemoError::Show)?;
+                let picture = self.picture(screen.style());
+                screen.show(&mut out, &picture).map_err(DemoError::Show)?;
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -179,7 +182,8 @@ impl Show<'_> {
         if !is_over() {
             thread::sleep(SETTLES_WITHIN);
         }
-        screen.end(&mut io::stdout(), &self.picture()).map_err(DemoError::Show)
+        let picture = self.picture(screen.style());
+        screen.end(&mut io::stdout(), &picture).map_err(DemoError::Show)
     }
 
     fn greet(&self, out: &mut impl Write) -> io::Result<()> {
@@ -198,8 +202,15 @@ impl Show<'_> {
         self.metrics.committed_events() >= self.sent.events()
     }
 
-    fn picture(&self) -> Table {
-        let is_counting = self.metrics.committed_events() < self.sent.history();
-        Table::of(self.status, self.metrics, self.window, is_counting)
+    /// A table once the history is in.
+    fn picture(&self, style: Style) -> Vec<String> {
+        let events = self.metrics.committed_events();
+        let history = self.sent.history();
+        if events >= history {
+            return Table::of(self.status, self.metrics, self.window).lines(style);
+        }
+        // As much of the history as of its events, of which nobody knows the number before they are sent.
+        let share = self.sent.share() * events as f64 / self.sent.events().max(1) as f64;
+        Progress { events, share }.lines(style)
     }
 }

@@ -1,5 +1,6 @@
 //! The picture of the demo: one line a campaign, with what it earns on paper and what it earns in the end.
 
+use super::screen::Style;
 use crate::metrics::Metrics;
 use crate::status::{Status, WindowFigures};
 
@@ -9,8 +10,6 @@ pub struct Table {
     pub events: u64,
     pub customers: u64,
     pub window: String,
-    /// The history is not all there yet.
-    pub is_counting: bool,
     /// By spend, the greatest first.
     pub rows: Vec<Row>,
 }
@@ -31,13 +30,6 @@ pub struct Row {
     pub verdict: String,
 }
 
-/// Whether verdicts have colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
-    Plain,
-    Colours,
-}
-
 /// Name and width of each column of numbers. A longer number shifts its line rather than to touch its neighbour.
 const COLUMNS: [(&str, usize); 8] =
     [("SPEND", 9), ("ROAS", 7), ("GP-ROAS", 7), ("LTV-ROAS", 8), ("ROI", 7), ("NEW", 5), ("CAC", 8), ("PAID BACK", 9)];
@@ -47,7 +39,7 @@ const MOST_NAME_WIDTH: usize = 40;
 
 impl Table {
     /// The figures of `window` as they are now.
-    pub fn of(status: &Status, metrics: &Metrics, window: &str, is_counting: bool) -> Table {
+    pub fn of(status: &Status, metrics: &Metrics, window: &str) -> Table {
         let mut rows: Vec<Row> = status
             .campaigns
             .all()
@@ -65,16 +57,12 @@ impl Table {
             events: metrics.committed_events(),
             customers: customers.map(|partition| partition.sizes.customers).sum(),
             window: window.to_owned(),
-            is_counting,
             rows,
         }
     }
 
     fn title(&self) -> String {
         let mut title = format!("payback demo   {} events", grouped(self.events as f64, 0));
-        if self.is_counting {
-            title += ", still counting the history";
-        }
         // Workers say how many they hold now and then, not with the first events.
         if self.customers > 0 {
             title += &format!("   {} customers", grouped(self.customers as f64, 0));
@@ -123,32 +111,20 @@ impl Row {
         ];
         let cells: String = cells.iter().zip(COLUMNS).map(|(cell, (_, width))| format!(" {cell:>width$}")).collect();
         let name: String = self.campaign.chars().take(name_width).collect();
-        format!("{name:<name_width$}{cells}  {}", style.verdict(&self.verdict))
+        format!("{name:<name_width$}{cells}  {}", coloured(&self.verdict, style))
     }
 }
 
-impl Style {
-    fn bold(self, text: &str) -> String {
-        self.paint("1", text)
-    }
-
-    fn verdict(self, verdict: &str) -> String {
-        let colour = match verdict {
-            "profitable" => "32",
-            "invest_for_ltv" => "36",
-            "loses_on_margin" | "deficit" => "31",
-            "too_early" => "33",
-            _ => "0",
-        };
-        self.paint(colour, verdict)
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        match self {
-            Style::Plain => text.to_owned(),
-            Style::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
-        }
-    }
+/// In the colour of what is to be done.
+fn coloured(verdict: &str, style: Style) -> String {
+    let colour = match verdict {
+        "profitable" => "32",
+        "invest_for_ltv" => "36",
+        "loses_on_margin" | "deficit" => "31",
+        "too_early" => "33",
+        _ => "0",
+    };
+    style.paint(colour, verdict)
 }
 
 /// Stands for a figure without a denominator.
@@ -163,7 +139,7 @@ fn percent(ratio: Option<f64>) -> String {
 }
 
 /// With so many decimals, and commas between thousands.
-fn grouped(number: f64, decimals: usize) -> String {
+pub fn grouped(number: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", number.abs());
     let (integer, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut grouped = String::new();
@@ -209,13 +185,7 @@ mod tests {
             verdict: "invest_for_ltv".to_owned(),
         };
         let unspent = Row { campaign: "email:1".to_owned(), spend: Some(0.0), roas: None, cac: None, ..row.clone() };
-        let table = Table {
-            events: 18_204,
-            customers: 3_912,
-            window: "lifetime".to_owned(),
-            is_counting: false,
-            rows: vec![row, unspent],
-        };
+        let table = Table { events: 18_204, customers: 3_912, window: "lifetime".to_owned(), rows: vec![row, unspent] };
         let lines = table.lines(Style::Plain);
         let expected = [
             "payback demo   18,204 events   3,912 customers   2 campaigns   window: lifetime",

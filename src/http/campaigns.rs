@@ -28,7 +28,8 @@ struct Page {
     offset: usize,
     /// The `offset` of the next page; null on the last.
     next_offset: Option<usize>,
-    /// False while records are still being read back, after a start or anew: more campaigns may come.
+    /// False while records are still being read back, after a start or anew: more campaigns may come. False too while orders or
+    /// spend wait to be read.
     complete: bool,
     /// Their records, with the asked window alone.
     campaigns: Vec<Box<RawValue>>,
@@ -45,10 +46,11 @@ pub async fn list(State(api): State<Api>, query: Result<Query<Listing>, QueryRej
 }
 
 fn page(api: &Api, listing: &Listing, window: String) -> Result<Page, serde_json::Error> {
-    let was_complete = api.status.campaigns_are_complete();
+    let is_complete = || api.status.campaigns_are_complete() && !api.status.is_catching_up();
+    let was_complete = is_complete();
     let all = api.status.campaigns.all();
     // Before and after: they may be forgotten in between.
-    let complete = was_complete && api.status.campaigns_are_complete();
+    let complete = was_complete && is_complete();
     let mut found: Vec<Row<'_>> = all
         .iter()
         .filter_map(|(id, campaign)| {

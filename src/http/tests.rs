@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::home::home;
-use crate::status::{Answer, Phase, Progress, Question, Worker};
+use crate::status::{Answer, Backlog, Phase, Progress, Question, Worker};
+use crate::time::Millis;
 
 const PARTITIONS: u32 = 4;
 
@@ -259,6 +260,29 @@ fn a_campaign_that_may_still_be_read_is_not_denied() {
     assert_eq!((status, reason(&body)), (503, "restoring"));
     assert_eq!(server.get("/v1/campaigns/a").0, 200);
     assert_eq!(server.get("/v1/campaigns").1["complete"], false);
+}
+
+#[test]
+fn campaigns_are_not_complete_while_records_wait() {
+    let server = four();
+    let (worker, _questions) = server.status.add_worker("campaigns");
+    worker.set_progress(0, Progress::Current);
+    let complete = || server.get("/v1/campaigns").1["complete"].clone();
+    assert_eq!(complete(), true);
+    worker.set_read_through(0, Some(Millis(0)));
+    assert_eq!(complete(), false);
+    worker.set_read_through(0, None);
+    assert_eq!(complete(), true);
+    // As another instance has written it.
+    server.take("e", &json!({ "read_through": "2026-11-21T10:00:00Z" }));
+    assert_eq!(complete(), false);
+    let (status, body) = server.get("/readyz");
+    assert!(status != 200 && body["error"]["reason"] != "catching_up", "{body}");
+    worker.set_backlog(Some(Backlog { records: 77, age: Duration::from_secs(90) }));
+    let missing = server.get("/readyz").1["error"]["missing"].clone();
+    let expected = json!({ "part": "campaigns/0", "reason": "catching_up",
+        "detail": "77 records wait, one of them for about 90 seconds" });
+    assert!(missing.as_array().unwrap().contains(&expected), "{missing}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! - [`restore`] brings state back from the changelog; its [`checkpoint`](restore::checkpoint) spares a planned restart most
 //!   of that.
 //! - [`changelog`]: what a worker holds of a partition, and what it keeps in its changelog itself, beside the stage's facts.
+//! - [`watermarks`]: how far orders and spend are read, told to those who judge campaigns by them.
 //! - [`transaction`] is what makes it exactly once.
 //! - [`record`]: what travels in the headers of records.
 //! - [`client`]: librdkafka, its settings and what it says.
@@ -30,6 +31,7 @@ mod service;
 pub mod topics;
 pub(crate) mod transaction;
 mod trim;
+pub mod watermarks;
 pub(crate) mod worker;
 
 pub use self::client::Clients;

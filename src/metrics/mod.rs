@@ -41,6 +41,7 @@ pub struct Metrics {
     transactions_aborted: IntCounterVec,
     rebalances: IntCounterVec,
     event_latency: HistogramVec,
+    purchase_to_roas: Histogram,
     consumer_lag: IntGaugeVec,
     restore: HistogramVec,
     restored_facts: IntCounterVec,
@@ -110,6 +111,12 @@ impl Metrics {
                 "Time from a record's timestamp to the commit of what it changed.",
                 &LATENCY,
             )?,
+            purchase_to_roas: histogram(
+                &registry,
+                "purchase_to_roas_seconds",
+                "Time from a purchase's timestamp to the commit of its campaigns' records: the oldest one of each commit.",
+                &LATENCY,
+            )?,
             consumer_lag: gauges(
                 &registry,
                 "consumer_lag",
@@ -170,6 +177,11 @@ impl Metrics {
         }
     }
 
+    /// Seconds from a purchase's timestamp to the commit of its campaigns' records.
+    pub fn purchase_to_roas(&self) -> &Histogram {
+        &self.purchase_to_roas
+    }
+
     /// Says how many records of an input partition are not committed yet.
     pub fn set_lag(&self, topic: &str, partition: i32, records: i64) {
         self.consumer_lag.with_label_values(&[topic, &partition.to_string()]).set(records);
@@ -202,6 +214,13 @@ fn gauges(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Resul
     let gauges = IntGaugeVec::new(Opts::new(name, help).namespace("payback"), labels)?;
     registry.register(Box::new(gauges.clone()))?;
     Ok(gauges)
+}
+
+fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<Histogram, Error> {
+    let options = HistogramOpts::new(name, help).namespace("payback").buckets(buckets.to_vec());
+    let histogram = Histogram::with_opts(options)?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
 }
 
 fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, Error> {

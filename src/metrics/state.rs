@@ -11,6 +11,7 @@ use super::family::Family;
 use crate::engine::Sizes;
 use crate::money::SCALE;
 use crate::status::{Progress, Status, Worker};
+use crate::time::Millis;
 
 pub struct StateCollector {
     status: Arc<Status>,
@@ -29,6 +30,8 @@ pub struct StateCollector {
     restore_remaining: Family,
     open_transaction: Family,
     last_round: Family,
+    read_through: Family,
+    backlog: Family,
     ready: Family,
 }
 
@@ -95,6 +98,16 @@ impl StateCollector {
                 "When a worker last went round, in seconds since 1970.",
                 &["worker"],
             )?,
+            read_through: Family::new(
+                "payback_read_through_seconds",
+                "Age of what campaigns' figures are read through, while a record waits for longer than it may; else 0.",
+                &[],
+            )?,
+            backlog: Family::new(
+                "payback_backlog_age_seconds",
+                "For how long a record has waited in this instance's inputs, while one does for longer than it may; else 0.",
+                &[],
+            )?,
             ready: Family::new("payback_ready", "1 when the instance is ready, else 0.", &[])?,
         })
     }
@@ -118,6 +131,8 @@ impl Collector for StateCollector {
             &self.restore_remaining,
             &self.open_transaction,
             &self.last_round,
+            &self.read_through,
+            &self.backlog,
             &self.ready,
         ]
         .map(|family| &family.desc)
@@ -143,6 +158,7 @@ impl Collector for StateCollector {
             .map(|holding| self.open_transaction.series(&[holding.stage], holding.open_transaction.as_secs_f64()));
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
         let limit = self.status.state_limit().into_iter().map(|bytes| self.state_limit.series(&[], bytes as f64));
+        let backlog = workers.iter().filter_map(|worker| worker.backlog()).map(|backlog| backlog.age);
         let ready = if self.status.not_ready().is_empty() { 1.0 } else { 0.0 };
         vec![
             self.customers.of(contributing.collect()),
@@ -160,6 +176,8 @@ impl Collector for StateCollector {
             self.restore_remaining.of(remaining.to_vec()),
             self.open_transaction.of(open.to_vec()),
             self.last_round.of(rounds.collect()),
+            single(&self.read_through, campaigns.read_through.map_or(0.0, age)),
+            single(&self.backlog, backlog.max().unwrap_or_default().as_secs_f64()),
             single(&self.ready, ready),
         ]
     }
@@ -175,6 +193,8 @@ struct Holding {
     remaining: u64,
     /// Age of the oldest.
     open_transaction: Duration,
+    /// The earliest.
+    read_through: Option<Millis>,
 }
 
 impl Holding {
@@ -186,6 +206,7 @@ impl Holding {
             restoring: 0,
             remaining: 0,
             open_transaction: Duration::ZERO,
+            read_through: None,
         };
         let of_stage = workers.iter().filter(|worker| worker.stage == stage);
         let ages = of_stage.clone().filter_map(|worker| worker.transaction.age());
@@ -199,6 +220,7 @@ impl Holding {
                 }
             }
             holding.add(&partition.sizes);
+            holding.read_through = holding.read_through.into_iter().chain(partition.read_through).min();
         }
         holding
     }
@@ -217,6 +239,14 @@ impl Holding {
 }
 
 fn last_round(worker: &Worker) -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(worker.since_last_round()).as_secs_f64()
+    since_1970().saturating_sub(worker.since_last_round()).as_secs_f64()
+}
+
+/// In seconds, over 0: 0 says that nothing waits.
+fn age(moment: Millis) -> f64 {
+    (since_1970().as_secs_f64() - moment.0 as f64 / 1_000.0).max(0.001)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

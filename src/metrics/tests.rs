@@ -70,6 +70,7 @@ fn every_metric_that_is_promised_is_there() {
         "payback_commit_duration_seconds",
         "payback_transactions_aborted_total",
         "payback_event_latency_seconds",
+        "payback_purchase_to_roas_seconds",
         "payback_consumer_lag",
         "payback_rebalances_total",
         "payback_open_transaction_age_seconds",
@@ -86,6 +87,8 @@ fn every_metric_that_is_promised_is_there() {
         "payback_build_info",
         "payback_campaigns_not_exported",
         "payback_worker_last_round_timestamp_seconds",
+        "payback_read_through_seconds",
+        "payback_backlog_age_seconds",
         "payback_ready",
         START_TIME,
     ];
@@ -123,7 +126,7 @@ fn names_follow_prometheus_practice() {
         assert_eq!(
             kind == "histogram",
             name.ends_with("_seconds")
-                && !["timestamp", "_age_", "start_time"].iter().any(|gauge| name.contains(gauge)),
+                && !["timestamp", "_age_", "start_time", "read_through"].iter().any(|gauge| name.contains(gauge)),
             "{name}"
         );
         for reserved in ["_sum", "_count", "_bucket", "_gauge", "_counter", "_milliseconds", "_ms", "_percent"] {
@@ -241,6 +244,36 @@ fn what_is_under_way_is_shown_as_long_as_it_is() {
     worker.transaction.ended();
     worker.set_progress(0, Progress::Current);
     assert_eq!((worker.transaction.age(), read(remaining)), (None, 3.0));
+}
+
+#[test]
+fn how_old_figures_are_is_shown_while_records_wait() {
+    let status = instance(&[100]);
+    let age = || value(&render("", &status), "payback_read_through_seconds").unwrap().parse::<f64>().unwrap();
+    assert_eq!(age(), 0.0);
+    let ago = |seconds: u64| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Some(crate::time::Millis(i64::try_from((now.as_secs() - seconds) * 1_000).unwrap()))
+    };
+    let worker = &status.workers()[0];
+    worker.set_read_through(0, ago(100));
+    worker.set_read_through(1, ago(5_000));
+    assert!((4_999.0..5_200.0).contains(&age()), "{}", age());
+    // A record of the next minute waits all the same.
+    [0, 1].iter().for_each(|partition| worker.set_read_through(*partition, ago(0).map(|now| now.plus(60_000))));
+    assert!(age() > 0.0);
+}
+
+#[test]
+fn an_instance_says_how_long_its_oldest_record_has_waited() {
+    let status = instance(&[]);
+    let (other, _questions) = status.add_worker("customers");
+    let age = || value(&render("", &status), "payback_backlog_age_seconds").unwrap().to_owned();
+    assert_eq!(age(), "0");
+    for (worker, seconds) in [(&status.workers()[0], 70), (&other, 90)] {
+        worker.set_backlog(Some(crate::status::Backlog { records: 1, age: std::time::Duration::from_secs(seconds) }));
+    }
+    assert_eq!(age(), "90");
 }
 
 #[test]

@@ -206,6 +206,14 @@ impl Shop {
         }
     }
 
+    /// How much of the history is over, by its own time, from 0 to 1.
+    pub fn share(&self) -> f64 {
+        let Some(next) = self.queue.heap.peek() else { return 1.0 };
+        let start = self.plan.start();
+        let span = (self.plan.until.0 - start.0).max(1) as f64;
+        ((next.at.0 - start.0) as f64 / span).clamp(0.0, 1.0)
+    }
+
     /// The next event after the history, as something that happens at `now`, the caller's clock. Speed is the caller's.
     pub fn next_live(&mut self, now: Millis) -> Message {
         loop {

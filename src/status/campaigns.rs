@@ -16,6 +16,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 pub struct Campaigns {
     records: DashMap<String, Arc<Campaign>>,
     bytes: AtomicUsize,
+    catching_up: AtomicUsize,
 }
 
 impl Campaigns {
@@ -28,12 +29,14 @@ impl Campaigns {
             Some(json) => {
                 let campaign = Campaign::new(json);
                 self.bytes.fetch_add(bytes(&campaign), Ordering::Relaxed);
+                self.catching_up.fetch_add(usize::from(campaign.is_catching_up), Ordering::Relaxed);
                 self.records.insert(id.to_owned(), Arc::new(campaign))
             }
             None => self.records.remove(id).map(|(_, former)| former),
         };
         if let Some(former) = former {
             self.bytes.fetch_sub(bytes(&former), Ordering::Relaxed);
+            self.catching_up.fetch_sub(usize::from(former.is_catching_up), Ordering::Relaxed);
         }
         true
     }
@@ -42,6 +45,7 @@ impl Campaigns {
     pub fn clear(&self) {
         self.records.clear();
         self.bytes.store(0, Ordering::Relaxed);
+        self.catching_up.store(0, Ordering::Relaxed);
     }
 
     /// The campaign of this id.
@@ -64,6 +68,11 @@ impl Campaigns {
         self.bytes.load(Ordering::Relaxed) as u64
     }
 
+    /// How many lack records that wait to be read.
+    pub fn catching_up(&self) -> usize {
+        self.catching_up.load(Ordering::Relaxed)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -74,12 +83,14 @@ impl Campaigns {
 #[derive(Debug)]
 pub struct Campaign {
     json: Box<[u8]>,
+    /// Whether it says what its figures are read through: records that belong to it wait to be read.
+    pub is_catching_up: bool,
     figures: OnceLock<Option<CampaignFigures>>,
 }
 
 impl Campaign {
     fn new(json: &[u8]) -> Campaign {
-        Campaign { json: json.into(), figures: OnceLock::new() }
+        Campaign { json: json.into(), is_catching_up: says_read_through(json), figures: OnceLock::new() }
     }
 
     /// The record, as it was read.
@@ -95,6 +106,13 @@ impl Campaign {
         };
         self.figures.get_or_init(read).as_ref()
     }
+}
+
+/// Looks without reading all of the record: between quotes, such a text has a backslash before each of its own.
+fn says_read_through(json: &[u8]) -> bool {
+    const FIELD: &[u8] = b"\"read_through\":";
+    let value = json.windows(FIELD.len()).position(|part| part == FIELD).map(|at| &json[at + FIELD.len()..]);
+    value.is_some_and(|value| !value.trim_ascii_start().starts_with(b"null"))
 }
 
 /// The part of a record that is looked at here.
@@ -304,6 +322,25 @@ mod tests {
         campaigns.take("campaign/a/b", Some(b"{}"));
         campaigns.clear();
         assert!(campaigns.is_empty() && campaigns.bytes() == 0);
+    }
+
+    #[test]
+    fn a_record_that_says_what_it_is_read_through_is_catching_up() {
+        let campaigns = Campaigns::default();
+        let take = |json: Option<&str>| {
+            campaigns.take("campaign/c", json.map(str::as_bytes));
+            campaigns.catching_up()
+        };
+        assert_eq!(take(Some(r#"{"read_through":"2026-11-21T10:00:00Z"}"#)), 1);
+        assert_eq!(take(Some(r#"{"as_of":"x","read_through":"2026-11-21T10:00:01Z","windows":{}}"#)), 1);
+        assert_eq!(take(Some(r#"{"read_through":null}"#)), 0);
+        assert_eq!(take(Some(r#"{"read_through": "2026-11-21T10:00:00Z"}"#)), 1);
+        assert_eq!(take(None), 0);
+        assert_eq!(take(Some(r#"{"read_through": null}"#)), 0);
+        assert_eq!(take(Some(r#"{"name":"\"read_through\":1","channel":"read_through"}"#)), 0);
+        assert_eq!(take(Some(r#"{"read_through":"2026-11-21T10:00:00Z"}"#)), 1);
+        campaigns.clear();
+        assert_eq!(campaigns.catching_up(), 0);
     }
 
     /// `docs/events.md` shows a whole record.

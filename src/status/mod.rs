@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
-pub use self::worker::{Answer, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
+pub use self::worker::{Answer, Backlog, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
 
 /// How long a worker may take for one round before it counts as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -117,6 +117,13 @@ impl Status {
         *lock(&self.read_back) == Progress::Current
     }
 
+    /// Whether records wait that belong to campaigns' figures: those of some partition of this instance, or of a record that
+    /// was read back.
+    pub fn is_catching_up(&self) -> bool {
+        let of_worker = |worker: &Arc<Worker>| worker.partitions().values().any(|owned| owned.read_through.is_some());
+        self.campaigns.catching_up() > 0 || self.workers().iter().any(of_worker)
+    }
+
     /// The worker of this instance that has a partition, and how far that is restored.
     pub fn owner(&self, stage: &str, partition: u32) -> Option<(Arc<Worker>, Progress)> {
         let workers = self.workers();
@@ -163,6 +170,9 @@ impl Status {
                     reasons.push(NotReady::new(&part, "restoring", detail));
                 }
             }
+            if let Some(backlog) = worker.backlog() {
+                reasons.push(NotReady::new(&part, "catching_up", backlog.to_string()));
+            }
         }
         for (worker, since) in self.stalled() {
             let detail = format!("has not gone round for {} s", since.as_secs());
@@ -183,7 +193,7 @@ impl Status {
 pub struct NotReady {
     /// `instance`, `campaigns` (the read-back) or a worker.
     pub part: String,
-    /// `starting`, `waiting`, `rebalancing`, `restoring`, `stalled` or `over_limit`.
+    /// `starting`, `waiting`, `rebalancing`, `restoring`, `catching_up`, `stalled` or `over_limit`.
     pub reason: &'static str,
     /// What exactly is missing, for people.
     pub detail: String,
@@ -203,6 +213,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Millis;
 
     #[test]
     fn an_instance_is_ready_when_everything_has_started_joined_and_been_read() {
@@ -232,13 +243,20 @@ mod tests {
         worker.set_progress(3, Progress::Current);
         assert!(status.not_ready().is_empty());
 
+        worker.set_backlog(Some(Backlog { records: 1_234, age: Duration::from_secs(2_100) }));
+        assert_eq!(reasons(&status), ["catching_up"]);
+        assert_eq!(status.not_ready()[0].detail, "1234 records wait, one of them for about 35 minutes");
+        worker.set_backlog(None);
+        assert!(status.not_ready().is_empty());
+
         worker.beat_at(-31_000);
         assert_eq!(reasons(&status), ["stalled"]);
         worker.beat();
         assert!(status.not_ready().is_empty());
 
+        worker.set_backlog(Some(Backlog { records: 1, age: Duration::from_secs(60) }));
         worker.revoke_all();
-        assert_eq!(reasons(&status), ["rebalancing"]);
+        assert_eq!(reasons(&status), ["rebalancing"], "what waits is not its own any more");
         worker.set_assigned();
         assert!(status.not_ready().is_empty(), "it may get no partition");
     }
@@ -264,6 +282,24 @@ mod tests {
         assert_eq!(reason.detail, "the state takes 101 bytes, limits.state_bytes is 100");
         workers[0].revoke(0);
         assert!(status.not_ready().is_empty());
+    }
+
+    #[test]
+    fn campaigns_are_catching_up_by_what_is_owned_or_was_read_back() {
+        let status = Status::default();
+        let (worker, _questions) = status.add_worker("campaigns");
+        worker.set_read_through(0, Some(Millis(0)));
+        assert!(!status.is_catching_up(), "it does not own that one");
+        worker.set_progress(0, Progress::Current);
+        worker.set_read_through(0, Some(Millis(0)));
+        assert!(status.is_catching_up());
+        worker.set_read_through(0, None);
+        assert!(!status.is_catching_up());
+        let record = |read_through| format!(r#"{{"id":"c","read_through":{read_through},"windows":{{}}}}"#);
+        status.campaigns.take("campaign/c", Some(record("\"2026-11-21T10:00:00Z\"").as_bytes()));
+        assert!(status.is_catching_up());
+        status.campaigns.take("campaign/c", Some(record("null").as_bytes()));
+        assert!(!status.is_catching_up());
     }
 
     #[test]

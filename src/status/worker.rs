@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::lock;
 use crate::engine::Sizes;
+use crate::time::Millis;
 
 /// Questions that may wait for a worker; beyond, they are refused.
 const MAX_QUESTIONS: usize = 256;
@@ -27,6 +28,7 @@ pub struct Worker {
     phase: Mutex<Phase>,
     assigned: AtomicBool,
     partitions: Mutex<BTreeMap<u32, Partition>>,
+    backlog: Mutex<Option<Backlog>>,
     questions: mpsc::SyncSender<Question>,
     /// The one that its producer has open.
     pub transaction: Arc<OpenTransaction>,
@@ -80,6 +82,31 @@ pub struct Partition {
     pub progress: Progress,
     /// As of the last commit.
     pub sizes: Sizes,
+    /// Of campaigns, while a record has waited for over `verdict.max_lag_seconds`: what their figures are read through.
+    pub read_through: Option<Millis>,
+}
+
+/// Records that have waited in the inputs of a worker for longer than they may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// All that wait.
+    pub records: u64,
+    /// For how long one has waited, about.
+    pub age: Duration,
+}
+
+/// `1234 records wait, one of them for about 35 minutes`.
+impl fmt::Display for Backlog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.age.as_secs();
+        let (number, unit) = match seconds {
+            0..=119 => (seconds, "seconds"),
+            120..=7_199 => (seconds / 60, "minutes"),
+            7_200..=172_799 => (seconds / 3_600, "hours"),
+            _ => (seconds / 86_400, "days"),
+        };
+        write!(f, "{} records wait, one of them for about {number} {unit}", self.records)
+    }
 }
 
 /// How far something was read.
@@ -133,6 +160,7 @@ impl Worker {
             phase: Mutex::new(Phase::Starting),
             assigned: AtomicBool::new(false),
             partitions: Mutex::default(),
+            backlog: Mutex::default(),
             questions,
             transaction: Arc::new(OpenTransaction::none(started)),
         };
@@ -183,7 +211,7 @@ impl Worker {
 
     /// Says how far an owned partition is restored; the first time, that it is owned.
     pub fn set_progress(&self, partition: u32, progress: Progress) {
-        let fresh = Partition { progress, sizes: Sizes::default() };
+        let fresh = Partition { progress, sizes: Sizes::default(), read_through: None };
         lock(&self.partitions).entry(partition).or_insert(fresh).progress = progress;
     }
 
@@ -192,6 +220,23 @@ impl Worker {
         if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
             partition.sizes = sizes;
         }
+    }
+
+    /// Says what the figures of an owned partition are read through, while something waits for them.
+    pub fn set_read_through(&self, partition: u32, read_through: Option<Millis>) {
+        if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
+            partition.read_through = read_through;
+        }
+    }
+
+    /// What waits in the worker's inputs, where something does for longer than it may.
+    pub fn backlog(&self) -> Option<Backlog> {
+        *lock(&self.backlog)
+    }
+
+    /// Says what waits in the worker's inputs.
+    pub fn set_backlog(&self, backlog: Option<Backlog>) {
+        *lock(&self.backlog) = backlog;
     }
 
     /// Says that a partition is no longer owned.
@@ -203,6 +248,7 @@ impl Worker {
     pub fn revoke_all(&self) {
         self.assigned.store(false, Ordering::Release);
         lock(&self.partitions).clear();
+        self.set_backlog(None);
     }
 
     /// Asks for a customer's record, which is at home in `partition`. The answer comes between two commits.

@@ -248,6 +248,7 @@ fn settings(config: &Config, campaign_partitions: u32) -> Settings {
             min_spend: Micros(config.min_spend),
             maturity_days: config.maturity_days,
             max_spend_gap: Micros(config.max_spend_gap),
+            max_lag: VerdictRules::default().max_lag,
         },
         windows,
         retention: Retention::default().of_everything(),
