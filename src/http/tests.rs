@@ -262,6 +262,17 @@ fn a_campaign_that_may_still_be_read_is_not_denied() {
 }
 
 #[test]
+fn a_campaign_says_whether_its_record_may_be_an_older_one() {
+    let server = Server::start();
+    let record = r#"{"scope":"campaign","id":"a","windows":{"7d":{"spend":"1.50"}}}"#;
+    server.status.campaigns.take("campaign/a", Some(record.as_bytes()));
+    let answer = |complete| format!(r#"{},"complete":{complete}}}"#, record.strip_suffix('}').unwrap());
+    assert_eq!(server.get_text("/v1/campaigns/a"), (200, answer(true)));
+    server.status.set_read_back(Progress::Restoring { done: 4, total: 9 });
+    assert_eq!(server.get_text("/v1/campaigns/a"), (200, answer(false)));
+}
+
+#[test]
 fn a_customer_is_answered_by_the_worker_that_owns_it() {
     let server = Server::start();
     let (_worker, questions) = server.with_customers();
