@@ -96,6 +96,8 @@ pub struct Sizes {
     pub ltv_historic: i128,
     /// Sum of revenue less known cost of goods over the customers, micro-units.
     pub ltv_gross_profit: i128,
+    /// Sum of revenue whose cost of goods is known or estimated, micro-units.
+    pub covered_revenue: i128,
     /// Estimate of the memory of the state.
     pub bytes: u64,
 }

@@ -12,7 +12,7 @@ use tokio::task;
 
 use super::error::ApiError;
 use super::query::{self, Limit, Listing, Offset, SortKey};
-use super::{Api, json, json_bytes, record};
+use super::{Api, json, record};
 use crate::status::{Campaign, CampaignFigures};
 
 /// An id has at most so many bytes (`docs/events.md`).
@@ -46,11 +46,10 @@ pub async fn list(State(api): State<Api>, query: Result<Query<Listing>, QueryRej
 }
 
 fn page(api: &Api, listing: &Listing, window: String) -> Result<Page, serde_json::Error> {
-    let is_complete = || api.status.campaigns_are_complete() && !api.status.is_catching_up();
-    let was_complete = is_complete();
+    let was_complete = is_complete(api);
     let all = api.status.campaigns.all();
     // Before and after: they may be forgotten in between.
-    let complete = was_complete && is_complete();
+    let complete = was_complete && is_complete(api);
     let mut found: Vec<Row<'_>> = all
         .iter()
         .filter_map(|(id, campaign)| {
@@ -78,6 +77,11 @@ fn page(api: &Api, listing: &Listing, window: String) -> Result<Page, serde_json
         complete,
         campaigns,
     })
+}
+
+/// Whether what was read back is all that there is, and the latest of each, and nothing waits to be read.
+fn is_complete(api: &Api) -> bool {
+    api.status.campaigns_are_complete() && !api.status.is_catching_up()
 }
 
 struct Row<'a> {
@@ -125,8 +129,14 @@ fn last_if_none<T>(a: &Option<T>, b: &Option<T>, descending: bool, compare: impl
 
 pub async fn one(State(api): State<Api>, path: Result<Path<String>, PathRejection>) -> Result<Response, ApiError> {
     let id = id_in(path)?;
+    let was_complete = is_complete(&api);
     match api.status.campaigns.get(&id) {
-        Some(campaign) => Ok(json_bytes(campaign.json().to_vec())),
+        Some(campaign) => {
+            let complete = was_complete && is_complete(&api);
+            let answer =
+                record::with_complete(campaign.json(), complete).map_err(|error| ApiError::internal(&error))?;
+            Ok(json(&answer))
+        }
         None if !api.status.campaigns_are_complete() => {
             Err(ApiError::unavailable("restoring", "the campaigns' records are still being read"))
         }

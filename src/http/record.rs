@@ -1,4 +1,4 @@
-//! A campaign's record with one of its windows, every other byte of it as it was written.
+//! A campaign's record with one of its windows, or with a field of the answer; every other byte of it as it was written.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,6 +8,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+/// The record with the asked window alone.
+///
 /// # Errors
 /// A record that is no JSON object of such a shape.
 pub fn with_window(json: &[u8], window: &str) -> Result<Box<RawValue>, serde_json::Error> {
@@ -17,6 +19,16 @@ pub fn with_window(json: &[u8], window: &str) -> Result<Box<RawValue>, serde_jso
         windows.0.retain(|(name, _)| name == window);
         *value = Cow::Owned(to_raw_value(&windows)?);
     }
+    to_raw_value(&record)
+}
+
+/// The record with `complete` after its own fields.
+///
+/// # Errors
+/// A record that is no JSON object.
+pub fn with_complete(json: &[u8], complete: bool) -> Result<Box<RawValue>, serde_json::Error> {
+    let mut record: Object<'_> = serde_json::from_slice(json)?;
+    record.0.push(("complete".to_owned(), Cow::Owned(to_raw_value(&complete)?)));
     to_raw_value(&record)
 }
 

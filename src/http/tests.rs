@@ -210,7 +210,7 @@ fn a_bad_parameter_is_named() {
         ("window=8d", "window: expected one of 24h, 7d, 30d, 90d, 365d, lifetime"),
         ("sort=colour", "sort: expected id, name"),
         ("sort=-", "sort: "),
-        ("verdict=good", "verdict: expected some of no_spend"),
+        ("verdict=good", "verdict: expected some of catching_up"),
         ("page=2", "page: there are window, sort"),
         ("limit=1&limit=2", "limit: is given twice"),
         ("q=%FF", ""),
@@ -283,6 +283,17 @@ fn campaigns_are_not_complete_while_records_wait() {
     let expected = json!({ "part": "campaigns/0", "reason": "catching_up",
         "detail": "77 records wait, one of them for about 90 seconds" });
     assert!(missing.as_array().unwrap().contains(&expected), "{missing}");
+}
+
+#[test]
+fn a_campaign_says_whether_its_record_may_be_an_older_one() {
+    let server = Server::start();
+    let record = r#"{"scope":"campaign","id":"a","windows":{"7d":{"spend":"1.50"}}}"#;
+    server.status.campaigns.take("campaign/a", Some(record.as_bytes()));
+    let answer = |complete| format!(r#"{},"complete":{complete}}}"#, record.strip_suffix('}').unwrap());
+    assert_eq!(server.get_text("/v1/campaigns/a"), (200, answer(true)));
+    server.status.set_read_back(Progress::Restoring { done: 4, total: 9 });
+    assert_eq!(server.get_text("/v1/campaigns/a"), (200, answer(false)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Campaigns' figures, for campaigns whose home partition this instance owns: together the instances show each once.
 //!
-//! An undefined figure has no series. Campaigns over the limit have none either, those of the least spend, and are
-//! counted.
+//! An undefined figure has no series. Campaigns over the limit have none either, those that spent least of late, and are
+//! counted. While the records are still being read back there is none of any: what is there may be of an older record.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,7 +13,9 @@ use prometheus::proto::MetricFamily;
 use super::family::Family;
 use crate::config::Config;
 use crate::home;
-use crate::status::{Campaign, Status, TopVerdict};
+use crate::settings::{Window, WindowSpan};
+use crate::status::{Campaign, CampaignFigures, Status, TopVerdict};
+use crate::time::Millis;
 
 /// Metric, figure of a window, help.
 const FIGURES: [(&str, &str, &str); 8] = [
@@ -49,8 +51,8 @@ pub struct CampaignCollector {
     status: Arc<Status>,
     /// `metrics.max_campaigns`.
     limit: usize,
-    /// The window whose spend decides which campaigns are within the limit.
-    window: String,
+    /// The windows whose spend decides which campaigns are within the limit: the first one before the next.
+    ranking: Ranking,
     figures: Vec<(Family, &'static str)>,
     verdict: Family,
     of_verdict: Vec<(Family, OfVerdict)>,
@@ -74,7 +76,7 @@ impl CampaignCollector {
         Ok(CampaignCollector {
             status,
             limit: config.metrics.max_campaigns as usize,
-            window: config.verdict.window.clone(),
+            ranking: Ranking::of(&config.settings.windows),
             figures,
             verdict: Family::new(
                 "payback_verdict",
@@ -95,14 +97,14 @@ impl CampaignCollector {
         let mut campaigns = self.at_home();
         let left_out = campaigns.len().saturating_sub(self.limit);
         if left_out > 0 {
-            let spend = |campaign: &Campaign| campaign.figures()?.window(&self.window)?.get("spend");
-            let mut by_spend: Vec<_> =
-                campaigns.into_iter().map(|(id, campaign)| (spend(&campaign), id, campaign)).collect();
-            by_spend.sort_by(|(spend, id, _), (other_spend, other_id, _)| {
-                other_spend.partial_cmp(spend).unwrap_or(Ordering::Equal).then_with(|| id.cmp(other_id))
+            let rank = |campaign: &Campaign| campaign.figures().map(|figures| self.ranking.rank(figures));
+            let mut by_rank: Vec<_> =
+                campaigns.into_iter().map(|(id, campaign)| (rank(&campaign), id, campaign)).collect();
+            by_rank.sort_by(|(rank, id, _), (other_rank, other_id, _)| {
+                other_rank.partial_cmp(rank).unwrap_or(Ordering::Equal).then_with(|| id.cmp(other_id))
             });
-            by_spend.truncate(self.limit);
-            campaigns = by_spend.into_iter().map(|(_, id, campaign)| (id, campaign)).collect();
+            by_rank.truncate(self.limit);
+            campaigns = by_rank.into_iter().map(|(_, id, campaign)| (id, campaign)).collect();
         }
         (campaigns, left_out)
     }
@@ -118,6 +120,50 @@ impl CampaignCollector {
     }
 }
 
+/// Which campaigns come first: those with the greater spend in the shortest window that holds a whole day, since that is what
+/// is decided about now; where it is the same, in the longer ones; then those of whose spend something was heard last; then
+/// those with the greater spend of the lifetime.
+struct Ranking {
+    /// Names, the shortest window first.
+    latest: Vec<String>,
+    lifetime: Option<String>,
+}
+
+/// The greater comes first.
+#[derive(PartialEq, PartialOrd)]
+struct Rank {
+    latest: Vec<Option<f64>>,
+    spend_through: Option<Millis>,
+    lifetime: Option<f64>,
+}
+
+impl Ranking {
+    fn of(windows: &[Window]) -> Ranking {
+        let hours = |window: &Window| match window.span {
+            WindowSpan::Hours(hours) => Some(hours),
+            WindowSpan::Days(days) => Some(days.saturating_mul(24)),
+            WindowSpan::Lifetime => None,
+        };
+        let mut latest: Vec<_> = windows.iter().filter_map(|window| Some((hours(window)?, window))).collect();
+        latest.retain(|(hours, _)| *hours >= 24);
+        latest.sort_by_key(|(hours, _)| *hours);
+        let lifetime = windows.iter().find(|window| window.span == WindowSpan::Lifetime);
+        Ranking {
+            latest: latest.into_iter().map(|(_, window)| window.name.clone()).collect(),
+            lifetime: lifetime.map(|window| window.name.clone()),
+        }
+    }
+
+    fn rank(&self, figures: &CampaignFigures) -> Rank {
+        let spend = |window: &String| figures.window(window)?.get("spend");
+        Rank {
+            latest: self.latest.iter().map(spend).collect(),
+            spend_through: figures.spend_through,
+            lifetime: self.lifetime.as_ref().and_then(spend),
+        }
+    }
+}
+
 impl Collector for CampaignCollector {
     fn desc(&self) -> Vec<&Desc> {
         let figures = self.figures.iter().map(|(family, _)| &family.desc);
@@ -126,7 +172,11 @@ impl Collector for CampaignCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let was_complete = self.status.campaigns_are_complete();
         let (campaigns, left_out) = self.exported();
+        // Before and after: they may be forgotten in between.
+        let complete = was_complete && self.status.campaigns_are_complete();
+        let campaigns = if complete { campaigns } else { Vec::new() };
         let mut figures: Vec<Vec<_>> = self.figures.iter().map(|_| Vec::new()).collect();
         let mut verdicts = Vec::with_capacity(campaigns.len());
         let mut of_verdict: Vec<Vec<_>> = self.of_verdict.iter().map(|_| Vec::new()).collect();
@@ -145,7 +195,8 @@ impl Collector for CampaignCollector {
             }
         }
         let figures = self.figures.iter().zip(figures).map(|((family, _), series)| family.of(series));
-        let not_exported = self.not_exported.of(vec![self.not_exported.series(&[], left_out as f64)]);
+        let not_exported = complete.then(|| self.not_exported.series(&[], left_out as f64));
+        let not_exported = self.not_exported.of(not_exported.into_iter().collect());
         let of_verdict = self.of_verdict.iter().zip(of_verdict).map(|((family, _), series)| family.of(series));
         figures.chain(of_verdict).chain([self.verdict.of(verdicts), not_exported]).collect()
     }

@@ -82,7 +82,7 @@ impl Metrics {
         started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         registry.register(Box::new(started))?;
         registry.register(Box::new(CampaignCollector::new(config, Arc::clone(status))?))?;
-        registry.register(Box::new(StateCollector::new(Arc::clone(status))?))?;
+        registry.register(Box::new(StateCollector::new(config.settings.clone(), Arc::clone(status))?))?;
         let metrics = Metrics {
             events: counters(&registry, "events_total", "Events taken, by what became of them.", &["type", "outcome"])?,
             rejected: counters(&registry, "rejected_total", "Events sent to the dead letters.", &["reason"])?,

@@ -8,13 +8,16 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
 use super::family::Family;
+use crate::domain::order::{OrderSums, covered};
 use crate::engine::Sizes;
-use crate::money::SCALE;
+use crate::money::{SCALE, Sum};
+use crate::settings::Settings;
 use crate::status::{Progress, Status, Worker};
 use crate::time::Millis;
 
 pub struct StateCollector {
     status: Arc<Status>,
+    settings: Settings,
     customers: Family,
     ltv_historic: Family,
     ltv_gross_profit: Family,
@@ -24,9 +27,11 @@ pub struct StateCollector {
     state_campaigns: Family,
     state_bytes: Family,
     read_back_bytes: Family,
+    read_back_complete: Family,
     state_limit: Family,
     over_limit: Family,
     partitions: Family,
+    stage_partitions: Family,
     restore_remaining: Family,
     open_transaction: Family,
     last_round: Family,
@@ -36,13 +41,14 @@ pub struct StateCollector {
 }
 
 impl StateCollector {
-    /// For the state that `status` knows of.
+    /// For the state that `status` knows of, whose figures depend on `settings`.
     ///
     /// # Errors
     /// Prometheus takes no such name or label.
-    pub fn new(status: Arc<Status>) -> Result<StateCollector, Error> {
+    pub fn new(settings: Settings, status: Arc<Status>) -> Result<StateCollector, Error> {
         Ok(StateCollector {
             status,
+            settings,
             customers: Family::new(
                 "payback_customers",
                 "Customers, by whether they contribute: net LTV over 0 (unknown: their cost of goods is).",
@@ -55,7 +61,7 @@ impl StateCollector {
             )?,
             ltv_gross_profit: Family::new(
                 "payback_ltv_gross_profit",
-                "Sum of the customers' revenue less known cost of goods to date, in the reporting currency.",
+                "Sum of the customers' revenue less cost of goods to date, in the reporting currency; none where too little of it is known.",
                 &[],
             )?,
             refunded_in_excess: Family::new(
@@ -72,6 +78,11 @@ impl StateCollector {
                 "Memory of the campaigns' records of all instances, for the API.",
                 &[],
             )?,
+            read_back_complete: Family::new(
+                "payback_read_back_complete",
+                "1 when the campaigns' records of all instances are there, else 0: then there are no series of campaigns.",
+                &[],
+            )?,
             state_limit: Family::new(
                 "payback_state_limit_bytes",
                 "What the state and the campaigns' records may take together, where that is configured.",
@@ -83,6 +94,11 @@ impl StateCollector {
                 &[],
             )?,
             partitions: Family::new("payback_partitions", "Partitions owned.", &["stage", "state"])?,
+            stage_partitions: Family::new(
+                "payback_stage_partitions",
+                "Partitions that a stage has, whoever owns them.",
+                &["stage"],
+            )?,
             restore_remaining: Family::new(
                 "payback_restore_remaining_facts",
                 "Facts that are still to be read to restore the partitions owned.",
@@ -113,6 +129,19 @@ impl StateCollector {
     }
 }
 
+impl StateCollector {
+    /// `None` where the costs of too much of the revenue are not known, as in the records.
+    fn gross_profit(&self, sizes: &Sizes) -> Option<f64> {
+        let sums = OrderSums {
+            revenue: Sum(sizes.ltv_historic),
+            covered_revenue: Sum(sizes.covered_revenue),
+            gross_profit: Sum(sizes.ltv_gross_profit),
+            ..OrderSums::default()
+        };
+        covered(&self.settings, &sums).then_some(sums.gross_profit.0 as f64 / SCALE as f64)
+    }
+}
+
 impl Collector for StateCollector {
     fn desc(&self) -> Vec<&Desc> {
         [
@@ -125,9 +154,11 @@ impl Collector for StateCollector {
             &self.state_campaigns,
             &self.state_bytes,
             &self.read_back_bytes,
+            &self.read_back_complete,
             &self.state_limit,
             &self.over_limit,
             &self.partitions,
+            &self.stage_partitions,
             &self.restore_remaining,
             &self.open_transaction,
             &self.last_round,
@@ -144,6 +175,7 @@ impl Collector for StateCollector {
         let [customers, campaigns] = super::STAGES.map(|stage| Holding::of(stage, &workers));
         let single = |family: &Family, value: f64| family.of(vec![family.series(&[], value)]);
         let sizes = &customers.sizes;
+        let gross_profit = self.gross_profit(sizes).map(|profit| self.ltv_gross_profit.series(&[], profit));
         let contributing = ["true", "false", "unknown"].into_iter().zip(sizes.contributing);
         let contributing = contributing.map(|(label, count)| self.customers.series(&[label], count as f64));
         let bytes = [&customers, &campaigns]
@@ -151,6 +183,9 @@ impl Collector for StateCollector {
         let partitions = [&customers, &campaigns].into_iter().flat_map(|holding| {
             [("current", holding.current), ("restoring", holding.restoring)]
                 .map(|(state, count)| self.partitions.series(&[holding.stage, state], count as f64))
+        });
+        let stage_partitions = super::STAGES.into_iter().filter_map(|stage| {
+            Some(self.stage_partitions.series(&[stage], f64::from(self.status.partitions(stage)?)))
         });
         let remaining = [&customers, &campaigns]
             .map(|holding| self.restore_remaining.series(&[holding.stage], holding.remaining as f64));
@@ -163,16 +198,18 @@ impl Collector for StateCollector {
         vec![
             self.customers.of(contributing.collect()),
             single(&self.ltv_historic, sizes.ltv_historic as f64 / SCALE as f64),
-            single(&self.ltv_gross_profit, sizes.ltv_gross_profit as f64 / SCALE as f64),
+            self.ltv_gross_profit.of(gross_profit.into_iter().collect()),
             single(&self.refunded_in_excess, sizes.orders_refunded_in_excess as f64),
             single(&self.state_customers, sizes.customers as f64),
             single(&self.state_orders, sizes.orders as f64),
             single(&self.state_campaigns, campaigns.sizes.campaigns as f64),
             self.state_bytes.of(bytes.to_vec()),
             single(&self.read_back_bytes, self.status.campaigns.bytes() as f64),
+            single(&self.read_back_complete, if self.status.campaigns_are_complete() { 1.0 } else { 0.0 }),
             self.state_limit.of(limit.collect()),
             single(&self.over_limit, if self.status.over_limit().is_some() { 1.0 } else { 0.0 }),
             self.partitions.of(partitions.collect()),
+            self.stage_partitions.of(stage_partitions.collect()),
             self.restore_remaining.of(remaining.to_vec()),
             self.open_transaction.of(open.to_vec()),
             self.last_round.of(rounds.collect()),
@@ -234,6 +271,7 @@ impl Holding {
         sum.campaigns += sizes.campaigns;
         sum.ltv_historic += sizes.ltv_historic;
         sum.ltv_gross_profit += sizes.ltv_gross_profit;
+        sum.covered_revenue += sizes.covered_revenue;
         sum.bytes += sizes.bytes;
     }
 }

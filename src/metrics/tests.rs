@@ -20,6 +20,7 @@ fn record(id: &str, spend: u32, roas: &str) -> String {
 /// An instance that owns all partitions of the campaigns stage, with one campaign for each spend.
 fn instance(spends: &[u32]) -> Arc<Status> {
     let status = Arc::new(Status::with_limit(Some(1_000_000)));
+    status.set_read_back(Progress::Current);
     status.set_partitions("campaigns", PARTITIONS);
     let (worker, _questions) = status.add_worker("campaigns");
     (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
@@ -80,6 +81,9 @@ fn every_metric_that_is_promised_is_there() {
         "payback_state_campaigns",
         "payback_state_bytes",
         "payback_read_back_bytes",
+        "payback_read_back_complete",
+        "payback_partitions",
+        "payback_stage_partitions",
         "payback_state_limit_bytes",
         "payback_state_over_limit",
         "payback_restore_seconds",
@@ -179,6 +183,49 @@ fn a_campaign_is_shown_by_the_instance_that_owns_its_home_alone() {
     assert!(render("", &status).contains("c100"));
 }
 
+/// A record that was read may be an older one, and a newer one still to be read.
+#[test]
+fn no_campaign_is_shown_until_all_are_read_back() {
+    let status = instance(&[100]);
+    let shown = || {
+        let text = render("", &status);
+        let of_campaigns = samples(&text).filter(|(series, _)| series.contains("c100")).count();
+        let read = |series| value(&text, series).map(str::to_owned);
+        (of_campaigns > 0, read("payback_campaigns_not_exported"), read("payback_read_back_complete"))
+    };
+    let some = |value: &str| Some(value.to_owned());
+    assert_eq!(shown(), (true, some("0"), some("1")));
+    status.set_read_back(Progress::Restoring { done: 1, total: 2 });
+    assert_eq!(shown(), (false, None, some("0")));
+}
+
+#[test]
+fn campaigns_that_spend_now_keep_their_series_before_those_that_did_once() {
+    let status = instance(&[]);
+    let take = |id: &str, through: &str, [day, week, lifetime]: [u32; 3]| {
+        let window = |name, spend| format!(r#""{name}":{{"spend":"{spend}"}}"#);
+        let windows = [window("lifetime", lifetime), window("7d", week), window("1h", 0), window("24h", day)].join(",");
+        let verdict = r#"{"value":"deficit"}"#;
+        let record =
+            format!(r#"{{"spend_through":"2026-11-{through}T00:00:00Z","verdict":{verdict},"windows":{{{windows}}}}}"#);
+        assert!(status.campaigns.take(&format!("campaign/{id}"), Some(record.as_bytes())));
+    };
+    take("of-the-past", "01", [0, 0, 9_000]);
+    take("of-the-past-later", "02", [0, 0, 10]);
+    take("of-the-past-smaller", "01", [0, 0, 20]);
+    take("of-the-week", "20", [0, 8, 8]);
+    take("new", "21", [5, 5, 5]);
+    take("newer", "21", [5, 6, 6]);
+    let order = ["newer", "new", "of-the-week", "of-the-past-later", "of-the-past", "of-the-past-smaller"];
+    for limit in 0..=order.len() {
+        let config = format!("windows = ['lifetime', '7d', '1h', '24h']\nmetrics.max_campaigns = {limit}");
+        let text = render(&config, &status);
+        let shown = order.map(|id| text.contains(&format!(r#"payback_verdict{{scope="campaign",id="{id}","#)));
+        let expected: Vec<bool> = (0..order.len()).map(|place| place < limit).collect();
+        assert_eq!(shown.to_vec(), expected, "the first {limit} of {order:?}");
+    }
+}
+
 #[test]
 fn over_the_limit_the_campaigns_of_the_least_spend_are_counted_only() {
     let status = instance(&[5, 100, 20, 300]);
@@ -215,6 +262,54 @@ fn what_workers_hold_is_summed_over_their_partitions() {
     assert_eq!(value(&render("", &instance(&[5])), "payback_state_over_limit"), Some("0"));
     assert_eq!(value(&render("", &Arc::default()), "payback_state_limit_bytes"), None);
     assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
+}
+
+/// As `ltv.gross_profit` of a customer is null: without costs it would be revenue.
+#[test]
+fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
+    let status = Arc::new(Status::default());
+    let (worker, _questions) = status.add_worker("customers");
+    let shown = |config, covered_revenue| {
+        let sizes = crate::engine::Sizes {
+            ltv_historic: 100_000_000,
+            ltv_gross_profit: 60_000_000,
+            covered_revenue,
+            ..Default::default()
+        };
+        worker.set_current(0, sizes);
+        let text = render(config, &status);
+        assert_eq!(value(&text, "payback_ltv_historic"), Some("100"));
+        value(&text, "payback_ltv_gross_profit").map(str::to_owned)
+    };
+    let some = Some("60".to_owned());
+    assert_eq!(shown("", 0), None);
+    assert_eq!(shown("", 94_999_999), None);
+    assert_eq!(shown("", 95_000_000), some);
+    assert_eq!(shown("costs.min_coverage = 0.5", 50_000_000), some);
+    worker.set_current(0, crate::engine::Sizes::default());
+    assert_eq!(value(&render("", &status), "payback_ltv_gross_profit"), Some("0"), "nothing was sold");
+}
+
+/// Sums over the shop are those of all its partitions, or none.
+#[test]
+fn it_is_seen_whether_all_partitions_of_a_stage_are_there() {
+    let status = instance(&[]);
+    status.set_partitions("customers", 2);
+    let (worker, _questions) = status.add_worker("customers");
+    worker.set_progress(0, Progress::Restoring { done: 0, total: 9 });
+    let read = || {
+        let text = render("", &status);
+        let read = |series: &str| value(&text, series).unwrap_or("none").to_owned();
+        [
+            read(r#"payback_stage_partitions{stage="customers"}"#),
+            read(r#"payback_partitions{stage="customers",state="current"}"#),
+            read("payback_state_customers"),
+        ]
+    };
+    assert_eq!(read(), ["2", "0", "0"]);
+    worker.set_current(0, crate::engine::Sizes { customers: 7, ..Default::default() });
+    assert_eq!(read(), ["2", "1", "7"]);
+    assert_eq!(value(&render("", &Arc::default()), r#"payback_stage_partitions{stage="customers"}"#), None);
 }
 
 /// An alert counts how often it changes.

@@ -11,6 +11,8 @@ use dashmap::DashMap;
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 
+use crate::time::Millis;
+
 /// Records by campaign id.
 #[derive(Debug, Default)]
 pub struct Campaigns {
@@ -32,7 +34,7 @@ impl Campaigns {
                 self.catching_up.fetch_add(usize::from(campaign.is_catching_up), Ordering::Relaxed);
                 self.records.insert(id.to_owned(), Arc::new(campaign))
             }
-            None => self.records.remove(id).map(|(_, former)| former),
+            None => self.remove(id),
         };
         if let Some(former) = former {
             self.bytes.fetch_sub(bytes(&former), Ordering::Relaxed);
@@ -41,9 +43,19 @@ impl Campaigns {
         true
     }
 
+    /// What most of the campaigns left behind when they went is given back, so that it takes few times to have all moved.
+    fn remove(&self, id: &str) -> Option<Arc<Campaign>> {
+        let (_, former) = self.records.remove(id)?;
+        if self.records.len() < self.records.capacity() / 4 {
+            self.records.shrink_to_fit();
+        }
+        Some(former)
+    }
+
     /// Forgets all of them.
     pub fn clear(&self) {
         self.records.clear();
+        self.records.shrink_to_fit();
         self.bytes.store(0, Ordering::Relaxed);
         self.catching_up.store(0, Ordering::Relaxed);
     }
@@ -124,6 +136,9 @@ pub struct CampaignFigures {
     pub platform: Option<String>,
     /// What kind of advertising it is (`search`).
     pub channel: Option<String>,
+    /// The latest moment that booked media spend covers.
+    #[serde(default, deserialize_with = "moment")]
+    pub spend_through: Option<Millis>,
     /// That of the window `verdict.window`.
     pub verdict: TopVerdict,
     #[serde(deserialize_with = "windows")]
@@ -280,6 +295,12 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
+/// A text that is no moment is as none.
+fn moment<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Millis>, D::Error> {
+    let text: Option<Cow<'de, str>> = Option::deserialize(deserializer)?;
+    Ok(text.and_then(|text| Millis::parse(&text)))
+}
+
 fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
     Number::deserialize(deserializer).map(|number| number.0)
 }
@@ -290,7 +311,7 @@ mod tests {
     use crate::engine::campaigns::record::CampaignRecord;
 
     const RECORD: &str = r#"{"scope":"campaign","id":"g:1","name":null,"platform":"google","objective":null,
-        "channel":"search","currency":"JPY","verdict":{"value":"deficit","window":"lifetime","progress":0.5,
+        "channel":"search","currency":"JPY","spend_through":"2026-11-21T10:00:00.5Z","verdict":{"value":"deficit","window":"lifetime","progress":0.5,
         "at_stake":"-2.5"},"windows":{"7d":{"from":"x","spend":"1999.9","roas":0.8,"cac":null,"orders":3,
         "verdict":"too_early","undefined":{"cac":"no_new_customers"}},"lifetime":{"spend":"3000","roas":1}}}"#;
 
@@ -302,6 +323,7 @@ mod tests {
         let figures = campaign.figures().unwrap();
         assert_eq!((figures.channel.as_deref(), figures.name.as_deref()), (Some("search"), None));
         assert_eq!((figures.verdict.progress, figures.verdict.at_stake), (Some(0.5), Some(-2.5)));
+        assert_eq!(figures.spend_through, Millis::parse("2026-11-21T10:00:00.5Z"));
         let week = figures.window("7d").unwrap();
         assert_eq!((week.get("spend"), week.get("roas"), week.get("orders")), (Some(1999.9), Some(0.8), Some(3.0)));
         assert_eq!((week.get("cac"), week.get("revenue"), week.get("verdict")), (None, None, None));
@@ -341,6 +363,23 @@ mod tests {
         assert_eq!(take(Some(r#"{"read_through":"2026-11-21T10:00:00Z"}"#)), 1);
         campaigns.clear();
         assert_eq!(campaigns.catching_up(), 0);
+    }
+
+    #[test]
+    fn room_that_campaigns_took_is_given_back_when_they_go() {
+        let campaigns = Campaigns::default();
+        let take = |range: std::ops::Range<u32>, json: Option<&[u8]>| {
+            range.for_each(|id| assert!(campaigns.take(&format!("campaign/{id}"), json)));
+            campaigns.records.capacity()
+        };
+        let greatest = take(0..20_000, Some(b"{}"));
+        assert!(greatest >= 20_000);
+        let least = take(100..20_000, None);
+        assert!(least < greatest / 50, "{least} of {greatest}");
+        assert_eq!((campaigns.len(), campaigns.get("99").is_some()), (100, true));
+        take(0..20_000, Some(b"{}"));
+        campaigns.clear();
+        assert!(campaigns.records.capacity() < greatest / 50);
     }
 
     /// `docs/events.md` shows a whole record.

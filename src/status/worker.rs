@@ -215,6 +215,11 @@ impl Worker {
         lock(&self.partitions).entry(partition).or_insert(fresh).progress = progress;
     }
 
+    /// Says that an owned partition is restored, and what it holds: together, so that nobody sums what is current and misses it.
+    pub fn set_current(&self, partition: u32, sizes: Sizes) {
+        lock(&self.partitions).insert(partition, Partition { progress: Progress::Current, sizes });
+    }
+
     /// Says what an owned partition holds.
     pub fn set_sizes(&self, partition: u32, sizes: Sizes) {
         if let Some(partition) = lock(&self.partitions).get_mut(&partition) {

@@ -97,6 +97,77 @@ fn alerts_fire_when_they_should_and_not_otherwise() {
     }
 }
 
+/// A sum over instances sags while one is restoring, and nobody would see why.
+#[test]
+fn the_dashboard_shows_sums_over_the_shop_while_all_of_it_is_there() {
+    if !installed("promtool") {
+        return;
+    }
+    // Instance b goes and comes back: its partitions are restored by a, whose campaigns are then read back anew.
+    const MINUTES: [&str; 5] = ["whole", "restoring", "whole again", "reading back", "whole, and b lacks costs"];
+    let of_stage = |series: &str, values: &str| {
+        ["customers", "campaigns"].map(|stage| (series.replace("STAGE", stage), values.to_owned()))
+    };
+    let mut input = of_stage(r#"payback_partitions{instance="a",stage="STAGE",state="current"}"#, "2 2 4 4 2").to_vec();
+    input.extend(of_stage(r#"payback_partitions{instance="a",stage="STAGE",state="restoring"}"#, "0 2 0 0 0"));
+    input.extend(of_stage(r#"payback_partitions{instance="b",stage="STAGE",state="current"}"#, "2 stale _ _ 2"));
+    input.extend(of_stage(r#"payback_stage_partitions{instance="a",stage="STAGE"}"#, "4 4 4 4 4"));
+    for (series, values) in [
+        (r#"payback_read_back_complete{instance="a"}"#, "1 1 1 0 1"),
+        (r#"payback_read_back_complete{instance="b"}"#, "1 stale _ _ 1"),
+        (r#"payback_spend{instance="a",scope="campaign",id="c",window="30d"}"#, "5 5 5 5 5"),
+        (r#"payback_revenue{instance="a",scope="campaign",id="c",window="30d"}"#, "4 4 4 4 4"),
+        (r#"payback_roas_ratio{instance="a",scope="campaign",id="c",window="30d"}"#, "0.8 0.8 0.8 0.8 0.8"),
+        (r#"payback_verdict{instance="a",scope="campaign",id="c",verdict="invest_for_ltv"}"#, "1 1 1 1 1"),
+        (r#"payback_customers{instance="a",contributing="true"}"#, "1 1 1 1 1"),
+        (r#"payback_customers{instance="a",contributing="false"}"#, "1 1 1 1 1"),
+        (r#"payback_ltv_historic{instance="a"}"#, "9 9 9 9 9"),
+        (r#"payback_ltv_historic{instance="b"}"#, "9 stale _ _ 9"),
+        (r#"payback_ltv_gross_profit{instance="a"}"#, "3 3 3 3 3"),
+        (r#"payback_ltv_gross_profit{instance="b"}"#, "3 stale"),
+    ] {
+        input.push((series.to_owned(), values.to_owned()));
+    }
+    let figures = |expression: &str| {
+        let all = selectors(expression);
+        let is_of = |start: &&str| all.iter().any(|selector| selector.starts_with(start));
+        let of_customers = ["payback_customers", "payback_ltv_"].iter().any(&is_of);
+        let of_campaigns = ["payback_spend", "payback_revenue", "payback_roas_ratio", "payback_verdict"];
+        (of_customers, of_campaigns.iter().any(is_of))
+    };
+    let (mut cases, mut of_each) = (Vec::new(), [0; 2]);
+    for Query { name, expression } in dashboard_queries() {
+        let shown = match figures(&expression) {
+            // Of one campaign each.
+            _ if ["max by (id) (", "max by (id, verdict) (", "group by"]
+                .iter()
+                .any(|it| expression.starts_with(it)) =>
+            {
+                continue;
+            }
+            (true, _) => [true, false, true, true, !expression.contains("payback_ltv_gross_profit")],
+            (_, true) => [true, false, true, false, true],
+            _ => continue,
+        };
+        of_each[usize::from(!figures(&expression).0)] += 1;
+        for (minute, shown) in shown.into_iter().enumerate() {
+            let samples = if shown { json!([{ "labels": "{}", "value": 1 }]) } else { json!([]) };
+            let expression = format!("count(\n# {name}, {}\n{expression})", MINUTES[minute]);
+            cases.push(json!({ "expr": expression, "eval_time": format!("{minute}m"), "exp_samples": samples }));
+        }
+    }
+    assert!(of_each[0] >= 3 && of_each[1] >= 8, "sums of customers and of campaigns: {of_each:?}");
+    let input: Vec<Value> =
+        input.iter().map(|(series, values)| json!({ "series": series, "values": values })).collect();
+    let test = json!({ "interval": "1m", "input_series": input, "promql_expr_test": cases });
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("dashboard.yml");
+    fs::write(&file, json!({ "tests": [test] }).to_string()).expect("the folder can be written");
+    let output = Command::new("promtool").args(["test", "rules"]).arg(&file).output().expect("promtool runs");
+    let text = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&text));
+}
+
 #[test]
 fn an_alert_is_muted_where_another_says_it_better() {
     if !installed("prometheus-alertmanager") {

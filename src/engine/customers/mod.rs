@@ -381,6 +381,7 @@ impl Stage for Customers {
             campaigns: 0,
             ltv_historic: self.totals.sums.revenue.0,
             ltv_gross_profit: self.totals.sums.gross_profit.0,
+            covered_revenue: self.totals.sums.covered_revenue.0,
             bytes: (tables + names + self.moments.bytes()) as u64,
         }
     }

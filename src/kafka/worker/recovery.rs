@@ -118,7 +118,8 @@ impl<S: Stage> Worker<S> {
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
         self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
         for number in &membership.owned {
-            self.status.set_progress(*number, status::Progress::Current);
+            let sizes = self.pipeline.partitions.get(*number).map(|partition| partition.stage.sizes());
+            self.status.set_current(*number, sizes.unwrap_or_default());
         }
         self.state.phase = Phase::Working;
         if membership.owned.is_empty() {
