@@ -247,6 +247,26 @@ fn what_cannot_be_used_has_its_reason() {
 }
 
 #[test]
+fn a_report_is_of_no_day_that_is_to_come() {
+    let report = |reported_at: &str| {
+        json!({"type": "ad_spend_report", "campaign_id": "g", "date": "2026-11-21", "reported_at": reported_at, "amount": 24})
+    };
+    let config = Config { zone: "Asia/Tokyo".to_owned(), ..Config::default() };
+    let early = report("2026-11-20T00:59:59.999Z").to_string();
+    assert_eq!(Batch::read(&[early], &config).rejected, [(0, "in_the_future")]);
+    let table = [
+        ("2026-11-20T01:00:00Z", "2026-11-20T01:00:00Z"),
+        ("2026-11-20T14:59:00Z", "2026-11-20T15:00:00Z"),
+        ("2026-11-20T15:00:01Z", "2026-11-20T16:00:00Z"),
+        ("2026-11-22T00:00:00Z", "2026-11-21T15:00:00Z"),
+    ];
+    for (reported_at, through) in table {
+        let records = records(&[report(reported_at)], &config);
+        assert_eq!(records.campaigns["g"]["spend_through"], through, "{reported_at}");
+    }
+}
+
+#[test]
 fn the_later_version_wins_whole() {
     let events = [
         order(1, "2026-03-01", 10, json!({"updated_at": "2026-03-05T00:00:00Z", "campaign_id": "a"})),
