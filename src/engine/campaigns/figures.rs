@@ -41,10 +41,10 @@ fn chosen_profit(settings: &Settings, sums: &OrderSums) -> Result<Sum, Why> {
     }
 }
 
-/// Profit to date of the acquired customers + attributed profit of customers that this campaign did not acquire.
+/// Profit to date of the acquired customers + attributed profit of customers that this campaign did not acquire: one sum,
+/// which goes by the coverage of all that it sums.
 fn value(settings: &Settings, totals: &Totals) -> Result<Sum, Why> {
-    let acquired = chosen_profit(settings, &totals.ledger.acquired)?;
-    Ok(acquired + chosen_profit(settings, &totals.ledger.others)?)
+    chosen_profit(settings, &(totals.ledger.acquired + totals.ledger.others))
 }
 
 /// `numerator` / `denominator`; null with `zero` when the denominator is 0, else with the numerator's reason.
