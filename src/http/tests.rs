@@ -209,7 +209,7 @@ fn a_bad_parameter_is_named() {
         ("window=8d", "window: expected one of 24h, 7d, 30d, 90d, 365d, lifetime"),
         ("sort=colour", "sort: expected id, name"),
         ("sort=-", "sort: "),
-        ("verdict=good", "verdict: expected some of no_spend"),
+        ("verdict=good", "verdict: expected some of catching_up"),
         ("page=2", "page: there are window, sort"),
         ("limit=1&limit=2", "limit: is given twice"),
         ("q=%FF", ""),

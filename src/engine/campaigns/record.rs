@@ -31,6 +31,8 @@ pub struct CampaignRecord<'a> {
     pub as_of: Cow<'a, str>,
     /// The latest moment that booked media spend covers. Null without any.
     pub spend_through: Option<Cow<'a, str>>,
+    /// Since when something waits to be read that belongs to these figures. Null while nothing waits for long.
+    pub read_through: Option<Cow<'a, str>>,
     /// The one verdict.
     pub verdict: VerdictRecord<'a>,
     /// The figures of each configured window.

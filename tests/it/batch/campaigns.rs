@@ -168,6 +168,8 @@ impl<'a> Campaign<'a> {
             "currency": config.currency,
             "as_of": moment(as_of),
             "spend_through": self.spend_through.map(moment),
+            // A batch reads everything first.
+            "read_through": null,
             "verdict": verdict::top(&of_window(&config.verdict_window)),
             "windows": windows,
         })

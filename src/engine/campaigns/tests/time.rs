@@ -267,3 +267,30 @@ fn a_short_window_waits_for_late_spend() {
     assert_eq!(shop.window("c", "24h").verdict, Verdict::SpendLate);
     assert_eq!(shop.window("c", "7d").verdict, Verdict::Deficit);
 }
+
+#[test]
+fn while_something_waits_every_verdict_says_so() {
+    let mut shop = Shop::new(Settings::default());
+    for campaign in ["b", "c"] {
+        shop.apply(Event::AdSpend(spend(campaign, "1", hour(1), 100)));
+    }
+    shop.flush(NOW);
+    assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (None, Verdict::Deficit));
+
+    let waits = NOW.plus(-2 * Millis::MINUTE);
+    shop.stage.set_read_through(Some(waits));
+    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    for record in [shop.record("c"), shop.present("c", NOW).unwrap()] {
+        assert_eq!(record.read_through.as_deref(), Some("2026-11-21T09:58:05Z"));
+        assert_eq!(record.verdict.value, Verdict::CatchingUp);
+        assert!(record.windows.0.iter().all(|(_, window)| window.verdict == Verdict::CatchingUp));
+        assert_eq!(record.verdict.progress, Some(0.0), "what is there is shown");
+    }
+    // How long it has waited alone is no change.
+    shop.stage.set_read_through(Some(waits.plus(Millis::MINUTE)));
+    assert!(shop.roll(NOW).is_empty());
+
+    shop.stage.set_read_through(None);
+    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (None, Verdict::Deficit));
+}
