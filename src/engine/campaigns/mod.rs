@@ -294,8 +294,10 @@ impl Stage for Campaigns {
 
 impl Campaigns {
     /// What the figures lack waits since `read_through`; none: nothing waits for long. While something does, every verdict
-    /// is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). A roll writes the records that this changes.
+    /// is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). A roll writes the records that this changes. Format 1
+    /// has no way to say so.
     pub fn set_read_through(&mut self, read_through: Option<Millis>) {
+        let read_through = read_through.filter(|_| self.settings.format.number() >= 2);
         if self.read_through.is_some() != read_through.is_some() {
             self.roll.remaining = self.campaigns.len();
         }

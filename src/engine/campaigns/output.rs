@@ -172,7 +172,8 @@ impl Campaigns {
             currency: Cow::Borrowed(settings.currency.as_str()),
             as_of: Cow::Borrowed(as_of),
             spend_through: view.naming.through().map(|through| Cow::Owned(through.to_string())),
-            read_through: self.read_through.map(|through| Cow::Owned(through.to_string())),
+            read_through: (settings.format.number() >= 2)
+                .then(|| self.read_through.map(|through| Cow::Owned(through.to_string()))),
             verdict: figures::top_verdict(
                 settings,
                 &settings.windows[chosen].name,
