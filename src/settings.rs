@@ -74,6 +74,16 @@ impl Settings {
         of_hours.max().unwrap_or(0)
     }
 
+    /// Days that hours of campaigns are kept individually: `retention.hours_days`, or what the windows need.
+    pub fn hours_days(&self) -> u32 {
+        self.retention.hours_days.unwrap_or_else(|| self.hours_needed().div_ceil(24).max(1))
+    }
+
+    /// As [`Settings::hours_days`], in hours.
+    pub fn hours_kept(&self) -> u32 {
+        self.hours_days().saturating_mul(24)
+    }
+
     /// Single days that the figures need: those of the longest window of days, and those in which customers mature.
     pub fn days_needed(&self) -> u32 {
         let of_days = self.windows.iter().map(|window| match window.span {
@@ -88,8 +98,8 @@ impl Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
-    /// Hours of campaigns; older ones are joined into days.
-    pub hours_days: u32,
+    /// Hours of campaigns; older ones are joined into days. `None`: as far back as a window of hours reaches.
+    pub hours_days: Option<u32>,
     /// Days of campaigns, and reports of spend; older ones are of the lifetime alone.
     pub days: u32,
     /// Single amounts of spend; not before their hours are joined.
@@ -100,7 +110,7 @@ pub struct Retention {
 
 impl Default for Retention {
     fn default() -> Self {
-        Retention { hours_days: 40, days: 800, spend_days: 40, orders_days: None }
+        Retention { hours_days: None, days: 800, spend_days: 40, orders_days: None }
     }
 }
 
@@ -108,11 +118,6 @@ impl Retention {
     /// Keeps everything that has an identity, whatever its age: nothing is ever too late.
     pub fn of_everything(self) -> Retention {
         Retention { days: u32::MAX, spend_days: u32::MAX, orders_days: None, ..self }
-    }
-
-    /// As [`Retention::hours_days`], in hours.
-    pub fn hours(&self) -> u32 {
-        self.hours_days.saturating_mul(24)
     }
 }
 

@@ -246,6 +246,12 @@ impl Zone {
         Millis(at.0 - self.local(at).rem_euclid(Millis::HOUR))
     }
 
+    /// `at` rounded up to the local hour.
+    pub fn next_hour(&self, at: Millis) -> Millis {
+        let start = self.hour_start(at);
+        if start < at { start.plus(Millis::HOUR) } else { at }
+    }
+
     /// The local date that `at` is in.
     pub fn date(&self, at: Millis) -> Date {
         Date::of_utc(self.local(at))

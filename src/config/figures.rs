@@ -154,26 +154,30 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
         verdict: verdict(&config.verdict, &windows)?,
         windows,
         zone,
-        retention: retention(config.retention)?,
+        retention: config.retention,
         campaign_partitions: 1,
         format: config.format.write,
     };
+    check_retention(&settings)?;
     check_reach(&settings)?;
     Ok(settings)
 }
 
-fn retention(retention: Retention) -> Result<Retention, Problem> {
+fn check_retention(settings: &Settings) -> Result<(), Problem> {
     let within = |key, days: u32, least: u32, most: u32| {
         ensure((least..=most).contains(&days), key, || format!("expected {least} to {most}, found {days}"))
     };
-    within("retention.hours_days", retention.hours_days, 1, Window::MAX_HOURS / 24)?;
-    within("retention.days", retention.days, retention.hours_days + 2, MAX_RETENTION)?;
+    let retention = settings.retention;
+    if let Some(days) = retention.hours_days {
+        within("retention.hours_days", days, 1, Window::MAX_HOURS / 24)?;
+    }
+    within("retention.days", retention.days, settings.hours_days() + 2, MAX_RETENTION)?;
     within("retention.spend_days", retention.spend_days, 1, retention.days)?;
     if let Some(days) = retention.orders_days {
         // `purchases_per_year` looks back for a year.
         within("retention.orders_days", days, 366, MAX_RETENTION)?;
     }
-    Ok(retention)
+    Ok(())
 }
 
 /// What is not kept individually can't be looked at individually.
@@ -181,7 +185,7 @@ fn check_reach(settings: &Settings) -> Result<(), Problem> {
     let retention = settings.retention;
     for window in &settings.windows {
         let (reach, kept) = match window.span {
-            WindowSpan::Hours(hours) => (hours > retention.hours(), "retention.hours_days"),
+            WindowSpan::Hours(hours) => (hours > settings.hours_kept(), "retention.hours_days"),
             WindowSpan::Days(days) => (days > retention.days, "retention.days"),
             WindowSpan::Lifetime => (false, ""),
         };

@@ -136,7 +136,7 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[workers]\ncampaigns = 1.5", "workers.campaigns: invalid type"),
         ("[commit]\ninterval_ms = 5", "commit.interval_ms: expected 10 to 5000"),
         ("[retention]\nhours_days = 41", "retention.hours_days: expected 1 to 40, found 41"),
-        ("[retention]\ndays = 41", "retention.days: expected 42 to 36525, found 41"),
+        ("[retention]\nhours_days = 40\ndays = 41", "retention.days: expected 42 to 36525, found 41"),
         ("[retention]\nspend_days = 801", "retention.spend_days: expected 1 to 800, found 801"),
         ("[retention]\norders_days = 365", "retention.orders_days: expected 366 to 36525, found 365"),
         (
@@ -320,14 +320,15 @@ fn a_fraction_is_read_exactly_as_it_is_written() {
 #[test]
 fn sections_become_the_engines_settings() {
     let config = read(
-        "windows = [\"7d\", \"12h\"]\n[reporting]\ncurrency = \"JPY\"\ntime_zone = \"Asia/Tokyo\"\n\
+        "windows = [\"7d\", \"49h\"]\n[reporting]\ncurrency = \"JPY\"\ntime_zone = \"Asia/Tokyo\"\n\
          [history]\ncomplete_from = 2026-01-01\n[attribution]\nmodel = \"time_decay\"\nlookback_days = 1\n\
-         [verdict]\nprofit = \"revenue\"\nwindow = \"12h\"",
+         [verdict]\nprofit = \"revenue\"\nwindow = \"49h\"",
     );
     let settings = config.unwrap().settings;
     assert_eq!(settings.currency.as_str(), "JPY");
     assert_eq!(settings.complete_from.unwrap().to_string(), "2025-12-31T15:00:00Z");
-    assert_eq!(settings.windows[1].span, WindowSpan::Hours(12));
+    assert_eq!(settings.windows[1].span, WindowSpan::Hours(49));
+    assert_eq!((settings.hours_days(), settings.hours_kept()), (3, 72), "what that window needs");
     assert_eq!(settings.attribution.model, settings::Model::TimeDecay);
     assert_eq!(settings.attribution.lookback, 86_400_000);
     assert_eq!(settings.verdict.profit, settings::Profit::Revenue);

@@ -10,8 +10,8 @@ use crate::time::{Date, Millis, Zone};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booking {
     start: Millis,
-    end_of_date: Millis,
     hours: u32,
+    through: Millis,
 }
 
 impl Booking {
@@ -20,7 +20,11 @@ impl Booking {
         let (start, end_of_date) = (zone.start_of(date), zone.start_of(date.plus(1)));
         let covered = reported_at.min(end_of_date).0.saturating_sub(start.0).max(1);
         let hours = u32::try_from((covered - 1) / Millis::HOUR + 1).unwrap_or(1);
-        Booking { start, end_of_date, hours }
+        // Where clocks change by half an hour the last hour of a date ends with it.
+        let first_hour_ends = start.plus(Millis::HOUR);
+        let booked_to = start.plus(i64::from(hours) * Millis::HOUR).min(end_of_date.max(first_hour_ends));
+        let through = if reported_at < booked_to { booked_to.min(zone.next_hour(reported_at)) } else { booked_to };
+        Booking { start, hours, through }
     }
 
     /// How many there are, at least one.
@@ -33,9 +37,10 @@ impl Booking {
         self.start.plus(i64::from(index) * Millis::HOUR)
     }
 
-    /// The end of the last hour: until then the report says what was spent.
+    /// Until when the report says what was spent: the end of the last hour, but not after the moment that it was made at,
+    /// rounded up to the hour.
     pub fn through(&self) -> Millis {
-        self.hour(self.hours).min(self.end_of_date.max(self.hour(1)))
+        self.through
     }
 
     /// What of `total` (0 or more) is booked on one of the hours.
@@ -62,20 +67,22 @@ mod tests {
         let zone = berlin();
         let plain = date("2026-11-21");
         let start = zone.start_of(plain);
+        // What it was made after the start; how many hours it covers; until when it says what was spent.
         let table = [
-            (-5 * Millis::DAY, 1),
-            (0, 1),
-            (1, 1),
-            (Millis::HOUR, 1),
-            (Millis::HOUR + 1, 2),
-            (10 * Millis::HOUR - 1, 10),
-            (24 * Millis::HOUR, 24),
-            (30 * Millis::DAY, 24),
+            (-5 * Millis::DAY, 1, -5 * Millis::DAY),
+            (-90 * Millis::MINUTE, 1, -Millis::HOUR),
+            (0, 1, 0),
+            (1, 1, Millis::HOUR),
+            (Millis::HOUR, 1, Millis::HOUR),
+            (Millis::HOUR + 1, 2, 2 * Millis::HOUR),
+            (10 * Millis::HOUR - 1, 10, 10 * Millis::HOUR),
+            (24 * Millis::HOUR, 24, 24 * Millis::HOUR),
+            (30 * Millis::DAY, 24, 24 * Millis::HOUR),
         ];
-        for (after, hours) in table {
+        for (after, hours, through) in table {
             let booking = Booking::new(&zone, plain, start.plus(after));
             assert_eq!(booking.hours(), hours, "{after} ms after the start");
-            assert_eq!(booking.through(), start.plus(i64::from(hours) * Millis::HOUR));
+            assert_eq!(booking.through(), start.plus(through), "{after} ms after the start");
         }
     }
 
@@ -94,7 +101,7 @@ mod tests {
         let last = date("9999-12-31");
         for zone in [Zone::utc(), berlin(), Zone::named("America/New_York").unwrap()] {
             let made_early = Booking::new(&zone, last, Millis(0));
-            assert_eq!((made_early.hours(), made_early.through()), (1, zone.start_of(last).plus(Millis::HOUR)));
+            assert_eq!((made_early.hours(), made_early.through()), (1, Millis(0)));
             let made_late = Booking::new(&zone, last, zone.start_of(last.plus(1)));
             assert_eq!((made_late.hours(), made_late.hour(23)), (24, zone.start_of(last).plus(23 * Millis::HOUR)));
         }

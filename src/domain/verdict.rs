@@ -10,6 +10,8 @@ use crate::time::Millis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
+    /// What has happened is not all in the figures yet.
+    CatchingUp,
     /// Nothing was invested.
     NoSpend,
     /// Too many orders state no cost of goods.
@@ -32,7 +34,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in that order.
-    pub const ALL: [Verdict; 9] = [
+    pub const ALL: [Verdict; 10] = [
+        Verdict::CatchingUp,
         Verdict::NoSpend,
         Verdict::UnknownCost,
         Verdict::SpendLate,
@@ -47,6 +50,7 @@ impl Verdict {
     /// As it is written in records and labels.
     pub fn code(self) -> &'static str {
         match self {
+            Verdict::CatchingUp => "catching_up",
             Verdict::NoSpend => "no_spend",
             Verdict::UnknownCost => "unknown_cost",
             Verdict::SpendLate => "spend_late",
@@ -63,6 +67,8 @@ impl Verdict {
 /// What a verdict goes by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
+    /// Something has waited for so long that it should be in the figures, and is not.
+    pub catching_up: bool,
     /// What it cost.
     pub invested: Sum,
     /// Attributed profit of the window, by `verdict.profit`; `None` when costs are unknown.
@@ -82,6 +88,9 @@ pub struct Evidence {
 /// The verdict on `evidence`.
 pub fn judge(evidence: &Evidence, rules: &VerdictRules) -> Verdict {
     let Evidence { invested, revenue, new_customers, mature_customers, .. } = *evidence;
+    if evidence.catching_up {
+        return Verdict::CatchingUp;
+    }
     if invested == Sum::ZERO {
         return Verdict::NoSpend;
     }
@@ -126,6 +135,7 @@ mod tests {
     use crate::money::Micros;
 
     const BASE: Evidence = Evidence {
+        catching_up: false,
         invested: Sum(100),
         profit: Some(Sum(0)),
         value: Some(Sum(0)),
@@ -140,6 +150,8 @@ mod tests {
         let rules = VerdictRules { min_spend: Micros(50), ..VerdictRules::default() };
         let all = Evidence { profit: Some(Sum(100)), value: Some(Sum(100)), revenue: Sum(100), ..BASE };
         let table = [
+            (Evidence { catching_up: true, invested: Sum(0), profit: None, ..BASE }, Verdict::CatchingUp),
+            (Evidence { catching_up: true, ..all }, Verdict::CatchingUp),
             (Evidence { invested: Sum(0), profit: None, spend_late: true, ..BASE }, Verdict::NoSpend),
             (Evidence { profit: None, spend_late: true, ..all }, Verdict::UnknownCost),
             (Evidence { value: None, spend_late: true, ..all }, Verdict::UnknownCost),

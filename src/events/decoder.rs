@@ -6,7 +6,7 @@ use super::rejection::{Reason, Rejection};
 use super::{AdSpend, AdSpendReport, Cancellation, CustomerCost, Event, EventKind, Purchase, Refund};
 use crate::money::Micros;
 use crate::settings::{Currency, Settings};
-use crate::time::Millis;
+use crate::time::{Millis, Zone};
 
 /// The largest record, in bytes.
 pub const MAX_RECORD: usize = 1 << 20;
@@ -14,17 +14,21 @@ pub const MAX_RECORD: usize = 1 << 20;
 /// How far ahead of the clock an event's moments may be.
 pub const MAX_AHEAD: i64 = 5 * Millis::MINUTE;
 
+/// How long after a report its day may begin: somewhere it has begun by then.
+const MAX_DAY_AHEAD: i64 = 14 * Millis::HOUR;
+
 /// Reads events under the settings that bear on their meaning.
 #[derive(Clone, Debug)]
 pub struct Decoder {
     currency: Currency,
+    zone: Zone,
     pub(super) default_margin: Option<Micros>,
 }
 
 impl Decoder {
-    /// For events in the reporting currency, with the margin by which costs are estimated.
+    /// For events in the reporting currency and time zone, with the margin by which costs are estimated.
     pub fn new(settings: &Settings) -> Decoder {
-        Decoder { currency: settings.currency, default_margin: settings.default_margin }
+        Decoder { currency: settings.currency, zone: settings.zone.clone(), default_margin: settings.default_margin }
     }
 
     /// Reads one record. Texts of the event borrow from `bytes` where they stand there unescaped.
@@ -57,7 +61,18 @@ impl Decoder {
             EventKind::AdSpendReport => Event::AdSpendReport(AdSpendReport::read(&fields, self)?),
         };
         check_clock(&fields, &event, now)?;
+        self.check_day(&fields, &event)?;
         Ok(event)
+    }
+
+    /// A report of a day that had begun nowhere is a mistake, whenever it is read.
+    fn check_day(&self, fields: &Fields<'_, '_>, event: &Event<'_>) -> Result<(), Rejection> {
+        let Event::AdSpendReport(report) = event else { return Ok(()) };
+        if self.zone.start_of(report.date) <= report.reported_at.plus(MAX_DAY_AHEAD) {
+            return Ok(());
+        }
+        const EXPECTED: &str = "expected a day that begins at most 14 hours after `reported_at`";
+        Err(fields.reject(Reason::InTheFuture, "date", EXPECTED))
     }
 
     /// Checks the event's `currency`, which need not be there.

@@ -55,7 +55,7 @@ pub static SETTINGS: LazyLock<Vec<Arc<Settings>>> = LazyLock::new(|| {
     let settings = |model| Settings {
         zone: zone.clone(),
         attribution: Attribution { model, ..Attribution::default() },
-        retention: Retention { orders_days: Some(400), ..Retention::default() },
+        retention: Retention { hours_days: Some(40), orders_days: Some(400), ..Retention::default() },
         campaign_partitions: 1,
         ..Settings::default()
     };

@@ -201,7 +201,7 @@ fn stored_today(format: Format) -> Vec<StoredFact> {
     let mut value = Vec::new();
     progress.write(format, &mut value);
     all.push(stored("progress", PROGRESS_KEY, &value));
-    StoredSettings::of(&Settings { format, ..Settings::default() }, 4, 4).write(&mut value);
+    stored_settings_of(format).write(&mut value);
     all.push(stored("settings", SETTINGS_KEY, &value));
     all
 }
@@ -222,7 +222,14 @@ fn given_up<S: Stage>(stage: &mut S, mut now: Recorded) -> BTreeSet<(Vec<u8>, Ve
 }
 
 pub fn stored_settings() -> StoredSettings {
-    StoredSettings::of(&Settings::default(), 4, 4)
+    stored_settings_of(Format::default())
+}
+
+fn stored_settings_of(format: Format) -> StoredSettings {
+    let mut settings = Settings { format, ..Settings::default() };
+    // As it was usual in format 1.
+    settings.retention.hours_days = Some(40);
+    StoredSettings::of(&settings, 4, 4)
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod events;
 mod extremes;
 mod facts;
 mod growth;
+mod memory;
 mod mutation;
 mod queries;
 mod requests;

@@ -214,7 +214,7 @@ proptest! {
             ..case.config.clone()
         };
         let rules = batch::Retention { hours_days, days, spend_days, orders_days: 366 };
-        let retention = Retention { hours_days, days, spend_days, orders_days: Some(366) };
+        let retention = Retention { hours_days: Some(hours_days), days, spend_days, orders_days: Some(366) };
         let mut keeper = Keeper::new(&config, rules);
         let mut pipeline = Pipeline::giving_up(&config, retention, rng.random_range(1..3), rng.random_range(1..3));
         let mut as_of = case.as_of;

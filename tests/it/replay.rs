@@ -124,24 +124,23 @@ fn the_first_and_the_last_day_of_the_calendar_are_replayed_like_any_other() {
         "\n",
         r#"{"type":"purchase","customer_id":"c","order_id":"o","occurred_at":"0000-01-01T00:00:00Z","revenue":5,"campaign_id":"g"}"#,
         "\n",
-        r#"{"type":"ad_spend_report","campaign_id":"g","date":"9999-12-31","reported_at":"2026-01-01T00:00:00Z","amount":2}"#,
+        r#"{"type":"ad_spend_report","campaign_id":"g","date":"9999-12-31","reported_at":"9999-12-30T19:30:00Z","amount":2}"#,
     );
-    for (zone, spend_through) in [
-        ("America/New_York", "9999-12-31T06:00:00Z"),
-        ("UTC", "9999-12-31T01:00:00Z"),
-        ("Asia/Tokyo", "9999-12-30T16:00:00Z"),
-    ] {
+    // It has begun in Tokyo, and is about to in the others.
+    for zone in ["America/New_York", "UTC", "Asia/Tokyo"] {
         let config = folder.path().join("payback.toml");
         fs::write(&config, format!("[reporting]\ntime_zone = \"{zone}\"\n")).unwrap();
         let out = folder.path().join("out");
-        let arguments = ["replay", "--config", config.to_str().unwrap(), "--out", out.to_str().unwrap(), "-"];
+        let (config, out_folder) = (config.to_str().unwrap(), out.to_str().unwrap());
+        let as_of = "9999-12-30T19:30:00Z";
+        let arguments = ["replay", "--config", config, "--as-of", as_of, "--out", out_folder, "-"];
         let done = payback(&arguments, input.as_bytes());
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         assert_eq!(lines(&out.join("dead-letters.jsonl")), Vec::<Value>::new(), "{zone}");
         let campaigns = records(&out.join("roas.jsonl"), "id");
         let lifetime = &campaigns["g"]["windows"]["lifetime"];
         assert_eq!((lifetime["spend"].as_str(), lifetime["revenue"].as_str()), (Some("3"), Some("5")), "{zone}");
-        assert_eq!(campaigns["g"]["spend_through"], spend_through, "{zone}");
+        assert_eq!(campaigns["g"]["spend_through"], "9999-12-30T20:00:00Z", "{zone}");
     }
 }
 

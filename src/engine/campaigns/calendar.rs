@@ -63,7 +63,7 @@ impl Calendar {
         let zone = &settings.zone;
         let (hour, day) = (zone.hour_start(as_of), zone.date(as_of));
         // One more day than the hours span, for the hours that clocks take away.
-        let days_kept = i32::try_from(settings.retention.hours_days.saturating_add(1)).unwrap_or(i32::MAX);
+        let days_kept = i32::try_from(settings.hours_days().saturating_add(1)).unwrap_or(i32::MAX);
         let recent_day = day.plus(-days_kept);
         Calendar {
             zone: zone.clone(),

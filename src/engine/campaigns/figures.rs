@@ -20,6 +20,7 @@ use crate::time::Millis;
 pub struct Moment {
     pub as_of: Millis,
     pub spend_through: Option<Millis>,
+    pub catching_up: bool,
 }
 
 /// Amounts of all kinds + acquisition costs of the acquired customers.
@@ -41,10 +42,10 @@ fn chosen_profit(settings: &Settings, sums: &OrderSums) -> Result<Sum, Why> {
     }
 }
 
-/// Profit to date of the acquired customers + attributed profit of customers that this campaign did not acquire.
+/// Profit to date of the acquired customers + attributed profit of customers that this campaign did not acquire: one sum,
+/// which goes by the coverage of all that it sums.
 fn value(settings: &Settings, totals: &Totals) -> Result<Sum, Why> {
-    let acquired = chosen_profit(settings, &totals.ledger.acquired)?;
-    Ok(acquired + chosen_profit(settings, &totals.ledger.others)?)
+    chosen_profit(settings, &(totals.ledger.acquired + totals.ledger.others))
 }
 
 /// `numerator` / `denominator`; null with `zero` when the denominator is 0, else with the numerator's reason.
@@ -74,6 +75,7 @@ pub fn verdict(settings: &Settings, span: &Span, totals: &Totals, mature_custome
     let spend_late =
         span.bounds.is_some_and(|(from, to)| spend_is_late(from, to, moment.as_of, moment.spend_through, rules));
     let evidence = Evidence {
+        catching_up: moment.catching_up,
         invested: invested(totals),
         profit: chosen_profit(settings, &totals.ledger.attributed).ok(),
         value: value(settings, totals).ok(),

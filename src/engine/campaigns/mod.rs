@@ -51,6 +51,8 @@ pub struct Campaigns {
     spend: SpendBook,
     /// The greatest that was given; none before the first flush or roll.
     as_of: Option<Millis>,
+    /// Since when something waits that belongs to the figures; none while nothing waits for long.
+    read_through: Option<Millis>,
     /// Of the hour of `as_of`.
     calendar: Option<Calendar>,
     /// Campaigns that changed since the last flush.
@@ -106,6 +108,7 @@ impl Stage for Campaigns {
             campaigns: Table::default(),
             spend: SpendBook::default(),
             as_of: None,
+            read_through: None,
             calendar: None,
             touched: Vec::new(),
             unwritten: Vec::new(),
@@ -290,6 +293,17 @@ impl Stage for Campaigns {
 }
 
 impl Campaigns {
+    /// What the figures lack waits since `read_through`; none: nothing waits for long. While something does, every verdict
+    /// is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). A roll writes the records that this changes. Format 1
+    /// has no way to say so.
+    pub fn set_read_through(&mut self, read_through: Option<Millis>) {
+        let read_through = read_through.filter(|_| self.settings.format.number() >= 2);
+        if self.read_through.is_some() != read_through.is_some() {
+            self.roll.remaining = self.campaigns.len();
+        }
+        self.read_through = read_through;
+    }
+
     fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
         if report.date < self.horizons.days {
             let why = format!("reports of days before {} can't be changed any more", self.horizons.days);

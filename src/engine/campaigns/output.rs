@@ -141,7 +141,7 @@ impl Campaigns {
         calendar: &'a Calendar,
         as_of: Millis,
     ) -> View<'a> {
-        let moment = Moment { as_of, spend_through: naming.through() };
+        let moment = Moment { as_of, spend_through: naming.through(), catching_up: self.read_through.is_some() };
         let verdicts = windows.iter().zip(&calendar.spans).map(|(window, span)| {
             let totals = figures::totals_of(span, window, &campaign.lifetime);
             figures::verdict(&self.settings, span, totals, window.mature_customers, moment)
@@ -172,6 +172,8 @@ impl Campaigns {
             currency: Cow::Borrowed(settings.currency.as_str()),
             as_of: Cow::Borrowed(as_of),
             spend_through: view.naming.through().map(|through| Cow::Owned(through.to_string())),
+            read_through: (settings.format.number() >= 2)
+                .then(|| self.read_through.map(|through| Cow::Owned(through.to_string()))),
             verdict: figures::top_verdict(
                 settings,
                 &settings.windows[chosen].name,

@@ -31,6 +31,10 @@ pub struct CampaignRecord<'a> {
     pub as_of: Cow<'a, str>,
     /// The latest moment that booked media spend covers. Null without any.
     pub spend_through: Option<Cow<'a, str>>,
+    /// Since when something waits to be read that belongs to these figures. Null while nothing waits for long; of records
+    /// of format 1 there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "even_null")]
+    pub read_through: Option<Option<Cow<'a, str>>>,
     /// The one verdict.
     pub verdict: VerdictRecord<'a>,
     /// The figures of each configured window.
@@ -139,6 +143,11 @@ impl<'a> Windows<'a> {
     pub fn get(&self, name: &str) -> Option<&WindowRecord<'a>> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, window)| window)
     }
+}
+
+/// A field that is there, null or not.
+fn even_null<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 /// Why a figure is null.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::money::Micros;
-use crate::time::Date;
+use crate::time::{Date, Zone};
 
 const NINE: Millis = Millis(NOW.0 - Millis::HOUR);
 
@@ -76,7 +76,7 @@ fn each_kind_has_its_name_and_a_number_of_its_own() {
 
 #[test]
 fn what_is_left_out_has_its_default() {
-    let record = r#"{"type":"ad_spend_report","campaign_id":1,"date":"2026-11-20","reported_at":0,"amount":0}"#;
+    let record = r#"{"type":"ad_spend_report","campaign_id":1,"date":"1970-01-01","reported_at":0,"amount":0}"#;
     let Ok(Event::AdSpendReport(report)) = decode(record.as_bytes()) else { panic!() };
     assert_eq!((report.kind, report.breakdown, report.impressions), (SpendKind::Media, None, None));
     let record = r#"{"type":"refund","customer_id":1,"order_id":2,"refund_id":-0,"occurred_at":0,"amount":1}"#;
@@ -223,7 +223,30 @@ fn more_than_five_minutes_ahead_of_the_clock_is_in_the_future() {
     assert_eq!(verdict(&with(&event, "amount", Some("-1"))), "invalid_money");
     // Other moments may be ahead.
     assert_eq!(verdict(&with(&events[0], "customer_since", Some("\"2030-01-01T00:00:00Z\""))), "ok");
-    assert_eq!(verdict(&with(&events[5], "date", Some("\"2030-01-01\""))), "ok");
+}
+
+/// The first to have a date are 14 hours ahead of UTC: there is none that a report could be of.
+#[test]
+fn a_report_of_a_day_that_has_begun_nowhere_is_in_the_future() {
+    let report = with(&complete_events()[5], "date", Some("\"2026-11-21\""));
+    let midnight = |zone: &Zone| zone.start_of(Date::parse("2026-11-21").unwrap());
+    for zone in ["UTC", "Asia/Tokyo", "America/New_York"].map(|name| Zone::named(name).unwrap()) {
+        let decoder = Decoder::new(&Settings { zone: zone.clone(), ..Settings::default() });
+        let reported = |back: i64| {
+            let at = midnight(&zone).plus(-back).0.to_string();
+            report.replace("\"2026-11-21T09:00:00Z\"", &at)
+        };
+        // It goes by the report alone, whenever it is read.
+        for now in [NOW, NOW.plus(1_000 * Millis::DAY), Millis::MAX] {
+            assert!(decoder.decode(reported(14 * Millis::HOUR).as_bytes(), now).is_ok());
+            let early = reported(14 * Millis::HOUR + 1);
+            let rejection = decoder.decode(early.as_bytes(), now).unwrap_err();
+            assert_eq!(
+                (rejection.reason.code(), &*rejection.detail),
+                ("in_the_future", "date: expected a day that begins at most 14 hours after `reported_at`")
+            );
+        }
+    }
 }
 
 #[test]

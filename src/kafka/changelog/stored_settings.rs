@@ -53,7 +53,7 @@ impl StoredSettings {
             ("attribution.ignore_channels", format!("{ignored:?}")),
             ("history.complete_from", optional(settings.complete_from.map(|at| at.to_string()))),
             ("costs.default_margin", optional(settings.default_margin.map(|margin| margin.to_string()))),
-            (HOURS_KEPT, settings.retention.hours().to_string()),
+            (HOURS_KEPT, settings.hours_kept().to_string()),
             (DAYS_KEPT, settings.retention.days.to_string()),
             ("partitions of the customer-events topic", customer_partitions.to_string()),
             ("partitions of the campaign-events topic", campaign_partitions.to_string()),
@@ -62,7 +62,7 @@ impl StoredSettings {
             format: settings.format,
             text: lines.map(|(key, value)| format!("{key} = {value}\n")).concat(),
             reaches: [
-                Reach { key: HOURS_KEPT, kept: settings.retention.hours(), needed: settings.hours_needed() },
+                Reach { key: HOURS_KEPT, kept: settings.hours_kept(), needed: settings.hours_needed() },
                 Reach { key: DAYS_KEPT, kept: settings.retention.days, needed: settings.days_needed() },
             ],
         }
@@ -157,15 +157,47 @@ mod tests {
         StoredSettings::of(&Settings::default(), 1, 1).write(&mut fact);
         let mut changed =
             Settings { lifespan_years: Micros(3_000_000), min_coverage: Micros(0), ..Settings::default() };
-        changed.windows.insert(0, Window::new(WindowSpan::Hours(48)));
+        changed.windows.insert(0, Window::new(WindowSpan::Hours(12)));
         assert_eq!(StoredSettings::of(&changed, 1, 1).check(&fact), Ok(None));
+    }
+
+    /// By default no more hours are kept than the windows need; it was 40 days once.
+    #[test]
+    fn a_state_that_kept_more_goes_on_and_one_that_kept_less_does_not() {
+        let of = |windows: &[WindowSpan], hours_days| {
+            let mut settings = Settings::default();
+            settings.windows.extend(windows.iter().copied().map(Window::new));
+            settings.retention.hours_days = hours_days;
+            StoredSettings::of(&settings, 1, 1)
+        };
+        let fact_of = |stored: &StoredSettings| {
+            let mut fact = Vec::new();
+            stored.write(&mut fact);
+            fact
+        };
+        let kept = |stored: &StoredSettings| value_of(&stored.text, HOURS_KEPT);
+        let (once, now) = (of(&[], Some(40)), of(&[], None));
+        assert_eq!((kept(&once), kept(&now)), (Some("960".to_owned()), Some("24".to_owned())));
+        let narrowed = now.check(&fact_of(&once)).unwrap().unwrap();
+        assert_eq!(kept(&narrowed), Some("24".to_owned()));
+        assert_eq!(now.check(&fact_of(&narrowed)), Ok(None));
+
+        let two_days = of(&[WindowSpan::Hours(25)], None);
+        assert_eq!(kept(&two_days), Some("48".to_owned()));
+        assert_eq!(kept(&two_days.check(&fact_of(&once)).unwrap().unwrap()), Some("48".to_owned()));
+        let error = two_days.check(&fact_of(&narrowed)).unwrap_err().to_string();
+        assert!(
+            error.contains("`windows: hours that are kept singly` is 25, but the state on Kafka was computed with 24"),
+            "{error}"
+        );
+        assert!(of(&[], Some(40)).check(&fact_of(&narrowed)).is_ok(), "what is kept from now on does not matter");
     }
 
     #[test]
     fn windows_can_only_look_at_what_was_always_kept_singly() {
         let settings = |hours_days, days, window| {
             let mut settings = Settings::default();
-            settings.retention = Retention { hours_days, days, ..settings.retention };
+            settings.retention = Retention { hours_days: Some(hours_days), days, ..settings.retention };
             settings.windows.push(Window::new(window));
             settings
         };

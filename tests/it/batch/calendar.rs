@@ -37,6 +37,12 @@ impl Calendar {
         at - (i64::from(local.minute()) * 60 + i64::from(local.second())) * 1_000 - i64::from(local.millisecond())
     }
 
+    /// A moment rounded up to the hour.
+    pub fn end_of_hour(&self, at: i64) -> i64 {
+        let start = self.start_of_hour(at);
+        if start < at { start + HOUR } else { at }
+    }
+
     /// The window `name` (`24h`, `7d`, `lifetime`) as of a moment: from its first moment to before its last, or all time.
     pub fn window(&self, name: &str, as_of: i64) -> Option<(i64, i64)> {
         if name == "lifetime" {

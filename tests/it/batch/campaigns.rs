@@ -136,7 +136,8 @@ impl<'a> Campaign<'a> {
         let media = report.kind == "media";
         if media {
             // Where clocks change by half an hour the last hour of a date ends with it.
-            self.spend_through = self.spend_through.max(Some((start + hours * HOUR).min(end.max(start + HOUR))));
+            let booked = (start + hours * HOUR).min(end.max(start + HOUR));
+            self.spend_through = self.spend_through.max(Some(booked.min(calendar.end_of_hour(report.reported_at))));
         }
         // What is left over goes to the earliest, as among equal weights.
         let evenly = |total: i64| split(total.into(), &vec![1; hours as usize]);
@@ -167,6 +168,8 @@ impl<'a> Campaign<'a> {
             "currency": config.currency,
             "as_of": moment(as_of),
             "spend_through": self.spend_through.map(moment),
+            // A batch reads everything first.
+            "read_through": null,
             "verdict": verdict::top(&of_window(&config.verdict_window)),
             "windows": windows,
         })

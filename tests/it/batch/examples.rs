@@ -176,7 +176,7 @@ fn a_report_is_booked_evenly_over_the_hours_that_it_covers() {
         ("2026-12-01T00:00:00Z", "2026-11-01T14:30:00Z", "0.000002", 0, "2026-11-02T05:00:00Z"),
         ("2026-12-01T00:00:00Z", "2026-11-02T05:00:00Z", "0", 0, "2026-11-02T05:00:00Z"),
         ("2026-11-01T05:00:01Z", "2026-11-01T05:59:59.999Z", "0.00003", 1, "2026-11-01T06:00:00Z"),
-        ("2026-10-01T00:00:00Z", "2026-11-01T04:00:00Z", "0.00006", 3, "2026-11-01T05:00:00Z"),
+        ("2026-10-31T20:30:00Z", "2026-11-01T04:00:00Z", "0.00006", 3, "2026-10-31T21:00:00Z"),
     ];
     for (reported_at, as_of, spend, clicks, through) in table {
         let record = &Batch::read(&[cell(reported_at)], &config).records(at(as_of)).campaigns["x"];
@@ -244,6 +244,24 @@ fn what_cannot_be_used_has_its_reason() {
         json!({"items": [{"sku": "A", "quantity": 2, "unit_price": "1.5"}], "discount": "3.000001", "revenue": null});
     let negative = order(1, "2026-01-01", 10, negative).to_string();
     assert_eq!(Batch::read(&[negative], &config).rejected, [(0, "negative_revenue")]);
+}
+
+#[test]
+fn a_report_is_of_no_day_that_is_to_come() {
+    let report = |reported_at: &str| json!({"type": "ad_spend_report", "campaign_id": "g", "date": "2026-11-21", "reported_at": reported_at, "amount": 24});
+    let config = Config { zone: "Asia/Tokyo".to_owned(), ..Config::default() };
+    let early = report("2026-11-20T00:59:59.999Z").to_string();
+    assert_eq!(Batch::read(&[early], &config).rejected, [(0, "in_the_future")]);
+    let table = [
+        ("2026-11-20T01:00:00Z", "2026-11-20T01:00:00Z"),
+        ("2026-11-20T14:59:00Z", "2026-11-20T15:00:00Z"),
+        ("2026-11-20T15:00:01Z", "2026-11-20T16:00:00Z"),
+        ("2026-11-22T00:00:00Z", "2026-11-21T15:00:00Z"),
+    ];
+    for (reported_at, through) in table {
+        let records = records(&[report(reported_at)], &config);
+        assert_eq!(records.campaigns["g"]["spend_through"], through, "{reported_at}");
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 
 use super::Config;
+use super::calendar::{Calendar, HOUR};
 use super::events::{Event, Micros, Purchase, Report, Touchpoint};
 use super::exact::{self, MILLION};
 use super::json::{Fields, Reason};
@@ -154,7 +155,7 @@ impl Reader<'_> {
     fn report(&self) -> Result<Report, Reason> {
         self.currency()?;
         self.money("reported_conversions")?;
-        Ok(Report {
+        let report = Report {
             campaign: self.id("campaign_id")?,
             date: self.date("date")?,
             breakdown: self.text("breakdown")?,
@@ -168,7 +169,9 @@ impl Reader<'_> {
             name: self.text("campaign_name")?,
             platform: self.text("platform")?,
             objective: self.text("objective")?,
-        })
+        };
+        let begins = Calendar::of(&self.config.zone).start_of(report.date, 0);
+        if begins - report.reported_at > 14 * HOUR { Err("in_the_future") } else { Ok(report) }
     }
 
     fn spend_kind(&self) -> Result<String, Reason> {

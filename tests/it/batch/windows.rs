@@ -55,10 +55,7 @@ impl Window {
             impressions: bookings.iter().map(|booking| booking.impressions).sum(),
             clicks: bookings.iter().map(|booking| booking.clicks).sum(),
             reported_revenue: bookings.iter().filter_map(|booking| booking.reported_revenue).reduce(|a, b| a + b),
-            value: acquired
-                .profit(config.profit, config)
-                .zip(others.profit(config.profit, config))
-                .map(|(acquired, others)| acquired + others),
+            value: Sums::of([acquired, others]).profit(config.profit, config),
             verdict: "",
         };
         window.verdict = verdict::of(&window, campaign.spend_through, config, calendar, as_of);

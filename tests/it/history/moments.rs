@@ -51,7 +51,9 @@ impl Moments {
             1 => self.as_of - rng.random_range(0..3) * DAY,
             _ => *CLOCK_CHANGES.choose(rng).unwrap(),
         };
-        let after = *[-DAY, 0, 1, HOUR, 10 * HOUR + 1, DAY, 2 * DAY, 20 * DAY].choose(rng).unwrap();
+        // A day that has begun nowhere is in the future.
+        let at = at.min(self.as_of);
+        let after = *[-8 * HOUR, 0, 1, HOUR, 10 * HOUR + 1, DAY, 2 * DAY, 20 * DAY].choose(rng).unwrap();
         let date = Timestamp::from_millisecond(at).unwrap().to_zoned(TimeZone::UTC).date().to_string();
         (date, (at + after + rng.random_range(-1..2)).min(self.as_of + MOST_AHEAD))
     }

@@ -33,7 +33,7 @@ fn settings() -> Settings {
     Settings {
         windows: WINDOWS.iter().map(|name| Window::parse(name).expect("a window")).collect(),
         verdict: VerdictRules { window: 2, maturity_days: 3, ..VerdictRules::default() },
-        retention: Retention { hours_days: 1, days: 5, spend_days: 2, orders_days: Some(366) },
+        retention: Retention { hours_days: Some(1), days: 5, spend_days: 2, orders_days: Some(366) },
         ..Settings::default()
     }
 }

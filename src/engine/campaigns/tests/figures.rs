@@ -195,8 +195,9 @@ fn coverage_is_compared_exactly() {
 }
 
 #[test]
-fn value_is_null_when_either_part_is_of_unknown_cost() {
+fn value_goes_by_the_coverage_of_all_that_it_sums() {
     let (known, unknown) = (orders(100, 100, 60, 50), orders(100, 0, 60, 50));
+    let (much, little) = (orders(1_900, 1_900, 600, 500), orders(100, 0, 60, 50));
     let value = |profit, acquired, others| {
         let mut settings = Settings::default();
         settings.verdict.profit = profit;
@@ -211,9 +212,15 @@ fn value_is_null_when_either_part_is_of_unknown_cost() {
         (Profit::OperatingProfit, unknown, known, None),
         (Profit::GrossProfit, known, unknown, None),
         (Profit::Revenue, unknown, unknown, Some(units(200))),
+        // 1,900 of 2,000 have costs, and that is enough.
+        (Profit::OperatingProfit, much, little, Some(units(550))),
+        (Profit::GrossProfit, little, much, Some(units(660))),
+        (Profit::GrossProfit, OrderSums { covered_revenue: Sum(units(1_900).0 - 1), ..much }, little, None),
+        // Neither part may go by its own.
+        (Profit::GrossProfit, orders(1_000, 950, 5, 5), orders(1_000, 949, 5, 5), None),
     ];
     for (profit, acquired, others, expected) in table {
-        assert_eq!(value(profit, acquired, others), expected, "{profit:?}");
+        assert_eq!(value(profit, acquired, others), expected, "{profit:?}, {acquired:?}, {others:?}");
     }
 }
 

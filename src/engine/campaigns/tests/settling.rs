@@ -22,7 +22,7 @@ pub fn settings(retention: Retention) -> Settings {
     settings
 }
 
-pub const SHORT: Retention = Retention { hours_days: 1, days: 9, spend_days: 3, orders_days: None };
+pub const SHORT: Retention = Retention { hours_days: Some(1), days: 9, spend_days: 3, orders_days: None };
 
 /// A shop of some days before `start`, for which the first week is over.
 pub fn shop(settings: &Settings, start: Millis) -> Shop {

@@ -85,7 +85,7 @@ proptest! {
 /// Hours may be kept individually for longer than before: then a day that has become a fact of its own has hours again.
 #[test]
 fn a_day_that_came_to_nothing_by_its_hours_is_nothing_still() {
-    let day_of_hours = |days| settings(Retention { hours_days: days, ..SHORT.of_everything() });
+    let day_of_hours = |days| settings(Retention { hours_days: Some(days), ..SHORT.of_everything() });
     let (shorter, longer) = (day_of_hours(3), day_of_hours(40));
     let five_days_ago = hour(5 * 24);
     let bought = LedgerSums { shares: 1, ..LedgerSums::default() };

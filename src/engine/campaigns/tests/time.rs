@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::verdict::Verdict;
+use crate::format::Format;
 use crate::time::Zone;
 
 fn new_customers(count: i64) -> LedgerSums {
@@ -80,7 +81,7 @@ fn as_of_never_goes_back() {
 #[test]
 fn a_day_that_is_no_longer_recent_becomes_one_fact() {
     let mut settings = Settings::default();
-    settings.retention.hours_days = 7;
+    settings.retention.hours_days = Some(7);
     let mut shop = Shop::new(settings);
     for back in 0..5 {
         shop.absorb("c", hour(back), new_customers(1));
@@ -266,4 +267,38 @@ fn a_short_window_waits_for_late_spend() {
     assert_eq!(shop.roll(NOW.plus(Millis::HOUR)), ["campaign/c"], "6 of 23 hours are missing");
     assert_eq!(shop.window("c", "24h").verdict, Verdict::SpendLate);
     assert_eq!(shop.window("c", "7d").verdict, Verdict::Deficit);
+}
+
+#[test]
+fn while_something_waits_every_verdict_says_so() {
+    let mut shop = Shop::new(Settings::default());
+    for campaign in ["b", "c"] {
+        shop.apply(Event::AdSpend(spend(campaign, "1", hour(1), 100)));
+    }
+    shop.flush(NOW);
+    assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (Some(None), Verdict::Deficit));
+
+    let waits = NOW.plus(-2 * Millis::MINUTE);
+    shop.stage.set_read_through(Some(waits));
+    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    for record in [shop.record("c"), shop.present("c", NOW).unwrap()] {
+        assert_eq!(record.read_through, Some(Some("2026-11-21T09:58:05Z".into())));
+        assert_eq!(record.verdict.value, Verdict::CatchingUp);
+        assert!(record.windows.0.iter().all(|(_, window)| window.verdict == Verdict::CatchingUp));
+        assert_eq!(record.verdict.progress, Some(0.0), "what is there is shown");
+    }
+    // How long it has waited alone is no change.
+    shop.stage.set_read_through(Some(waits.plus(Millis::MINUTE)));
+    assert!(shop.roll(NOW).is_empty());
+
+    shop.stage.set_read_through(None);
+    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (Some(None), Verdict::Deficit));
+
+    // Who reads format 1 knows no such verdict.
+    let mut shop = Shop::new(Settings { format: Format::new(1).unwrap(), ..Settings::default() });
+    shop.apply(Event::AdSpend(spend("c", "1", hour(1), 100)));
+    shop.stage.set_read_through(Some(waits));
+    shop.flush(NOW);
+    assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (None, Verdict::Deficit));
 }
