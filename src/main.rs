@@ -15,7 +15,7 @@ use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
 use payback::replay;
-use payback::run::Service;
+use payback::run::{Service, end_at_last};
 use payback::shop::Plan;
 
 use cli::{Cli, Command, ConfigFile};
@@ -91,6 +91,7 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load_and_log(file)?;
     let service = Service::new(config)?;
+    end_at_last(service.stop())?;
     tracing::info!(address = %service.address()?, "listening");
     Ok(service.run(Broker::Kafka)?)
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use std::{process, thread};
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -22,6 +23,10 @@ use crate::status::Status;
 const LEAVE_WITHIN: Duration = Duration::from_millis(4_900);
 /// The most of it for what HTTP is still answering when everything else has ended.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+/// From the moment that it is told to, or that a part has ended, until the process is ended by force.
+const END_WITHIN: Duration = Duration::from_secs(8);
+/// How long the last word may take to be written: whoever reads it may be what everything waits for.
+const LAST_WORD_WITHIN: Duration = Duration::from_millis(500);
 /// Between two looks at whether it is told to leave.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -99,6 +104,26 @@ impl Service {
         leave(self.runtime, told, served);
         Ok(outcome?)
     }
+}
+
+/// Ends the process by force when it goes on long after `stop` was set: half a service is worse than a restart, and what is
+/// not committed by then never will be. Only for a process that is nothing but the service.
+///
+/// # Errors
+/// The operating system has no thread for it.
+pub fn end_at_last(stop: Arc<AtomicBool>) -> io::Result<()> {
+    let last_resort = move || {
+        while !stop.load(Ordering::Relaxed) {
+            thread::sleep(LOOK_EVERY);
+        }
+        thread::sleep(END_WITHIN);
+        // Whatever holds the process up may hold this up as well.
+        thread::spawn(|| tracing::error!("the process does not end: it is ended by force"));
+        thread::sleep(LAST_WORD_WITHIN);
+        // No destructor and no exit handler runs, for these may be what hangs.
+        process::abort()
+    };
+    thread::Builder::new().name("last-resort".to_owned()).spawn(last_resort).map(drop)
 }
 
 /// Lets HTTP finish its answers in what is left of the time since it was `told` to leave. Whatever else is still at work, such

@@ -39,6 +39,10 @@ pub enum Fault {
     RollWithoutOffsets,
     /// Inputs are not taken back after an abort.
     NoRewind,
+    /// A consumer that is dropped never closes.
+    CloseHangs,
+    /// The service has ended, and the process does not.
+    EndHangs,
 }
 
 #[cfg(debug_assertions)]
@@ -71,6 +75,8 @@ mod armed {
                 Fault::RestoreToStableOffset => "restore-to-stable-offset",
                 Fault::RollWithoutOffsets => "roll-without-offsets",
                 Fault::NoRewind => "no-rewind",
+                Fault::CloseHangs => "close-hangs",
+                Fault::EndHangs => "end-hangs",
             }
         }
     }
@@ -157,10 +163,17 @@ mod armed {
     pub fn has(fault: Fault) -> bool {
         FAULT.as_deref() == Some(fault.name())
     }
+
+    /// Never comes back, if it is to work wrongly in this way.
+    pub fn hang_by(fault: Fault) {
+        while has(fault) {
+            std::thread::park();
+        }
+    }
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{at, clock_ahead, has, soon_at, trim_every};
+pub use armed::{at, clock_ahead, hang_by, has, soon_at, trim_every};
 
 #[cfg(not(debug_assertions))]
 mod disarmed {
@@ -186,7 +199,10 @@ mod disarmed {
     pub fn has(_: Fault) -> bool {
         false
     }
+
+    #[inline(always)]
+    pub fn hang_by(_: Fault) {}
 }
 
 #[cfg(not(debug_assertions))]
-pub use disarmed::{at, clock_ahead, has, soon_at, trim_every};
+pub use disarmed::{at, clock_ahead, hang_by, has, soon_at, trim_every};

@@ -275,10 +275,21 @@ impl Metrics {
 
     /// The sum over all that carry this as a label's value.
     pub fn of(&self, metric: &str, label: &str) -> f64 {
+        self.of_label(metric, label).sum()
+    }
+
+    /// How many carry this as a label's value.
+    pub fn series(&self, metric: &str, label: &str) -> usize {
+        self.of_label(metric, label).count()
+    }
+
+    fn of_label<'a>(&'a self, metric: &'a str, label: &str) -> impl Iterator<Item = f64> + use<'a> {
         let value = format!("\"{label}\"");
-        let of_label =
-            self.0.iter().filter(|(name, _)| name.split('{').next() == Some(metric) && name.contains(&value));
-        of_label.map(|(_, value)| value).sum()
+        let of_label = self.0.iter().filter(move |(name, _)| {
+            let (metric_of, _) = name.split_once('{').unwrap_or((name, ""));
+            metric_of == metric && name.contains(&value)
+        });
+        of_label.map(|(_, value)| *value)
     }
 
     /// The sum over all labels.
@@ -367,6 +378,11 @@ impl Instance {
     #[track_caller]
     pub fn wait_for_end(&mut self) -> ExitStatus {
         self.process.wait(LIMIT)
+    }
+
+    #[track_caller]
+    pub fn wait_for_end_within(&mut self, limit: Duration) -> ExitStatus {
+        self.process.wait(limit)
     }
 
     pub fn has_ended(&mut self) -> bool {

@@ -1,8 +1,10 @@
-//! What librdkafka tells a client: rebalances, deliveries that failed, connections that are refused or gone.
+//! What librdkafka tells a client: rebalances, deliveries that failed, where partitions end, connections that are refused or
+//! gone.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
@@ -14,6 +16,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 
 use super::contact::{self, Complaint};
 use super::reachability::Reachability;
+use super::statistics::Ends;
 
 /// Takes the events of one client. Calls come on the thread that polls it.
 pub struct Link {
@@ -25,6 +28,9 @@ pub struct Link {
     undelivered: Mutex<Option<KafkaError>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
     leaving: AtomicBool,
+    ends: Mutex<Ends>,
+    /// Whether `ends` were told since they were asked for.
+    has_news: AtomicBool,
 }
 
 /// What the group decided, to be acted on by the worker right after the poll that brought it.
@@ -44,6 +50,8 @@ impl Link {
             undelivered: Mutex::default(),
             rebalances: Mutex::default(),
             leaving: AtomicBool::new(false),
+            ends: Mutex::new(Ends::new()),
+            has_news: AtomicBool::new(false),
         }
     }
 
@@ -67,6 +75,17 @@ impl Link {
         self.leaving.store(true, Ordering::Relaxed);
     }
 
+    /// Where the assigned partitions end, once each time that it was told.
+    pub fn news_of_ends(&self) -> Option<Ends> {
+        self.has_news.swap(false, Ordering::Relaxed).then(|| lock(&self.ends).clone())
+    }
+
+    /// Partitions are assigned: what was told of their ends before says nothing of now.
+    pub fn forget_ends(&self) {
+        lock(&self.ends).forget(Instant::now());
+        self.has_news.store(false, Ordering::Relaxed);
+    }
+
     pub fn take_undelivered(&self) -> Option<KafkaError> {
         lock(&self.undelivered).take()
     }
@@ -80,6 +99,13 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl ClientContext for Link {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         contact::log(level, facility, message);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        match lock(&self.ends).learn(statistics) {
+            Ok(is_news) => self.has_news.store(is_news, Ordering::Relaxed),
+            Err(error) => tracing::debug!(%error, "statistics"),
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

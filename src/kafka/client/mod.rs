@@ -3,6 +3,7 @@
 //!
 //! - [`settings`] makes clients, each with a [`link`] that takes what librdkafka says.
 //! - [`contact`] tells a broker that refuses from one that is away, [`reachability`] what all clients know of that.
+//! - [`statistics`]: where the partitions end that a consumer reads, as it is told beside the records.
 //! - [`ask`]: watermarks, committed offsets, and who wrote last. [`errors`]: what an error means to whoever asked.
 
 pub mod ask;
@@ -11,6 +12,7 @@ pub mod errors;
 pub mod link;
 pub mod reachability;
 pub mod settings;
+pub mod statistics;
 
 pub use self::link::{Link, Rebalance};
 pub use self::reachability::{Reach, Reachability};

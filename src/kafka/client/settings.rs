@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 
+use super::statistics::TOLD_EVERY;
 use crate::config::{Config, LimitsConfig};
 
 /// How long the broker keeps a transaction open that its writer left.
@@ -41,6 +42,7 @@ impl Clients {
             .set("group.protocol", "classic")
             .set("partition.assignment.strategy", "range")
             .set("isolation.level", "read_committed")
+            .set("statistics.interval.ms", TOLD_EVERY.as_millis().to_string())
             // Where to begin is decided here, from committed offsets; anything else is an error.
             .set("auto.offset.reset", "error");
         config

@@ -24,6 +24,7 @@ use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
+use crate::kafka::faults;
 use crate::kafka::names::{self, StageKind};
 use crate::kafka::read_back::ReadBack;
 use crate::kafka::restore::checkpoint::Checkpoints;
@@ -150,7 +151,9 @@ impl Service<'_> {
         let mut threads = Threads::default();
         let started = self.start(&mut threads, wishes);
         let mut limit = LimitWatch::default();
-        threads.wait(started, self.stop, || limit.look(self.status))
+        let ended = threads.wait(started, self.stop, || limit.look(self.status));
+        faults::hang_by(faults::Fault::EndHangs);
+        ended
     }
 
     fn start(&self, threads: &mut Threads, wishes: Receiver<Vec<Consumed>>) -> Result<(), RunError> {

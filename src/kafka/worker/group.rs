@@ -133,6 +133,7 @@ impl<S: Stage> Drop for Worker<S> {
     fn drop(&mut self) {
         self.status.revoke_all();
         self.report.revoked();
+        faults::hang_by(faults::Fault::CloseHangs);
         self.consumer.context().leave();
         let answered = self.consumer.assign(&TopicPartitionList::new()).and_then(|()| self.consumer.unassign());
         if let Err(error) = answered {

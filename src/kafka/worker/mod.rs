@@ -25,6 +25,7 @@ use self::pipeline::{Pipeline, Roll};
 use self::report::Report;
 use crate::engine::Stage;
 use crate::kafka::client::ask::Watcher;
+use crate::kafka::client::statistics::Ends;
 use crate::kafka::client::{Clients, Link, TRANSACTION_TIMEOUT};
 use crate::kafka::client::{Reach, Reachability};
 use crate::kafka::error::{Trouble, WorkerError};
@@ -108,6 +109,8 @@ pub struct State {
     doubted: Option<TopicPartitionList>,
     /// What status says of Kafka.
     said: Reach,
+    /// Where the inputs end, until the metrics know.
+    ends: Option<Ends>,
     /// Positions before an abort, for a worker that is made not to go back.
     unrewound: Option<TopicPartitionList>,
 }
@@ -225,10 +228,12 @@ impl<S: Stage> Worker<S> {
                     self.consumer_error(error)?;
                     break;
                 }
-                // Also when the group has something to say, which goes first.
                 None => {
-                    self.cadence.catch_up();
-                    break;
+                    // Also when the group has something to say, which goes first; that inputs end somewhere does not.
+                    if !self.hear_of_ends() {
+                        self.cadence.catch_up();
+                        break;
+                    }
                 }
             }
             wait = Duration::ZERO;
@@ -239,14 +244,22 @@ impl<S: Stage> Worker<S> {
         } else {
             self.answer_if_committed();
         }
-        // Asking takes a moment, which no open transaction should wait for.
-        if let Some(membership) = &self.state.membership
-            && !self.pipeline.transactions.is_open()
-        {
-            self.report.lag(&self.consumer, &self.pipeline.inputs, &self.watcher, &membership.assigned);
+        self.hear_of_ends();
+        if !self.pipeline.transactions.is_open() {
+            if let Some(ends) = self.state.ends.take() {
+                self.report.lag(&self.consumer, &self.pipeline.inputs, &ends);
+            }
             self.report.sizes(&self.status, &self.pipeline.partitions);
         }
         Ok(())
+    }
+
+    /// Takes what was told of where the inputs end. `false`: it is known.
+    fn hear_of_ends(&mut self) -> bool {
+        let news = self.consumer.context().news_of_ends();
+        let is_news = news.is_some();
+        self.state.ends = news.or(self.state.ends.take());
+        is_news
     }
 
     fn is_commit_due(&self) -> bool {

@@ -117,6 +117,8 @@ impl<S: Stage> Worker<S> {
         }
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
         self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
+        self.consumer.context().forget_ends();
+        self.state.ends = None;
         for number in &membership.owned {
             let sizes = self.pipeline.partitions.get(*number).map(|partition| partition.stage.sizes());
             self.status.set_current(*number, sizes.unwrap_or_default());

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::local::LocalHistogram;
-use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::inputs::Inputs;
@@ -13,15 +12,14 @@ use crate::engine::{Outcome, Stage};
 use crate::events::{EventKind, Reason};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::client::Link;
-use crate::kafka::client::ask::{Watcher, offset_in};
+use crate::kafka::client::ask::offset_in;
+use crate::kafka::client::statistics::Ends;
 use crate::metrics::{Metrics, StageMetrics};
 use crate::status;
 use crate::time::Millis;
 
 /// How often sizes, which take a walk over all partitions, are refreshed.
 const SIZES_EVERY: Duration = Duration::from_secs(1);
-/// How often lag, which takes a question to the broker, is refreshed.
-const LAG_EVERY: Duration = Duration::from_secs(5);
 
 /// A worker's line to the metrics.
 pub struct Report {
@@ -29,7 +27,6 @@ pub struct Report {
     stage: StageMetrics,
     latency: LocalHistogram,
     last_sizes: Option<Instant>,
-    last_lag: Instant,
     lagging: Vec<(String, i32)>,
 }
 
@@ -37,7 +34,7 @@ impl Report {
     pub fn new(metrics: Arc<Metrics>, stage: &str) -> Report {
         let stage = metrics.stage(stage);
         let latency = stage.event_latency.local();
-        Report { metrics, stage, latency, last_sizes: None, last_lag: Instant::now(), lagging: Vec::new() }
+        Report { metrics, stage, latency, last_sizes: None, lagging: Vec::new() }
     }
 
     /// Counts what a transaction did that was committed at `now`, and clears the tally.
@@ -87,28 +84,15 @@ impl Report {
         }
     }
 
-    /// Tells how far the assigned inputs are behind, now and then. No transaction may be open.
-    pub fn lag(
-        &mut self,
-        consumer: &BaseConsumer<Link>,
-        inputs: &Inputs,
-        watcher: &Watcher,
-        assigned: &TopicPartitionList,
-    ) {
-        if self.last_lag.elapsed() < LAG_EVERY {
-            return;
-        }
-        self.last_lag = Instant::now();
-        let (Ok(ends), Ok(positions)) = (watcher.high_watermarks(assigned), consumer.position()) else { return };
-        for element in assigned.elements() {
-            let (topic, partition) = (element.topic(), element.partition());
+    /// Tells how far the assigned inputs are behind, of which this is news. No transaction may be open.
+    pub fn lag(&mut self, consumer: &BaseConsumer<Link>, inputs: &Inputs, ends: &Ends) {
+        let Ok(positions) = consumer.position() else { return };
+        for (topic, partition, end) in ends.iter() {
             let consumed = offset_in(&positions, topic, partition);
-            let behind = behind(offset_in(&ends, topic, partition), consumed, inputs.position(topic, partition));
-            if let Some(behind) = behind {
-                self.metrics.set_lag(topic, partition, behind);
-                if !self.lagging.iter().any(|(known, number)| known == topic && *number == partition) {
-                    self.lagging.push((topic.to_owned(), partition));
-                }
+            let Some(behind) = behind(end.high, consumed, inputs.position(topic, partition)) else { continue };
+            self.metrics.set_lag(topic, partition, behind);
+            if !self.lagging.iter().any(|(known, number)| known == topic && *number == partition) {
+                self.lagging.push((topic.to_owned(), partition));
             }
         }
     }
@@ -125,8 +109,8 @@ impl Report {
 /// Records before the end of an input that were not taken yet. The consumer's position moves over the markers of transactions
 /// too, so that nothing left to read is a lag of 0; but until the first record came it has none, or one of before the
 /// assignment.
-fn behind(end: Option<i64>, consumed: Option<i64>, next: Option<i64>) -> Option<i64> {
-    Some((end? - consumed.max(next)?).max(0))
+fn behind(end: i64, consumed: Option<i64>, next: Option<i64>) -> Option<i64> {
+    Some((end - consumed.max(next)?).max(0))
 }
 
 #[cfg(test)]
@@ -135,10 +119,10 @@ mod tests {
 
     #[test]
     fn lag_is_known_from_the_assignment_on() {
-        assert_eq!(behind(Some(100), None, Some(90)), Some(10), "no record came yet");
-        assert_eq!(behind(Some(100), Some(20), Some(90)), Some(10), "others have gone on since this one read here");
-        assert_eq!(behind(Some(100), Some(100), Some(99)), Some(0), "a marker is the last of all");
-        assert_eq!(behind(Some(100), Some(101), Some(99)), Some(0), "it went on since the end was asked for");
-        assert_eq!((behind(None, Some(1), Some(1)), behind(Some(1), None, None)), (None, None));
+        assert_eq!(behind(100, None, Some(90)), Some(10), "no record came yet");
+        assert_eq!(behind(100, Some(20), Some(90)), Some(10), "others have gone on since this one read here");
+        assert_eq!(behind(100, Some(100), Some(99)), Some(0), "a marker is the last of all");
+        assert_eq!(behind(100, Some(101), Some(99)), Some(0), "it went on since the end was known");
+        assert_eq!(behind(1, None, None), None);
     }
 }

@@ -4,6 +4,7 @@
 //! The errors are made by a proxy in front of the real Kafka, so that what was committed is what Kafka says.
 
 mod beside;
+mod ending;
 mod group;
 mod reading;
 
@@ -108,21 +109,25 @@ struct World {
     commits_every: &'static str,
     /// How often it deletes what was read, in milliseconds.
     trims_every: &'static str,
+    /// In which way it works wrongly.
+    works_wrongly: Option<&'static str>,
 }
 
 impl World {
     fn new(name: &str) -> World {
         let processor = Processor::new(name, Partitions::alike(2));
-        World { instance: None, processor, proxy: Proxy::start(), commits_every: "100", trims_every: "60000" }
+        let proxy = Proxy::start();
+        World { instance: None, processor, proxy, commits_every: "100", trims_every: "60000", works_wrongly: None }
     }
 
     fn start(&mut self) {
         let address = self.proxy.address();
-        let variables = [
+        let mut variables = vec![
             ("PAYBACK_KAFKA__BROKERS", address.as_str()),
             ("PAYBACK_COMMIT__INTERVAL_MS", self.commits_every),
             ("PAYBACK_TEST_TRIM_MS", self.trims_every),
         ];
+        variables.extend(self.works_wrongly.map(|fault| ("PAYBACK_TEST_FAULT", fault)));
         self.instance = Some(self.processor.start_with("a", &variables));
     }
 

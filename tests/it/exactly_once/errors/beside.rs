@@ -227,3 +227,19 @@ fn topics_that_may_not_be_created_or_looked_at_end_the_start() {
         assert!(words.starts_with(&topic) && words.contains(why), "{api:?} refused with {error}: {words}");
     }
 }
+
+/// A question that is answered late holds up whoever asked it: a worker that works asks none.
+#[test]
+fn lag_is_known_of_each_input_without_a_question() {
+    all_under_less("errors-lag", |world| {
+        // It has asked what it has to before it begins to work.
+        world.comes_to(CUSTOMERS, Working, &[(Watcher, Api::ListOffsets, SLOW); 50]);
+        let before = commits(world.running(), CUSTOMERS);
+        let topics = [world.processor.purchases.clone(), format!("{}-customer-events", world.processor.application_id)];
+        world.wait("lag is known", |_, instance| {
+            topics.iter().all(|topic| instance.metrics().series("payback_consumer_lag", topic) == 2)
+        });
+        world.wait("it commits on", |_, instance| commits(instance, CUSTOMERS) >= before + 80.0);
+        assert!(!world.proxy.has_struck(), "it asked where a partition ends");
+    });
+}
