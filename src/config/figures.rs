@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Decimal, Problem, ensure};
 use crate::money::Micros;
-use crate::settings::{self, Currency, Model, Profit, Retention, Settings, VerdictRules, Window, WindowSpan};
+use crate::settings::{self, Currency, Model, Profit, Settings, VerdictRules, Window, WindowSpan};
 use crate::time::{Date, Millis, Zone};
 
 /// `[reporting]`.

@@ -217,7 +217,8 @@ impl Worker {
 
     /// Says that an owned partition is restored, and what it holds: together, so that nobody sums what is current and misses it.
     pub fn set_current(&self, partition: u32, sizes: Sizes) {
-        lock(&self.partitions).insert(partition, Partition { progress: Progress::Current, sizes });
+        let current = Partition { progress: Progress::Current, sizes, read_through: None };
+        lock(&self.partitions).insert(partition, current);
     }
 
     /// Says what an owned partition holds.
