@@ -1,4 +1,4 @@
-//! The settings that give a partition's facts their stored_settings, as its worker keeps them in the changelog: beside the stage's
+//! The settings that give a partition's facts their meaning, as its worker keeps them in the changelog: beside the stage's
 //! facts, and under a key that is none of theirs, an upper-case letter.
 
 use crate::format::{self, Format, FormatError};
