@@ -86,7 +86,11 @@ fn shows_what_is_committed(world: &mut World) {
     for (key, record) in latest(&topic) {
         let id: String = key["campaign/".len()..].bytes().map(|byte| format!("%{byte:02X}")).collect();
         world.wait(&format!("{key} is shown as it is, or later"), |_, instance| {
-            let found = instance.get(&format!("/v1/campaigns/{id}")).and_then(|text| serde_json::from_str(&text).ok());
+            let text = instance.get(&format!("/v1/campaigns/{id}"));
+            let mut found: Option<Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+            // Not of the record, but of the answer.
+            let complete = found.as_mut().and_then(Value::as_object_mut).and_then(|found| found.remove("complete"));
+            assert!(found.is_none() || complete.is_some_and(|complete| complete.is_boolean()), "{found:?}");
             let is_new = found.as_ref().is_some_and(|found| as_of(found) >= as_of(&record));
             shown.insert(key.clone(), found);
             is_new
