@@ -16,7 +16,7 @@ pub struct Money(pub Sum);
 
 /// A number of something that may be shared, in millionths: a JSON number, with a fraction only where there is one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Count(pub i64);
+pub struct Count(pub i128);
 
 impl Serialize for Money {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,10 +42,11 @@ impl<'de> Deserialize<'de> for Money {
 
 impl Serialize for Count {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0 % SCALE == 0 {
-            return serializer.serialize_i64(self.0 / SCALE);
+        let scale = i128::from(SCALE);
+        if self.0 % scale == 0 {
+            return serializer.serialize_i128(self.0 / scale);
         }
-        let digits = Digits::new(Sum(i128::from(self.0)));
+        let digits = Digits::new(Sum(self.0));
         RawValue::from_string(digits.as_str().to_owned()).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
@@ -53,8 +54,9 @@ impl Serialize for Count {
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
         let number = Box::<RawValue>::deserialize(deserializer)?;
-        let millionths = parse(number.get()).and_then(|sum| i64::try_from(sum.0).ok());
-        millionths.map(Count).ok_or_else(|| de::Error::custom("expected a number with up to six places"))
+        parse(number.get())
+            .map(|sum| Count(sum.0))
+            .ok_or_else(|| de::Error::custom("expected a number with up to six places"))
     }
 }
 
@@ -172,8 +174,8 @@ mod tests {
         ];
         for (millionths, text) in table {
             assert_eq!(serde_json::to_string(&Money(Sum(millionths.into()))).unwrap(), format!("\"{text}\""));
-            assert_eq!(serde_json::to_string(&Count(millionths)).unwrap(), text);
-            assert_eq!(serde_json::from_str::<Count>(text).unwrap(), Count(millionths));
+            assert_eq!(serde_json::to_string(&Count(millionths.into())).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Count>(text).unwrap(), Count(millionths.into()));
         }
     }
 

@@ -119,7 +119,7 @@ pub fn window<'a>(settings: &Settings, span: &'a Span, totals: &Totals, verdict:
         gross_profit: undefined.note("gross_profit", money(gross_profit)),
         operating_profit: undefined.note("operating_profit", money(operating_profit)),
         cost_coverage: coverage(attributed),
-        orders: Count(ledger.orders),
+        orders: Count(ledger.orders.into()),
         new_customers: ledger.new_customers,
         acquired_ltv: Money(acquired.revenue),
         acquired_gross_profit_ltv: undefined.note("acquired_gross_profit_ltv", money(acquired_gross_profit)),

@@ -403,7 +403,8 @@ impl Customers {
             facts.put_with(&known, |value| carried.known.write(block, value), effects);
             if mem::replace(&mut last, slot) != slot {
                 let fact = self.carried_fact(customer, carried);
-                facts.put(&Key::Carried { customer: &customer.id }, &fact, effects);
+                let format = self.settings.format;
+                facts.put_with(&Key::Carried { customer: &customer.id }, |value| fact.write(format, value), effects);
             }
         }
         (self.unwritten, self.facts) = (unwritten, facts);

@@ -1,19 +1,18 @@
 //! The customers stage's facts as bytes: key = kind, then the ids with their lengths; value = format, then the
-//! content. An order's fact holds what its figures depend on, not the event as it came.
+//! content. Those of orders are in [`order_fact`](super::order_fact).
 
 use serde::{Deserialize, Serialize};
-use smallvec::SmallVec;
 
-use crate::domain::order::CostOfGoods;
 use crate::domain::spend::CustomerCostKind;
 use crate::engine::FormatError;
 use crate::engine::fact::FactKey;
+use crate::engine::fact::append;
 use crate::engine::ledger::{LedgerSums, OrderSums};
-use crate::format;
-use crate::money::{Micros, Sum};
+use crate::format::{self, Format};
+use crate::money::{Micros, SCALE, Sum};
 use crate::time::Millis;
 
-const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a customer" };
+pub const MALFORMED: FormatError = FormatError::Malformed { what: "fact of a customer" };
 
 /// The first bytes of keys. Keys of no other kind are read.
 pub const KINDS: &[u8] = b"orxcfkz";
@@ -102,28 +101,6 @@ impl<'a> Key<'a> {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-pub struct OrderFact<'a> {
-    pub occurred_at: Millis,
-    pub updated_at: Millis,
-    pub revenue: Micros,
-    pub cost_of_goods: CostOfGoods,
-    pub operating_cost: Micros,
-    pub items: i64,
-    pub customer_since: Option<Millis>,
-    pub digest: u64,
-    pub sku: Option<&'a str>,
-    #[serde(borrow)]
-    pub touches: SmallVec<[TouchFact<'a>; 2]>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct TouchFact<'a> {
-    pub at: Millis,
-    pub campaign: Option<&'a str>,
-    pub channel: Option<&'a str>,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RefundFact {
     pub occurred_at: Millis,
@@ -146,7 +123,7 @@ pub struct CostFact {
 }
 
 /// What is not kept individually of a customer's orders and costs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CarriedFact<'a> {
     /// Those that counted, and of these, those that were refunded in excess.
     pub orders: u64,
@@ -154,6 +131,7 @@ pub struct CarriedFact<'a> {
     /// When the last of them was.
     pub last_at: Millis,
     pub sums: OrderSums,
+    /// In millionths; format 1 has units.
     pub items: i128,
     pub acquisition_cost: Sum,
     pub retention_cost: Sum,
@@ -162,7 +140,7 @@ pub struct CarriedFact<'a> {
 }
 
 /// The customer's first order, and what followed from it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct FirstFact<'a> {
     pub at: Millis,
     pub since: Option<Millis>,
@@ -175,7 +153,11 @@ pub struct FirstFact<'a> {
 impl CarriedFact<'_> {
     /// As [`read`], within the bounds of a ledger's sums.
     pub fn read(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
-        let fact: CarriedFact<'_> = read(value)?;
+        let (format, content) = format::split(value, MALFORMED)?;
+        let mut fact: CarriedFact<'_> = format::whole(content, MALFORMED)?;
+        if format.number() == 1 {
+            fact.items = fact.items.checked_mul(SCALE.into()).ok_or(MALFORMED)?;
+        }
         let OrderSums { revenue, covered_revenue, gross_profit, operating_profit } = fact.sums;
         let sums = [revenue, covered_revenue, gross_profit, operating_profit, fact.acquisition_cost];
         let sums = sums.into_iter().chain([fact.retention_cost, Sum(fact.items)]);
@@ -183,6 +165,12 @@ impl CarriedFact<'_> {
             && fact.refunded_in_excess <= fact.orders
             && fact.orders <= LedgerSums::MOST_COUNTED;
         if within { Ok(fact) } else { Err(MALFORMED) }
+    }
+
+    /// Appends the content of its fact.
+    pub fn write(&self, format: Format, value: &mut Vec<u8>) {
+        let items = if format.number() == 1 { self.items / i128::from(SCALE) } else { self.items };
+        append(value, &CarriedFact { items, ..*self });
     }
 }
 
@@ -204,7 +192,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::engine::fact::{append, write_value};
+    use crate::domain::order::CostOfGoods;
+    use crate::engine::customers::order_fact::OrderFact;
+    use crate::engine::fact::write_value;
     use crate::format::Format;
 
     #[test]
@@ -258,10 +248,11 @@ mod tests {
         #[test]
         fn no_bytes_panic(key in prop::collection::vec(any::<u8>(), 0..40), value in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = Key::read(&key);
-            let _ = read::<OrderFact<'_>>(&value);
-            let versioned = [&[format::WRITES], value.as_slice()].concat();
-            let _ = CarriedFact::read(&versioned);
-            let _ = (read::<OrderFact<'_>>(&versioned).is_ok(), read::<CostFact>(&versioned).is_ok());
+            for format in format::READS {
+                let versioned = [&[format], value.as_slice()].concat();
+                let _ = (CarriedFact::read(&versioned).is_ok(), OrderFact::read(&versioned).is_ok());
+                let _ = read::<CostFact>(&versioned);
+            }
         }
     }
 }

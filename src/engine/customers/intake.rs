@@ -4,7 +4,8 @@
 use std::mem;
 
 use super::Customers;
-use super::facts::{CancellationFact, CostFact, Key, OrderFact, RefundFact, TouchFact};
+use super::facts::{CancellationFact, CostFact, Key, RefundFact};
+use super::order_fact::{Details, OrderFact};
 use super::state::{Cost, Customer, Order, Placed, Touch};
 use crate::domain::attribution::{PerTouch, participants};
 use crate::domain::spend::CustomerCostKind;
@@ -42,27 +43,10 @@ impl Customers {
             touch.campaign_id.is_none() && touch.channel.as_deref().is_some_and(ignored)
         };
         participants(&mut touches, attribution, purchase.occurred_at, |touch| touch.at, ignorable);
-        let fact = OrderFact {
-            occurred_at: purchase.occurred_at,
-            updated_at: purchase.updated_at,
-            revenue: purchase.revenue,
-            cost_of_goods: purchase.cost_of_goods,
-            operating_cost: purchase.operating_cost,
-            items: purchase.quantity(),
-            customer_since: purchase.customer_since,
-            digest: purchase.digest,
-            sku: purchase.items.first().map(|item| &*item.sku),
-            touches: touches
-                .iter()
-                .map(|touch| TouchFact {
-                    at: touch.at,
-                    campaign: touch.campaign_id.as_deref(),
-                    channel: touch.channel.as_deref(),
-                })
-                .collect(),
-        };
+        let fact = OrderFact::of(purchase, touches.into_iter());
         let key = Key::Order { customer: &purchase.customer_id, order: &purchase.order_id };
-        self.facts.put(&key, &fact, effects);
+        let (format, details) = (self.settings.format, Details::of(purchase));
+        self.facts.put_with(&key, |value| fact.write(&details, format, value), effects);
         self.place(slot, &fact);
         outcome
     }
@@ -79,7 +63,7 @@ impl Customers {
             revenue: fact.revenue,
             cost_of_goods: fact.cost_of_goods,
             operating_cost: fact.operating_cost,
-            items: fact.items,
+            items: fact.quantity,
             customer_since: fact.customer_since.unwrap_or(Millis::MAX),
             digest: fact.digest,
             touches: touches.collect(),

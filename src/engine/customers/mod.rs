@@ -7,8 +7,8 @@
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
 //! - [`refunds`]: those of one order, be they one or a hundred thousand.
 //! - [`carrying`]: what is too old to be kept individually; [`known`]: what it is known by.
-//! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`]: what the changelog keeps;
-//!   [`snapshot`]: the state as a whole.
+//! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`] and [`order_fact`]: what the changelog
+//!   keeps; [`snapshot`]: the state as a whole.
 
 mod carrying;
 mod contribution;
@@ -16,6 +16,7 @@ mod counting;
 mod facts;
 mod intake;
 mod known;
+mod order_fact;
 mod record;
 mod refunds;
 mod snapshot;
@@ -32,6 +33,7 @@ use self::carrying::{Horizon, Sweep};
 use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
 use self::facts::{CancellationFact, CarriedFact, Key};
 use self::known::Known;
+use self::order_fact::OrderFact;
 use self::record::Figures;
 use self::refunds::Refunds;
 use self::snapshot::AtHand;
@@ -238,7 +240,7 @@ impl Stage for Customers {
         self.deleted |= value.is_none();
         match Key::read(key)? {
             Key::Order { customer, order } => {
-                let fact = value.map(facts::read).transpose()?;
+                let fact = value.map(OrderFact::read).transpose()?;
                 let slot = self.order(customer, order);
                 match fact {
                     Some(fact) => self.place(slot, &fact),

@@ -7,7 +7,7 @@ use super::YEAR;
 use super::state::Customer;
 use crate::domain::order::covered;
 use crate::domain::ratio::{quotient, ratio};
-use crate::engine::decimal::Money;
+use crate::engine::decimal::{Count, Money};
 use crate::money::{SCALE, Sum};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -50,7 +50,7 @@ struct Record<'a> {
     /// Those that are not cancelled; so everywhere here.
     orders: u64,
     /// Sum of quantities; refunds do not lower it.
-    items: i128,
+    items: Count,
     /// Null: `no_orders`.
     first_order_at: Option<Moment>,
     /// Null: `no_orders`.
@@ -164,7 +164,7 @@ impl Figures<'_> {
             currency: settings.currency.as_str(),
             as_of: Moment(as_of),
             orders,
-            items: customer.items,
+            items: Count(customer.items),
             first_order_at: self.first_at.map(Moment),
             last_order_at: self.last_at.map(Moment),
             revenue: Money(sums.revenue),

@@ -21,7 +21,7 @@ use super::state::{Customer, Order, Placed};
 use super::{Customers, NEVER};
 use crate::engine::FormatError;
 use crate::engine::blocks::Blocks;
-use crate::engine::fact::{append, write_value};
+use crate::engine::fact::write_value;
 use crate::engine::table::{NONE, Names};
 use crate::time::Millis;
 
@@ -111,7 +111,7 @@ impl Customers {
             blocks.put(&Row::Customer { id: &customer.id, orders })?;
             if let Some(carried) = &customer.carried {
                 let fact = self.carried_fact(customer, carried);
-                write_value(self.settings.format, &mut value, |value| append(value, &fact));
+                write_value(self.settings.format, &mut value, |value| fact.write(self.settings.format, value));
                 blocks.put(&Row::Carried(&value))?;
                 for block in carried.known.numbers() {
                     write_value(self.settings.format, &mut value, |value| carried.known.write(block, value));

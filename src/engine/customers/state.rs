@@ -20,6 +20,7 @@ pub struct Customer {
     /// The orders that count: placed and not cancelled.
     pub timeline: Timeline,
     pub sums: OrderSums,
+    /// In millionths.
     pub items: i128,
     pub acquisition_cost: Sum,
     pub retention_cost: Sum,
@@ -137,7 +138,7 @@ pub struct Order {
 /// No moment.
 const NOT_CANCELLED: Millis = Millis(i64::MAX);
 
-/// What a `purchase` says. Snapshots hold it as it is.
+/// What a `purchase` says that figures depend on: less than its fact. Snapshots hold it as it is.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Placed {
     pub occurred_at: Millis,
@@ -145,6 +146,7 @@ pub struct Placed {
     pub revenue: Micros,
     pub cost_of_goods: CostOfGoods,
     pub operating_cost: Micros,
+    /// In millionths.
     pub items: i64,
     /// [`Millis::MAX`]: not stated.
     pub customer_since: Millis,

@@ -3,6 +3,7 @@
 mod attribution;
 mod carrying;
 mod figures;
+mod limits;
 mod refunds;
 mod restore;
 mod snapshots;
