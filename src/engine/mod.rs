@@ -122,7 +122,7 @@ impl Last {
 ///
 /// | | methods | called by |
 /// | --- | --- | --- |
-/// | intake | [`apply`](Stage::apply), [`absorb`](Stage::absorb) | records as they come |
+/// | intake | [`apply`](Stage::apply), [`check`](Stage::check), [`absorb`](Stage::absorb) | records as they come |
 /// | output | [`flush`](Stage::flush), [`rewrite`](Stage::rewrite) | commits |
 /// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
 /// | changelog | [`expect`](Stage::expect), [`restore`](Stage::restore), [`restored`](Stage::restored) | a restore, before all else |
@@ -153,6 +153,14 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// The event is [too late](crate::events::Reason::TooLate): what it would change is not kept individually any more. No figure
     /// has changed.
     fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection>;
+
+    /// Whether [`Stage::apply`] would take an event, as things are before it: for a record of several events, of which all are
+    /// taken or none. Until the next flush
+    /// or roll, what it lets through is taken, also after others that it let through.
+    ///
+    /// # Errors
+    /// As those of [`Stage::apply`].
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection>;
 
     /// Takes differences of the customers stage.
     ///

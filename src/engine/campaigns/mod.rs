@@ -131,6 +131,14 @@ impl Stage for Campaigns {
         }
     }
 
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection> {
+        match event {
+            Event::AdSpend(spend) => self.check_amount(spend),
+            Event::AdSpendReport(report) => self.check_report(report),
+            Event::Purchase(_) | Event::Refund(_) | Event::Cancellation(_) | Event::CustomerCost(_) => Ok(()),
+        }
+    }
+
     fn absorb(&mut self, payload: &[u8]) -> Result<(), FormatError> {
         for difference in read_payload(payload)? {
             if difference.sums == LedgerSums::default() {
@@ -304,11 +312,25 @@ impl Campaigns {
         self.read_through = read_through;
     }
 
-    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+    fn check_report(&self, report: &AdSpendReport<'_>) -> Result<(), Rejection> {
         if report.date < self.horizons.days {
             let why = format!("reports of days before {} can't be changed any more", self.horizons.days);
             return Err(Rejection::too_late("date", why));
         }
+        Ok(())
+    }
+
+    fn check_amount(&self, spend: &AdSpend<'_>) -> Result<(), Rejection> {
+        let horizon = self.horizons.amounts;
+        if self.settings.zone.date(spend.occurred_at) < horizon {
+            let why = format!("amounts of days before {horizon} can't be told apart any more");
+            return Err(Rejection::too_late("occurred_at", why));
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        self.check_report(report)?;
         let number = self.number(&report.campaign_id);
         let series = self.series(number, report.kind, report.breakdown.as_deref());
         let known = self.spend.series[series].cell(report.date).map(Cell::rank);
@@ -343,11 +365,8 @@ impl Campaigns {
     }
 
     fn take_amount(&mut self, spend: &AdSpend<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        self.check_amount(spend)?;
         let horizon = self.horizons.amounts;
-        if self.settings.zone.date(spend.occurred_at) < horizon {
-            let why = format!("amounts of days before {horizon} can't be told apart any more");
-            return Err(Rejection::too_late("occurred_at", why));
-        }
         let number = self.number(&spend.campaign_id);
         if let Some(former) = self.spend.amounts.find(number, &spend.spend_id)
             && let Some(spent) = self.spend.amounts[former].current

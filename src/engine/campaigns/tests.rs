@@ -74,7 +74,10 @@ impl Shop {
     }
 
     fn try_to_apply(&mut self, event: Event<'_>) -> Result<Outcome, Rejection> {
-        self.stage.apply(&event, &mut self.out)
+        let checked = self.stage.check(&event);
+        let applied = self.stage.apply(&event, &mut self.out);
+        assert_eq!(applied.as_ref().err(), checked.as_ref().err());
+        applied
     }
 
     fn absorb(&mut self, campaign: &str, hour: Millis, sums: LedgerSums) {

@@ -231,6 +231,10 @@ impl Stage for Customers {
         })
     }
 
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection> {
+        if self.horizon.orders > Millis::MIN { self.not_too_late(event).map(drop) } else { Ok(()) }
+    }
+
     fn absorb(&mut self, _payload: &[u8]) -> Result<(), FormatError> {
         Err(FormatError::Malformed { what: "record: the customers stage takes no differences" })
     }

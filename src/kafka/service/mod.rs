@@ -36,6 +36,7 @@ use crate::kafka::worker::inputs::{Input, Inputs};
 use crate::kafka::worker::outbox::Outputs;
 use crate::kafka::worker::pipeline::{Parts, Pipeline};
 use crate::kafka::worker::report::Report;
+use crate::kafka::worker::route::Homes;
 use crate::kafka::worker::{Cadence, State, Worker};
 use crate::metrics::Metrics;
 use crate::status::Status;
@@ -245,7 +246,7 @@ impl Service<'_> {
         Parts {
             kind,
             settings: Arc::new(settings),
-            homes: [customers, campaigns],
+            homes: Homes { customers, campaigns },
             inputs: Inputs::new(sources.iter().cloned().map(input).collect(), input(kafka.internal_topic(kind.name()))),
             outputs: Outputs {
                 changelog: kafka.changelog_topic(kind.name()),

@@ -9,6 +9,7 @@ pub mod pipeline;
 mod positions;
 mod recovery;
 pub mod report;
+pub mod route;
 mod tally;
 mod trouble;
 

@@ -8,19 +8,19 @@ use rdkafka::producer::BaseRecord;
 
 use super::inputs::Inputs;
 use super::outbox::{Outbox, Outputs};
+use super::route::{Homes, Route};
 use super::tally::Tally;
 use crate::engine::{Effects, Stage};
-use crate::events::{Decoder, Event, Home, Reason, Rejection};
-use crate::home::home;
+use crate::events::{Decoder, Event, Rejection, Source};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::changelog::progress::PROGRESS_KEY;
 use crate::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
-use crate::kafka::client::MAX_MESSAGE_BYTES;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
 use crate::kafka::names::StageKind;
-use crate::kafka::record::dead_letter::{DeadLetter, size_of_headers};
+use crate::kafka::record::dead_letter::DeadLetter;
 use crate::kafka::record::origin::{self, Origin};
+use crate::kafka::record::read;
 use crate::kafka::transaction::{Failure, Patience, Transactions};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -33,9 +33,10 @@ pub struct Pipeline<S> {
     pub kind: StageKind,
     pub settings: Arc<Settings>,
     pub stored_settings: StoredSettings,
+    /// How the records of all source topics are read.
+    pub source: Source,
     pub decoder: Decoder,
-    /// Partitions of the customers' and of the campaigns' internal topic.
-    pub homes: [u32; 2],
+    pub homes: Homes,
     pub inputs: Inputs,
     pub outputs: Outputs,
     pub partitions: Partitions<S>,
@@ -51,8 +52,7 @@ pub struct Pipeline<S> {
 pub struct Parts {
     pub kind: StageKind,
     pub settings: Arc<Settings>,
-    /// Partitions of the customers' and of the campaigns' internal topic.
-    pub homes: [u32; 2],
+    pub homes: Homes,
     pub inputs: Inputs,
     pub outputs: Outputs,
     pub transactions: Transactions,
@@ -63,7 +63,8 @@ impl<S: Stage> Pipeline<S> {
     pub fn new(parts: Parts) -> Pipeline<S> {
         Pipeline {
             kind: parts.kind,
-            stored_settings: StoredSettings::of(&parts.settings, parts.homes[0], parts.homes[1]),
+            stored_settings: StoredSettings::of(&parts.settings, parts.homes.customers, parts.homes.campaigns),
+            source: Source::default(),
             decoder: Decoder::new(&parts.settings),
             settings: parts.settings,
             homes: parts.homes,
@@ -98,19 +99,35 @@ impl<S: Stage> Pipeline<S> {
     }
 
     fn take_source(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
-        let event = match self.decoder.decode(record.payload().unwrap_or_default(), now) {
-            Ok(event) => event,
-            Err(rejection) => return self.reject(record, &Origin::of(record), false, &rejection),
+        let origin = Origin::of(record);
+        let headers = || read::named_headers(record);
+        let texts = match self.source.texts(&read::as_read(record, &headers)) {
+            Ok(texts) => texts,
+            Err(rejection) => return self.reject(record, &origin, false, &rejection),
         };
-        let (stage, partition) = self.home_of(&event);
-        if stage != self.kind {
-            return self.forward(record, stage, partition);
+        let routed = self.decoder.events(&texts, now).and_then(|events| {
+            let may_leave = |index: usize| read::check_room(record, &texts[index]);
+            let routes = self.homes.routes(&events, &self.partitions, may_leave)?;
+            Ok((events, routes))
+        });
+        let (events, routes) = match routed {
+            Ok(routed) => routed,
+            Err(rejection) => return self.reject(record, &origin, false, &rejection),
+        };
+        for ((event, text), route) in events.iter().zip(&texts).zip(routes) {
+            match route {
+                Route::Here(partition) => match self.apply(partition, event, origin.timestamp)? {
+                    Taken::Here => {}
+                    Taken::TooLate(rejection) => {
+                        debug_assert!(events.len() == 1, "of several events, all were checked");
+                        return self.reject(record, &origin, false, &rejection);
+                    }
+                    Taken::NotHere => return Err(misplaced(record, "its partition is not this worker's")),
+                },
+                Route::Away(stage, partition) => self.forward(record, &origin, text, stage, partition)?,
+            }
         }
-        match self.apply(partition, &event, record.timestamp().to_millis())? {
-            Taken::Here => Ok(()),
-            Taken::NotHere => self.forward(record, stage, partition),
-            Taken::TooLate(rejection) => self.reject(record, &Origin::of(record), false, &rejection),
-        }
+        Ok(())
     }
 
     fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
@@ -136,20 +153,13 @@ impl<S: Stage> Pipeline<S> {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, &origin, true, &rejection),
         };
-        if self.home_of(&event) != (self.kind, here) {
+        if self.homes.of(&event) != (self.kind, here) {
             return Err(misplaced(record, "its home is elsewhere"));
         }
         match self.apply(here, &event, origin.timestamp)? {
             Taken::Here => Ok(()),
             Taken::NotHere => Err(misplaced(record, "its partition is not this worker's")),
             Taken::TooLate(rejection) => self.reject(record, &origin, true, &rejection),
-        }
-    }
-
-    fn home_of(&self, event: &Event<'_>) -> (StageKind, u32) {
-        match event.home() {
-            Home::Customer(id) => (StageKind::Customers, home(id, self.homes[0])),
-            Home::Campaign(id) => (StageKind::Campaigns, home(id, self.homes[1])),
         }
     }
 
@@ -169,21 +179,19 @@ impl<S: Stage> Pipeline<S> {
         })
     }
 
-    fn forward(&mut self, record: &BorrowedMessage<'_>, stage: StageKind, partition: u32) -> Result<(), Trouble> {
-        let origin = Origin::of(record);
-        let size = size_of_headers(record)
-            .map(|headers| headers + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len));
-        // Room for the headers that are added and for what wraps a record.
-        if size.is_none_or(|size| size > MAX_MESSAGE_BYTES - (64 << 10)) {
-            let detail =
-                "key and headers leave no room to forward it to its home, or a header's name is not valid UTF-8";
-            let rejection = Rejection { reason: Reason::TooLarge, detail: detail.to_owned() };
-            return self.reject(record, &origin, false, &rejection);
-        }
+    /// Sends an event of a record to its home: its text, with the key and headers of the record and where that was read.
+    fn forward(
+        &mut self,
+        record: &BorrowedMessage<'_>,
+        origin: &Origin<'_>,
+        text: &str,
+        stage: StageKind,
+        partition: u32,
+    ) -> Result<(), Failure> {
         self.transactions.send(BaseRecord {
             topic: self.outputs.internal_of(stage),
             partition: Some(signed(partition)),
-            payload: record.payload(),
+            payload: Some(text.as_bytes()),
             key: record.key(),
             timestamp: None,
             headers: Some(origin.add_to(origin::headers_of(record))),

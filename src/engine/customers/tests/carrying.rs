@@ -5,8 +5,9 @@ use super::*;
 fn too_late(shop: &mut Shop, event: Value) -> String {
     let text = event.to_string();
     let event = shop.decoder.decode(text.as_bytes(), Millis::MAX).unwrap();
+    let checked = shop.stage.check(&event);
     let rejection = shop.stage.apply(&event, &mut shop.out).unwrap_err();
-    assert_eq!(rejection.reason, Reason::TooLate);
+    assert_eq!((rejection.reason, Err(rejection.clone())), (Reason::TooLate, checked));
     rejection.detail
 }
 
