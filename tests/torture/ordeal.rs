@@ -18,6 +18,7 @@ use crate::feed::Feed;
 use crate::load::{Delivery, Steady, disturbed_by, mixed, now, shop_of};
 use crate::poison::poison;
 use crate::probe::Probes;
+use crate::process::Patience;
 use crate::processor::{Instance, Partitions, Processor};
 use crate::schedule::{AT_FIRST, Fault, MOST, Schedule, Step, name};
 use crate::topics::{Loader, create_with};
@@ -296,7 +297,7 @@ impl Ordeal {
     /// Lets time pass, with all that has to be looked after meanwhile.
     #[track_caller]
     fn pass_until(&mut self, what: &str, mut condition: impl FnMut(&Ordeal) -> bool) {
-        let start = Instant::now();
+        let patience = Patience::of(RECOVERED_WITHIN);
         loop {
             self.look_after_instances();
             self.look_after_faults();
@@ -305,7 +306,7 @@ impl Ordeal {
             if condition(self) {
                 return;
             }
-            assert!(start.elapsed() < RECOVERED_WITHIN, "not within {RECOVERED_WITHIN:?}: {what}");
+            assert!(!patience.is_over(), "not within {RECOVERED_WITHIN:?}: {what}");
             thread::sleep(Duration::from_millis(20));
         }
     }

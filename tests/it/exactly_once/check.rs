@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use payback::time::Millis;
 use serde_json::Value;
 
 use super::load::{Delivery, Steady, campaign};
 use crate::batch::{Batch, Config, Records};
+use crate::process::Patience;
 use crate::processor::{Instance, LIMIT, Processor};
 use crate::records::{ByKey, difference, without_the_clock};
 use crate::topics::{Record, latest, read};
@@ -24,11 +25,11 @@ pub fn figures_of_now(
 ) {
     let texts: Vec<&[u8]> = load.iter().map(|delivery| &delivery.value[..]).collect();
     let batch = Batch::read(&texts, &processor.figures);
-    let start = Instant::now();
+    let patience = Patience::of(LIMIT);
     // A moment may come, and an hour turn, while this looks.
     while let Some(stale) = stale(&batch.records(now().0), processor) {
         instances.iter_mut().for_each(|instance| instance.must_run());
-        assert!(start.elapsed() < LIMIT, "not within {LIMIT:?} as of now; batch | latest record:\n{stale}");
+        assert!(!patience.is_over(), "not within {LIMIT:?} as of now; batch | latest record:\n{stale}");
         thread::sleep(Duration::from_millis(200));
     }
 }
