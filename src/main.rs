@@ -15,6 +15,7 @@ use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
 use payback::replay;
+use payback::republish::{self, RepublishError};
 use payback::run::{Service, end_at_last};
 use payback::shop::Plan;
 
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
             } else {
                 eprintln!("payback: {error:#}");
             }
-            if error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
+            let is_refused = matches!(error.downcast_ref(), Some(RepublishError::Format));
+            if is_refused || error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -44,6 +46,7 @@ fn call(command: Command) -> anyhow::Result<()> {
         Command::Replay(options) => replay(options),
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
+        Command::Republish(file) => republish(&file),
         Command::DeadLetters(cli::DeadLetters::List(options)) => list_letters(options),
         Command::DeadLetters(cli::DeadLetters::Retry(options)) => retry_letters(options),
         Command::CheckConfig(file) => check_config(&file),
@@ -127,6 +130,13 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
              need another kafka.application_id for it (docs/operations.md, More partitions)"
         );
     }
+    Ok(())
+}
+
+fn republish(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = load(file)?;
+    logging::init(&config.log)?;
+    println!("{}", republish::republish(&config)?);
     Ok(())
 }
 

@@ -124,7 +124,7 @@ impl Last {
 /// | --- | --- | --- |
 /// | intake | [`apply`](Stage::apply), [`check`](Stage::check), [`absorb`](Stage::absorb) | records as they come |
 /// | output | [`flush`](Stage::flush), [`rewrite`](Stage::rewrite) | commits |
-/// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
+/// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_trusted`](Stage::set_trusted), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
 /// | changelog | [`expect`](Stage::expect), [`restore`](Stage::restore), [`restored`](Stage::restored) | a restore, before all else |
 /// | snapshot | [`save`](Stage::save), [`load`](Stage::load) | checkpoints |
 /// | query | [`record`](Stage::record), [`ids`](Stage::ids), [`sizes`](Stage::sizes) | the API, metrics, a replay |
@@ -187,6 +187,11 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Writes again what time alone changed up to `as_of`, and compacts what retention gives up, about `budget` keys a call.
     /// Returns whether nothing more is due. To be called whenever [`Stage::next_moment`] has come, at least each second.
     fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
+
+    /// From now on history is compacted as of this moment at the latest: `as_of` may be of a clock that has jumped, and what is
+    /// compacted can't be had back. As long as this is not called, it is compacted as of `as_of`. To be called before
+    /// [`Stage::restored`] as well.
+    fn set_trusted(&mut self, moment: Millis);
 
     /// Up to when the sources are read, while they are not read to their ends: no verdict is given then. `None` once they
     /// are. Customers have no verdicts, and go by what they have.

@@ -19,10 +19,11 @@
 //! its map, and for the command about [dead letters](crate::dead_letters).
 
 pub mod changelog;
+mod claim;
 pub(crate) mod client;
 mod error;
 mod faults;
-mod names;
+pub(crate) mod names;
 pub(crate) mod read_back;
 pub(crate) mod record;
 pub mod restore;

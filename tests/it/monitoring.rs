@@ -29,6 +29,7 @@ const EMPTY_WHEN_WELL: [(&str, &str); 21] = [
     ("PaybackDeadLetters", "it may have sent no bad event yet"),
     ("PaybackCampaignsNotExported", "it has a dozen campaigns"),
     ("PaybackCatchingUp", "nothing waits for long"),
+    ("PaybackClockAhead", "its clock is right"),
     ("PaybackPurchaseToRoasSlow", "orders take less than a second"),
     ("PaybackTransactionOpenTooLong", "its transactions are short"),
     ("PaybackTransactionsAborted", "none is aborted"),

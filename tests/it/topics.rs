@@ -50,6 +50,21 @@ pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     });
 }
 
+/// Deletes a topic, and waits until it is gone.
+pub fn delete(topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let deleted = runtime.block_on(admin.delete_topics(&[topic], &options)).expect("the broker answers");
+    for topic in deleted {
+        topic.unwrap_or_else(|(topic, error)| panic!("{topic}: {error}"));
+    }
+    wait_until("the topic is gone", LIMIT, || {
+        let metadata = admin.inner().fetch_metadata(None, LIMIT).expect("the broker answers");
+        metadata.topics().iter().all(|known| known.name() != topic)
+    });
+}
+
 fn client() -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers());

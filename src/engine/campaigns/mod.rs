@@ -51,6 +51,8 @@ pub struct Campaigns {
     spend: SpendBook,
     /// The greatest that was given; none before the first flush or roll.
     as_of: Option<Millis>,
+    /// As of when history is compacted at the latest.
+    trusted: Option<Millis>,
     /// Since when something waits that belongs to the figures; none while nothing waits for long.
     read_through: Option<Millis>,
     /// Of the hour of `as_of`.
@@ -108,6 +110,7 @@ impl Stage for Campaigns {
             campaigns: Table::default(),
             spend: SpendBook::default(),
             as_of: None,
+            trusted: None,
             read_through: None,
             calendar: None,
             touched: Vec::new(),
@@ -254,6 +257,10 @@ impl Stage for Campaigns {
         let hour = self.calendar.as_ref()?.hour;
         let is_rolled = self.roll.remaining == 0 && self.roll.hour == Some(hour);
         Some(if is_rolled { hour.plus(Millis::HOUR) } else { hour })
+    }
+
+    fn set_trusted(&mut self, moment: Millis) {
+        self.trusted = Some(moment);
     }
 
     /// The roll looks at every campaign, and writes what differs from what was written last.

@@ -181,7 +181,8 @@ impl Customers {
         let mut horizon = self.horizon;
         if horizon.grace.is_over(last, as_of) {
             let zone = &self.settings.zone;
-            let day = zone.date(as_of).plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
+            let trusted = self.trusted.map_or(as_of, |trusted| trusted.min(as_of));
+            let day = zone.date(trusted).plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
             horizon.orders = horizon.orders.max(zone.start_of(day));
         }
         if horizon != self.horizon {

@@ -13,6 +13,7 @@ pub mod link;
 pub mod reachability;
 pub mod settings;
 pub mod statistics;
+pub mod topic_ids;
 
 pub use self::link::{Link, Rebalance};
 pub use self::reachability::{Reach, Reachability};

@@ -5,6 +5,9 @@ use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Messag
 /// Header of a record that holds differences of the customers stage; any other on an internal topic is a forwarded one.
 pub const DIFFERENCES: &str = "payback.differences";
 
+/// Header of a record that asks for all records of its partition anew.
+const REQUEST: &str = "payback.republish";
+
 const TOPIC: &str = "payback.topic";
 const PARTITION: &str = "payback.partition";
 const OFFSET: &str = "payback.offset";
@@ -70,6 +73,16 @@ pub fn holds_differences(record: &BorrowedMessage<'_>) -> bool {
 /// The headers of a record of differences.
 pub fn differences_headers() -> OwnedHeaders {
     OwnedHeaders::new_with_capacity(1).insert(Header { key: DIFFERENCES, value: Some("1") })
+}
+
+/// Whether a record of an internal topic asks for all records of its partition anew. Format 1 has no such records.
+pub fn is_request(record: &BorrowedMessage<'_>) -> bool {
+    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, REQUEST).is_some())
+}
+
+/// The headers of a record that asks for all records of its partition anew.
+pub fn request_headers() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: REQUEST, value: Some("1") })
 }
 
 /// The headers of `record`, as they are, to add some to.

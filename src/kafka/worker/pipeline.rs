@@ -2,31 +2,27 @@
 
 use std::sync::Arc;
 
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::BaseRecord;
 
 use super::inputs::Inputs;
 use super::outbox::{Outbox, Outputs};
+use super::rewriting::Rewriter;
 use super::route::{Homes, Route};
 use super::tally::Tally;
-use crate::engine::{Effects, Stage};
+use crate::engine::Stage;
 use crate::events::{Decoder, Event, Rejection, Source};
 use crate::kafka::changelog::partition::Partitions;
-use crate::kafka::changelog::progress::PROGRESS_KEY;
-use crate::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
+use crate::kafka::changelog::stored_settings::StoredSettings;
 use crate::kafka::error::{Trouble, WorkerError};
-use crate::kafka::faults;
 use crate::kafka::names::StageKind;
 use crate::kafka::record::dead_letter::DeadLetter;
 use crate::kafka::record::origin::{self, Origin};
 use crate::kafka::record::read;
-use crate::kafka::transaction::{Failure, Patience, Transactions};
+use crate::kafka::topics::destinations::Destinations;
+use crate::kafka::transaction::{Failure, Transactions};
 use crate::settings::Settings;
 use crate::time::Millis;
-
-/// Keys that one slice of a roll looks at, of each partition. Tests that end in the middle of a roll need slices.
-const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
 
 /// What a worker does with records, and the state that it does it to.
 pub struct Pipeline<S> {
@@ -44,6 +40,7 @@ pub struct Pipeline<S> {
     /// Stands beside committed offsets, and tells the next owner whom to fence.
     pub transactional_id: String,
     pub tally: Tally,
+    pub rewriter: Rewriter,
     /// Records of the open transaction.
     pub records: usize,
 }
@@ -57,12 +54,15 @@ pub struct Parts {
     pub outputs: Outputs,
     pub transactions: Transactions,
     pub transactional_id: String,
+    pub destinations: Arc<Destinations>,
 }
 
 impl<S: Stage> Pipeline<S> {
     pub fn new(parts: Parts) -> Pipeline<S> {
+        let topic = &parts.outputs.updates;
         Pipeline {
             kind: parts.kind,
+            rewriter: Rewriter::new(parts.kind, Arc::clone(&parts.settings), parts.destinations, topic),
             stored_settings: StoredSettings::of(&parts.settings, parts.homes.customers, parts.homes.campaigns),
             source: Source::default(),
             decoder: Decoder::new(&parts.settings),
@@ -132,6 +132,13 @@ impl<S: Stage> Pipeline<S> {
 
     fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
         let here = u32::try_from(record.partition()).unwrap_or(u32::MAX);
+        if origin::is_request(record) {
+            let Some(partition) = self.partitions.get_mut(here) else {
+                return Err(misplaced(record, "its partition is not this worker's"));
+            };
+            partition.doubt("somebody has asked for it (payback republish)");
+            return Ok(());
+        }
         if origin::holds_differences(record) {
             let Some(partition) = self.partitions.get_mut(here) else {
                 return Err(misplaced(record, "its partition is not this worker's"));
@@ -229,94 +236,6 @@ impl<S: Stage> Pipeline<S> {
         );
         Ok(())
     }
-
-    /// Whether there is something to roll in some partition.
-    pub fn is_roll_due(&self, now: Millis) -> bool {
-        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now)))
-    }
-
-    /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of a roll that is
-    /// due, and says what. `group` is the membership under which the partitions were assigned.
-    ///
-    /// # Errors
-    /// The transaction has failed, or whether it was committed is not known: all that it did is to be undone.
-    pub fn commit(
-        &mut self,
-        group: &Arc<ConsumerGroupMetadata>,
-        now: Millis,
-        patience: Patience,
-    ) -> Result<Roll, Trouble> {
-        self.transactions.begin()?;
-        let records = self.records;
-        if cfg!(debug_assertions) && self.is_roll_due(now) {
-            faults::at(faults::Point::BeforeRoll);
-        }
-        let roll = self.write(now)?;
-        self.transactions.acknowledge(patience)?;
-        let without_offsets = roll != Roll::NotDue && records == 0 && faults::has(faults::Fault::RollWithoutOffsets);
-        let offsets = if without_offsets {
-            rdkafka::TopicPartitionList::new()
-        } else {
-            self.inputs.offsets(Some(&self.transactional_id)).map_err(WorkerError::kafka("offsets to commit"))?
-        };
-        self.transactions.commit(&offsets, group, patience)?;
-        self.records = 0;
-        for (_, partition) in self.partitions.iter_mut() {
-            partition.touched = false;
-        }
-        if roll == Roll::Begun {
-            faults::at(faults::Point::DuringRoll);
-        }
-        Ok(roll)
-    }
-
-    /// Hands what changed to the producer, and a slice of a roll that is due.
-    fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
-        let mut roll = Roll::NotDue;
-        for (number, partition) in self.partitions.iter_mut() {
-            let as_of = partition.next_moment(now);
-            let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
-            if partition.touched {
-                partition.stage.flush(as_of, &mut outbox);
-            }
-            let mut is_rolled = true;
-            if partition.is_roll_due(as_of) {
-                partition.touched = true;
-                is_rolled = partition.stage.roll(as_of, ROLL_BUDGET, &mut outbox);
-                roll = roll.max(if is_rolled { Roll::Completed } else { Roll::Begun });
-            }
-            if is_rolled {
-                partition.progress.rolled_to = as_of;
-            }
-            let internal_offset = self.inputs.internal_position(number);
-            if partition.touched || partition.progress.internal_offset != internal_offset {
-                partition.progress.as_of = as_of;
-                partition.progress.internal_offset = internal_offset;
-                partition.progress.source_offsets.clear();
-                let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
-                partition.progress.source_offsets.extend(sources);
-                partition.progress.write(self.settings.format, &mut partition.progress_fact);
-                outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
-            }
-            if !partition.has_settings() {
-                let narrowed = partition.narrowed.take();
-                narrowed.as_ref().unwrap_or(&self.stored_settings).write(&mut partition.settings_fact);
-                outbox.fact(SETTINGS_KEY, Some(&partition.settings_fact));
-            }
-            outbox.finish()?;
-        }
-        Ok(roll)
-    }
-}
-
-/// What a commit does of a roll: of all partitions, that which leaves most to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Roll {
-    NotDue,
-    /// All of it, or what was left of it.
-    Completed,
-    /// A slice; others are to come.
-    Begun,
 }
 
 /// What became of an event of this stage.
@@ -327,7 +246,7 @@ enum Taken {
     TooLate(Rejection),
 }
 
-fn signed(partition: u32) -> i32 {
+pub(super) fn signed(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
 }
 

@@ -1,5 +1,6 @@
 //! From an assignment to work: state is restored, offsets are asked for, inputs go on exactly there.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use rdkafka::consumer::Consumer;
 
 use super::inputs::Inputs;
 use super::positions::{Known, set_positions};
-use super::{COMMIT_WITHIN, Phase, Worker};
+use super::{COMMIT_WITHIN, Phase, Worker, clock};
 use crate::engine::Stage;
+use crate::kafka::changelog::partition::Partition;
 use crate::kafka::client::{ask, errors};
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
@@ -26,6 +28,14 @@ impl<S: Stage> Worker<S> {
             self.state.phase = Phase::Idle;
             return Ok(());
         };
+        let now = clock();
+        let settings = &self.pipeline.settings;
+        for (number, partition) in self.pipeline.partitions.iter_mut() {
+            if partition.progress.is_far_ahead(now, settings.format) {
+                tracing::warn!(worker = %self.status, partition = number, as_of = %partition.progress.as_of, "its figures are far ahead of the clock: it is restored, and all of its records are written again as of now");
+                *partition = Partition::new(Arc::clone(settings));
+            }
+        }
         let changelog = &self.pipeline.outputs.changelog;
         let restore = Restore::new(&self.clients, changelog, &membership.owned)?;
         self.state.phase = Phase::Restoring(Box::new(restore));
@@ -47,6 +57,7 @@ impl<S: Stage> Worker<S> {
             watcher: &self.watcher,
             inputs,
             own: &pipeline.transactional_id,
+            now: clock(),
         };
         let facts = restore.facts();
         let done = restore.step(&mut pipeline.partitions, &around, STEP)?;

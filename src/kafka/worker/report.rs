@@ -80,6 +80,8 @@ impl Report {
             self.last_sizes = Some(Instant::now());
             for (number, partition) in partitions.iter() {
                 status.set_sizes(number, partition.stage.sizes());
+                let as_of = partition.has_state().then_some(partition.progress.as_of);
+                status.set_written(number, as_of, partition.left_to_rewrite());
             }
         }
     }

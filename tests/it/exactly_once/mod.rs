@@ -18,6 +18,7 @@ mod crashes;
 mod end_to_end;
 mod errors;
 mod feed;
+mod fresh;
 mod frozen;
 mod load;
 mod sharing;
