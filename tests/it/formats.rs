@@ -305,8 +305,7 @@ fn each_kind_of_fact_that_is_written_stands_in_the_files_of_the_format() {
     assert_eq!(kinds("campaigns"), BTreeSet::from_iter(Campaigns::KINDS.iter().copied()), "of campaigns");
     assert_eq!(kinds("progress"), BTreeSet::from_iter(PROGRESS_KEY.iter().copied()));
     assert_eq!(kinds("settings"), BTreeSet::from_iter(SETTINGS_KEY.iter().copied()));
-    let of_epochs = if newest >= Some(2) { EPOCH_KEY } else { b"" };
-    assert_eq!(kinds("epoch"), BTreeSet::from_iter(of_epochs.iter().copied()));
+    assert_eq!(kinds("epoch"), BTreeSet::from_iter(EPOCH_KEY.iter().copied()));
     assert!(shops.iter().all(|shop| shop.of("differences").count() > 0));
 }
 
