@@ -209,7 +209,6 @@ impl Service<'_> {
             &self.clients,
             &self.config.kafka.application_id,
             topic,
-            self.layout.partitions(topic),
             &self.reachability,
             Arc::clone(&self.destinations),
             Arc::clone(self.status),
