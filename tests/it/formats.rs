@@ -14,7 +14,7 @@ use payback::engine::{Effects, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS, WRITES};
 use payback::kafka::changelog::epoch::{EPOCH_KEY, Epoch};
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 use payback::status;
@@ -208,6 +208,7 @@ fn progress() -> Progress {
         // What format 1 has in its place.
         sequence: AS_OF.0.cast_unsigned(),
         trusted: AS_OF,
+        told: Told { through: AS_OF, of: None },
     }
 }
 

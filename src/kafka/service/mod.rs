@@ -34,6 +34,7 @@ use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
 use crate::kafka::trim::{Consumed, TrimSchedule, Trimmer};
+use crate::kafka::watermarks::Expected;
 use crate::kafka::worker::inputs::{Input, Inputs};
 use crate::kafka::worker::outbox::Outputs;
 use crate::kafka::worker::pipeline::{Parts, Pipeline};
@@ -281,6 +282,11 @@ impl Service<'_> {
         };
         let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
         let [customers, campaigns] = [StageKind::Customers, StageKind::Campaigns].map(|stage| self.homes(stage));
+        // Any event may come on any source.
+        let sources_of_all = topics.purchases.iter().chain(&topics.ad_spend);
+        let sources_of_all = sources_of_all.map(|topic| (topic.clone(), self.layout.partitions(topic)));
+        let before = (kafka.internal_topic(StageKind::Customers.name()), customers);
+        let expected = Expected::new(sources_of_all.chain((kind == StageKind::Campaigns).then_some(before)));
         let mut settings = self.config.settings.clone();
         settings.campaign_partitions = campaigns;
         Parts {
@@ -299,6 +305,7 @@ impl Service<'_> {
             transactions,
             transactional_id,
             destinations: Arc::clone(&self.destinations),
+            expected: Arc::new(expected),
         }
     }
 
