@@ -1,4 +1,5 @@
-//! What waits in a worker's inputs, and what it tells and hears of that: [`watermarks`](crate::kafka::watermarks).
+//! What waits in a worker's inputs, and what it tells and hears of that:
+//! [`watermarks`].
 
 use std::sync::Arc;
 use std::time::Duration;
