@@ -18,11 +18,9 @@ use prometheus::{
 use self::campaigns::CampaignCollector;
 use self::state::StateCollector;
 use crate::config::Config;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, StageKind};
 use crate::events::{EventKind, Reason};
 use crate::status::Status;
-
-const STAGES: [&str; 2] = ["customers", "campaigns"];
 
 /// Seconds. The upper ones are for what waited on Kafka while payback was down.
 const LATENCY: [f64; 20] =
@@ -142,7 +140,7 @@ impl Metrics {
             Outcome::ALL.iter().for_each(|outcome| self.count_events(kind, *outcome, 0));
         }
         Reason::ALL.iter().for_each(|reason| self.count_rejected(*reason, 0));
-        STAGES.iter().for_each(|stage| drop(self.stage(stage)));
+        StageKind::ALL.into_iter().for_each(|stage| drop(self.stage(stage)));
     }
 
     /// Counts events of a kind that were committed.
@@ -164,8 +162,9 @@ impl Metrics {
         taken.chain(rejected).sum()
     }
 
-    /// The counters of a stage (`customers`, `campaigns`).
-    pub fn stage(&self, stage: &str) -> StageMetrics {
+    /// The counters of a stage.
+    pub fn stage(&self, stage: StageKind) -> StageMetrics {
+        let stage = stage.name();
         StageMetrics {
             forwarded: self.forwarded.with_label_values(&[stage]),
             commit_duration: self.commit_duration.with_label_values(&[stage]),

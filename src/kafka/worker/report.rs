@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::inputs::Inputs;
 use super::tally::Tally;
-use crate::engine::{Outcome, Stage};
+use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{EventKind, Reason};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::client::Link;
@@ -31,7 +31,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(metrics: Arc<Metrics>, stage: &str) -> Report {
+    pub fn new(metrics: Arc<Metrics>, stage: StageKind) -> Report {
         let stage = metrics.stage(stage);
         let latency = stage.event_latency.local();
         Report { metrics, stage, latency, last_sizes: None, lagging: Vec::new() }
