@@ -273,23 +273,17 @@ impl Metrics {
         Metrics(samples.collect())
     }
 
-    /// The sum over all that carry this as a label's value.
-    pub fn of(&self, metric: &str, label: &str) -> f64 {
-        self.of_label(metric, label).sum()
-    }
-
     /// How many carry this as a label's value.
     pub fn series(&self, metric: &str, label: &str) -> usize {
-        self.of_label(metric, label).count()
+        let value = format!("\"{label}\"");
+        let of_metric = self.0.keys().filter(|name| name.split('{').next() == Some(metric));
+        of_metric.filter(|name| name.contains(&value)).count()
     }
 
-    fn of_label<'a>(&'a self, metric: &'a str, label: &str) -> impl Iterator<Item = f64> + use<'a> {
-        let value = format!("\"{label}\"");
-        let of_label = self.0.iter().filter(move |(name, _)| {
-            let (metric_of, _) = name.split_once('{').unwrap_or((name, ""));
-            metric_of == metric && name.contains(&value)
-        });
-        of_label.map(|(_, value)| *value)
+    /// Commits of a stage that came to this: `committed` or `failed`.
+    pub fn commits(&self, stage: &str, outcome: &str) -> f64 {
+        let name = format!(r#"payback_commit_duration_seconds_count{{outcome="{outcome}",stage="{stage}"}}"#);
+        self.0.get(&name).copied().unwrap_or(0.0)
     }
 
     /// The sum over all labels.

@@ -57,6 +57,11 @@ impl Report {
         tally.clear();
     }
 
+    /// A transaction could not be committed, or whether it was is not known.
+    pub fn commit_failed(&self, took: Duration) {
+        self.stage.failed_commit_duration.observe(took.as_secs_f64());
+    }
+
     pub fn aborted(&self) {
         self.stage.transactions_aborted.inc();
     }
