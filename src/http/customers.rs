@@ -7,9 +7,10 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use tokio::time;
 
+use super::answer::json_bytes;
+use super::api::Api;
 use super::campaigns::id_in;
 use super::error::ApiError;
-use super::{Api, json_bytes};
 use crate::engine::StageKind;
 use crate::home;
 use crate::status::{Answer, Progress};

@@ -4,16 +4,18 @@
 //! its own state for a moment when that changes.
 
 mod campaigns;
+mod lock;
 mod worker;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
+use self::lock::lock;
 pub use self::worker::{Answer, Backlog, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
 use crate::engine::StageKind;
 
@@ -213,11 +215,6 @@ impl NotReady {
     fn new(part: &str, reason: &'static str, detail: impl Into<String>) -> NotReady {
         NotReady { part: part.to_owned(), reason, detail: detail.into() }
     }
-}
-
-/// A value is whole whenever it is unlocked, so one that a panic left behind can be used.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

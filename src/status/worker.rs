@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::lock;
+use super::lock::lock;
 use crate::engine::{Sizes, StageKind};
 use crate::time::Millis;
 
