@@ -198,8 +198,9 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// [`Stage::restored`] as well.
     fn set_trusted(&mut self, moment: Millis);
 
-    /// Up to when the sources are read, while they are not read to their ends: no verdict is given then. `None` once they
-    /// are. Customers have no verdicts, and go by what they have.
+    /// What the figures are read through, while something that belongs to them has waited for long: no verdict is given then.
+    /// `None` while nothing has. Where that begins and ends, all records are to be [rewritten](Stage::rewrite). Customers have no
+    /// verdicts, and go by what they have.
     fn set_read_through(&mut self, _read_through: Option<Millis>) {}
 
     // Changelog.

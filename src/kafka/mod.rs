@@ -37,5 +37,6 @@ pub(crate) mod worker;
 
 pub use self::client::Clients;
 pub use self::client::contact::NoContact;
+pub use self::client::trial::try_out;
 pub use self::error::{Contradiction, StoredSettingsError, WorkerError};
 pub use self::service::{Broker, RunError, run};

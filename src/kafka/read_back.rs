@@ -27,6 +27,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Keeps [`Status::campaigns`] as the topic has it.
 pub struct ReadBack {
     topic: String,
+    /// As many as it has; not known at first.
     partitions: u32,
     /// Which topic it is, and whether it is still that.
     destination: Destination,
@@ -60,7 +61,6 @@ impl ReadBack {
         clients: &Clients,
         application_id: &str,
         topic: &str,
-        partitions: u32,
         reachability: &Arc<Reachability>,
         destinations: Arc<Destinations>,
         status: Arc<Status>,
@@ -69,7 +69,7 @@ impl ReadBack {
         let name = format!("{application_id}-read-back");
         Ok(ReadBack {
             topic: topic.to_owned(),
-            partitions,
+            partitions: 0,
             destination: destinations.get(topic),
             destinations,
             consumer: reader(clients, &name)?,

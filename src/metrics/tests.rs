@@ -297,7 +297,7 @@ fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
             covered_revenue,
             ..Default::default()
         };
-        worker.set_current(0, sizes);
+        worker.set_current(0, sizes, None);
         let text = render(config, &status);
         assert_eq!(value(&text, "payback_ltv_historic"), Some("100"));
         value(&text, "payback_ltv_gross_profit").map(str::to_owned)
@@ -307,7 +307,7 @@ fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
     assert_eq!(shown("", 94_999_999), None);
     assert_eq!(shown("", 95_000_000), some);
     assert_eq!(shown("costs.min_coverage = 0.5", 50_000_000), some);
-    worker.set_current(0, crate::engine::Sizes::default());
+    worker.set_current(0, crate::engine::Sizes::default(), None);
     assert_eq!(value(&render("", &status), "payback_ltv_gross_profit"), Some("0"), "nothing was sold");
 }
 
@@ -328,7 +328,7 @@ fn it_is_seen_whether_all_partitions_of_a_stage_are_there() {
         ]
     };
     assert_eq!(read(), ["2", "0", "0"]);
-    worker.set_current(0, crate::engine::Sizes { customers: 7, ..Default::default() });
+    worker.set_current(0, crate::engine::Sizes { customers: 7, ..Default::default() }, None);
     assert_eq!(read(), ["2", "1", "7"]);
     assert_eq!(value(&render("", &Arc::default()), r#"payback_stage_partitions{stage="customers"}"#), None);
 }

@@ -225,9 +225,11 @@ impl Worker {
         lock(&self.partitions).entry(partition).or_insert(fresh).progress = progress;
     }
 
-    /// Says that an owned partition is restored, and what it holds: together, so that nobody sums what is current and misses it.
-    pub fn set_current(&self, partition: u32, sizes: Sizes) {
-        lock(&self.partitions).insert(partition, Partition::new(Progress::Current, sizes));
+    /// Says that an owned partition is restored, what it holds, and what its figures are read through, as
+    /// [`Worker::set_read_through`]: together, so that nobody takes what is current for all that there is.
+    pub fn set_current(&self, partition: u32, sizes: Sizes, read_through: Option<Millis>) {
+        let current = Partition { read_through, ..Partition::new(Progress::Current, sizes) };
+        lock(&self.partitions).insert(partition, current);
     }
 
     /// Says what an owned partition holds.

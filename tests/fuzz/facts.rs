@@ -12,7 +12,7 @@ use payback::engine::{FormatError, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS};
 use payback::kafka::changelog::epoch::Epoch;
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -213,6 +213,7 @@ fn stored_today(format: Format) -> Vec<StoredFact> {
         source_offsets,
         sequence: 1 << 33,
         trusted: Millis(NOW - 7),
+        told: Told { through: Millis(NOW - 9), of: Some(1 << 60) },
     };
     let mut value = Vec::new();
     progress.write(format, &mut value);

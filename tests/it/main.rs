@@ -18,6 +18,7 @@ mod pipeline;
 mod process;
 mod processor;
 mod properties;
+mod prose;
 mod proxy;
 mod records;
 mod refusals;

@@ -15,7 +15,7 @@ use crate::process::{Process, wait_until};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Expressions that are empty while all is well. What they select must be there all the same.
-const EMPTY_WHEN_WELL: [(&str, &str); 21] = [
+const EMPTY_WHEN_WELL: [(&str, &str); 22] = [
     ("PaybackRoasBelow100", "each campaign may have had a good day"),
     ("PaybackGrossProfitRoasBelow100", "each campaign may have had a good day"),
     ("PaybackPaysBackByLtv", "each campaign may have had a good day"),

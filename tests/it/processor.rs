@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::batch::{Config, Model, Profit};
 use crate::broker::{REPLICATION, brokers};
 use crate::process::{Process, wait_until};
-use crate::topics::{create, is_read, unique};
+use crate::topics::{create, is_read, latest, unique};
 
 /// How long anything here may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -162,8 +162,13 @@ impl Processor {
         command
     }
 
-    /// Whether both stages have processed all that was sent so far.
+    /// Whether both stages have processed all that was sent so far, and campaigns are judged by it.
     pub fn is_done(&self) -> bool {
+        self.has_read_all() && latest(&self.roas_updates).values().all(|record| record["read_through"].is_null())
+    }
+
+    /// Whether both stages have processed all that was sent so far.
+    pub fn has_read_all(&self) -> bool {
         let id = &self.application_id;
         let [customers, campaigns] = ["customers", "campaigns"].map(|stage| format!("{id}-{stage}"));
         is_read(&customers, &self.purchases)
@@ -273,11 +278,20 @@ impl Metrics {
         Metrics(samples.collect())
     }
 
+    /// The sum over all that carry this as a label's value.
+    pub fn of(&self, metric: &str, label: &str) -> f64 {
+        self.of_label(metric, label).sum()
+    }
+
     /// How many carry this as a label's value.
     pub fn series(&self, metric: &str, label: &str) -> usize {
+        self.of_label(metric, label).count()
+    }
+
+    fn of_label(&self, metric: &str, label: &str) -> impl Iterator<Item = f64> {
         let value = format!("\"{label}\"");
-        let of_metric = self.0.keys().filter(|name| name.split('{').next() == Some(metric));
-        of_metric.filter(|name| name.contains(&value)).count()
+        let of_metric = self.0.iter().filter(move |(name, _)| name.split('{').next() == Some(metric));
+        of_metric.filter(move |(name, _)| name.contains(&value)).map(|(_, value)| *value)
     }
 
     /// Commits of a stage that came to this: `committed` or `failed`.

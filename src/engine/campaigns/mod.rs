@@ -285,6 +285,12 @@ impl Stage for Campaigns {
         self.roll.remaining == 0
     }
 
+    /// While something waits every verdict is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). Format 1 has no way to
+    /// say so.
+    fn set_read_through(&mut self, read_through: Option<Millis>) {
+        self.read_through = read_through.filter(|_| self.settings.format.number() >= 2);
+    }
+
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
         self.current_record(id, as_of)
     }
@@ -308,17 +314,6 @@ impl Stage for Campaigns {
 }
 
 impl Campaigns {
-    /// What the figures lack waits since `read_through`; none: nothing waits for long. While something does, every verdict
-    /// is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). A roll writes the records that this changes. Format 1
-    /// has no way to say so.
-    pub fn set_read_through(&mut self, read_through: Option<Millis>) {
-        let read_through = read_through.filter(|_| self.settings.format.number() >= 2);
-        if self.read_through.is_some() != read_through.is_some() {
-            self.roll.remaining = self.campaigns.len();
-        }
-        self.read_through = read_through;
-    }
-
     fn check_report(&self, report: &AdSpendReport<'_>) -> Result<(), Rejection> {
         if report.date < self.horizons.days {
             let why = format!("reports of days before {} can't be changed any more", self.horizons.days);

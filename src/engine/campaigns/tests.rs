@@ -124,6 +124,16 @@ impl Shop {
         self.out.updates.drain(..).map(|(key, _)| key).collect()
     }
 
+    /// Writes everything again.
+    fn rewrite(&mut self, as_of: Millis) -> Vec<String> {
+        self.out.updates.clear();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.stage.rewrite(from, 1, as_of, &mut self.out);
+        }
+        self.out.updates.drain(..).map(|(key, _)| key).collect()
+    }
+
     fn record(&self, campaign: &str) -> CampaignRecord<'static> {
         serde_json::from_slice(&self.out.topic[&format!("campaign/{campaign}")]).unwrap()
     }

@@ -25,6 +25,8 @@ const RECORDS: u32 = 1;
 const VERSION: &str = "version of the record";
 const TOPIC: &str = "output topic";
 const TOPIC_ID: &str = "id of the output topic";
+/// Whether verdicts wait for what is not read yet.
+const CATCHING_UP: &str = "catching up";
 
 /// What records are written under, by name; of a partition, as far as it is the same for all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,12 @@ impl Epoch {
         lines.push((TOPIC, destination.topic.clone()));
         lines.extend(destination.id.map(|id| (TOPIC_ID, id.to_string())));
         Epoch(lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// The same, of records that say whether they are catching up.
+    pub fn while_catching_up(mut self, catching_up: bool) -> Epoch {
+        self.0.insert(CATCHING_UP.to_owned(), catching_up.to_string());
+        self
     }
 
     /// Nothing is known to be the same for all records.

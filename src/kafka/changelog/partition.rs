@@ -10,6 +10,7 @@ use crate::engine::{Last, Sizes, Stage};
 use crate::format::{self, Format, FormatError};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
+use crate::kafka::watermarks::Heard;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -37,6 +38,12 @@ pub struct Partition<S> {
     pub doubt: Option<String>,
     /// When the moment as of which history is compacted was moved on.
     trusted_at: Instant,
+    /// What it was told of its inputs, since it is here; none in format 1.
+    pub heard: Option<Heard>,
+    /// Of campaigns, while something of that has waited for long: what the figures are read through.
+    pub read_through: Option<Millis>,
+    /// Timestamp of the oldest record that this transaction applied here, milliseconds since the epoch.
+    pub since: Option<i64>,
 }
 
 /// History is compacted as of a moment that goes on at most so many times as fast as time itself: so a clock that is ahead for a
@@ -101,6 +108,9 @@ impl<S: Stage> Partition<S> {
             rewriting: Rewriting::Unknown,
             doubt: None,
             trusted_at: Instant::now(),
+            heard: None,
+            read_through: None,
+            since: None,
         }
     }
 
@@ -189,6 +199,20 @@ impl<S: Stage> Partition<S> {
     pub fn doubt(&mut self, why: &str) {
         self.doubt = Some(why.to_owned());
         self.rewriting = Rewriting::Unknown;
+    }
+
+    /// Notes that a record of this timestamp was applied.
+    pub fn applied(&mut self, written_at: Option<i64>) {
+        self.since = self.since.into_iter().chain(written_at).min();
+    }
+
+    /// What it is read through from now on. All records are to be written again where that begins, and where it ends.
+    pub fn set_read_through(&mut self, read_through: Option<Millis>) {
+        if self.read_through.is_some() != read_through.is_some() {
+            self.rewriting = Rewriting::Unknown;
+        }
+        self.read_through = read_through;
+        self.stage.set_read_through(read_through);
     }
 
     /// How many of its keys are still to be written again, about.

@@ -22,6 +22,18 @@ pub struct Progress {
     pub sequence: u64,
     /// As of when history is compacted: the clock, unless that has jumped. In format 1, `as_of`.
     pub trusted: Millis,
+    /// What it was told of its inputs. Format 1 says nothing of it: its figures are taken for those of all that there was.
+    pub told: Told,
+}
+
+/// What a partition was told of how far its inputs are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Nothing that was there before this moment waits in any of them.
+    pub through: Millis,
+    /// Which inputs these are ([`Expected::fingerprint`](crate::kafka::watermarks::Expected::fingerprint)); `None`: whichever
+    /// there are.
+    pub of: Option<u64>,
 }
 
 /// A moment of figures that lies further ahead of the clock than this is of a wrong clock, and not merely of another one. It is
@@ -30,6 +42,8 @@ const FAR_AHEAD: i64 = 5 * Millis::MINUTE;
 
 /// What format 1 has of it.
 type First = (Millis, Millis, Option<i64>, Vec<(String, i64)>);
+/// What format 2 has of it.
+type Second = (First, u64, Millis, Millis, Option<u64>);
 
 impl Progress {
     /// The moment for figures that are written now: never before the last ones, and in format 1 later, whatever the clocks of
@@ -46,10 +60,10 @@ impl Progress {
 
     /// Writes this as a fact's value into `buffer`, replacing what it holds.
     pub fn write(&self, format: Format, buffer: &mut Vec<u8>) {
-        let Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted } = self;
+        let Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted, told } = self;
         let first = (as_of, rolled_to, internal_offset, source_offsets);
         let encoded = if has_sequence(format) {
-            postcard::to_allocvec(&(first, sequence, trusted))
+            postcard::to_allocvec(&(first, sequence, trusted, told.through, told.of))
         } else {
             postcard::to_allocvec(&first)
         };
@@ -66,17 +80,18 @@ impl Progress {
     pub fn read(value: &[u8]) -> Result<Progress, FormatError> {
         let malformed = FormatError::Malformed { what: "progress" };
         let (format, content) = format::split(value, malformed.clone())?;
-        let (first, sequence, trusted): (First, u64, Millis) = if has_sequence(format) {
+        let (first, sequence, trusted, through, of): Second = if has_sequence(format) {
             format::whole(content, malformed)?
         } else {
             let first: First = format::whole(content, malformed)?;
             // Milliseconds go by faster than commits: what comes after it is like none that went before.
             let sequence = u64::try_from(first.0.0).unwrap_or(0);
             let as_of = first.0;
-            (first, sequence, as_of)
+            (first, sequence, as_of, as_of, None)
         };
         let (as_of, rolled_to, internal_offset, source_offsets) = first;
-        Ok(Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted })
+        let told = Told { through, of };
+        Ok(Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted, told })
     }
 }
 
@@ -97,6 +112,7 @@ mod tests {
             source_offsets: vec![("purchases".to_owned(), 1 << 40)],
             sequence: 1_800_000_000_000,
             trusted: Millis(1_800_000_000_000),
+            told: Told { through: Millis(1_800_000_000_000), of: None },
         }
     }
 
@@ -109,6 +125,10 @@ mod tests {
             buffer.push(0);
             assert!(Progress::read(&buffer).is_err(), "there is something behind it");
         }
+        let told = Progress { told: Told { through: Millis(7), of: Some(u64::MAX) }, ..progress() };
+        let mut buffer = Vec::new();
+        told.write(Format::default(), &mut buffer);
+        assert_eq!(Progress::read(&buffer), Ok(told));
         let newer = *READS.end() + 1;
         assert_eq!(Progress::read(&[newer, 0]), Err(FormatError::Version { found: newer, known: *READS.end() }));
         assert!(Progress::read(&[]).is_err());

@@ -34,6 +34,7 @@ use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
 use crate::kafka::trim::{Consumed, TrimSchedule, Trimmer};
+use crate::kafka::watermarks::Expected;
 use crate::kafka::worker::inputs::{Input, Inputs};
 use crate::kafka::worker::outbox::Outputs;
 use crate::kafka::worker::pipeline::{Parts, Pipeline};
@@ -209,7 +210,6 @@ impl Service<'_> {
             &self.clients,
             &self.config.kafka.application_id,
             topic,
-            self.layout.partitions(topic),
             &self.reachability,
             Arc::clone(&self.destinations),
             Arc::clone(self.status),
@@ -279,6 +279,11 @@ impl Service<'_> {
         let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
         let [customers, campaigns] = StageKind::ALL.map(|stage| self.homes(stage));
         let homes = Homes { customers, campaigns };
+        // Any event may come on any source.
+        let sources_of_all = StageKind::ALL.into_iter().flat_map(|stage| topics.sources(stage).1);
+        let sources_of_all = sources_of_all.map(|topic| (topic.clone(), self.layout.partitions(topic)));
+        let before = (kafka.internal_topic(StageKind::Customers), customers);
+        let expected = Expected::new(sources_of_all.chain((stage == StageKind::Campaigns).then_some(before)));
         let mut settings = self.config.settings.clone();
         settings.campaign_partitions = campaigns;
         Parts {
@@ -295,6 +300,7 @@ impl Service<'_> {
             transactions,
             transactional_id,
             destinations: Arc::clone(&self.destinations),
+            expected: Arc::new(expected),
         }
     }
 

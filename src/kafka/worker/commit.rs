@@ -33,7 +33,9 @@ impl<S: Stage> Pipeline<S> {
     /// Whether there is something to commit although no record came: time has changed records, or some are to be written
     /// again.
     pub fn is_due(&self, now: Millis) -> bool {
-        self.is_roll_due(now) || self.partitions.iter().any(|(_, partition)| self.rewriter.is_due(partition))
+        self.is_roll_due(now)
+            || self.partitions.iter().any(|(_, partition)| self.rewriter.is_due(partition))
+            || self.is_news(now)
     }
 
     fn is_roll_due(&self, now: Millis) -> bool {
@@ -58,7 +60,9 @@ impl<S: Stage> Pipeline<S> {
         if is_roll_due {
             faults::at(faults::Point::BeforeRoll);
         }
+        self.judge(now);
         let left = self.write(now, pace)?;
+        self.tell(now)?;
         self.transactions.acknowledge(patience)?;
         let without_offsets = is_roll_due && self.records == 0 && faults::has(faults::Fault::RollWithoutOffsets);
         let offsets = if without_offsets { TopicPartitionList::new() } else { self.offsets()? };
@@ -66,6 +70,7 @@ impl<S: Stage> Pipeline<S> {
         self.records = 0;
         for (_, partition) in self.partitions.iter_mut() {
             partition.touched = false;
+            partition.since = None;
         }
         self.rewriter.committed(&self.partitions);
         match left {
@@ -97,7 +102,8 @@ impl<S: Stage> Pipeline<S> {
         for (number, partition) in self.partitions.iter_mut() {
             let as_of = partition.progress.next_moment(now, format);
             partition.trust(now);
-            let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
+            let since = partition.since.filter(|_| format.number() >= 2);
+            let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number)).since(since);
             if partition.touched {
                 partition.stage.flush(as_of, &mut outbox);
             }
@@ -122,6 +128,9 @@ impl<S: Stage> Pipeline<S> {
                 partition.progress.source_offsets.clear();
                 let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
                 partition.progress.source_offsets.extend(sources);
+                if let Some(heard) = &partition.heard {
+                    partition.progress.told = self.waiting.as_told(heard);
+                }
                 partition.progress.write(format, &mut partition.progress_fact);
                 outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
             }

@@ -14,6 +14,7 @@ mod rewriting;
 pub mod route;
 mod tally;
 mod trouble;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -269,9 +270,15 @@ impl<S: Stage> Worker<S> {
     /// Takes what was told of where the inputs end. `false`: it is known.
     fn hear_of_ends(&mut self) -> bool {
         let news = self.consumer.context().news_of_ends();
-        let is_news = news.is_some();
-        self.state.ends = news.or(self.state.ends.take());
-        is_news
+        let Some(news) = news else { return false };
+        if let Ok(positions) = self.consumer.position() {
+            self.pipeline.inputs.pass_markers(&positions);
+        }
+        let now = clock();
+        self.pipeline.waiting.look(&self.pipeline.inputs, &news, now);
+        self.status.set_backlog(self.pipeline.waiting.backlog(&self.pipeline.inputs, now));
+        self.state.ends = Some(news);
+        true
     }
 
     /// Restores partitions anew whose figures are of a moment that a wrong clock has given. No transaction may be open.
@@ -321,6 +328,7 @@ impl<S: Stage> Worker<S> {
             self.cadence.catch_up();
         }
         self.report.committed(&mut self.pipeline.tally, clock(), took);
+        self.report.read_through(&self.status, &self.pipeline.partitions);
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
         if let Some(trim) = &mut self.trim {

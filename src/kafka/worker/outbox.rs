@@ -25,6 +25,8 @@ pub struct Outbox<'a> {
     transactions: &'a mut Transactions,
     outputs: &'a Outputs,
     partition: i32,
+    /// Timestamp of the oldest record that the effects come from.
+    since: Option<i64>,
     /// That it has taken.
     records: usize,
     /// Of their keys and values.
@@ -34,7 +36,12 @@ pub struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     pub fn new(transactions: &'a mut Transactions, outputs: &'a Outputs, partition: i32) -> Outbox<'a> {
-        Outbox { transactions, outputs, partition, records: 0, bytes: 0, failure: None }
+        Outbox { transactions, outputs, partition, since: None, records: 0, bytes: 0, failure: None }
+    }
+
+    /// Of effects that come from records of this timestamp and later ones.
+    pub fn since(self, since: Option<i64>) -> Outbox<'a> {
+        Outbox { since, ..self }
     }
 
     /// How many records it has taken.
@@ -84,7 +91,7 @@ impl Effects for Outbox<'_> {
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(self.outputs.internal.of(StageKind::Campaigns))
             .partition(partition)
             .payload(payload)
-            .headers(differences_headers());
+            .headers(differences_headers(self.since));
         self.send(record);
     }
 }

@@ -10,8 +10,10 @@ use super::outbox::{Outbox, Outputs};
 use super::rewriting::Rewriter;
 use super::route::{Homes, Route};
 use super::tally::Tally;
-use crate::engine::{Stage, StageKind};
+use super::waiting::Waiting;
+use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{Decoder, Event, Rejection, Source};
+use crate::format::FormatError;
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::changelog::stored_settings::StoredSettings;
 use crate::kafka::error::{Trouble, WorkerError};
@@ -20,6 +22,7 @@ use crate::kafka::record::origin::{self, Origin};
 use crate::kafka::record::read;
 use crate::kafka::topics::destinations::Destinations;
 use crate::kafka::transaction::{Failure, Transactions};
+use crate::kafka::watermarks::{self, Expected};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -39,6 +42,7 @@ pub struct Pipeline<S> {
     pub transactional_id: String,
     pub tally: Tally,
     pub rewriter: Rewriter,
+    pub waiting: Waiting,
     /// Records of the open transaction.
     pub records: usize,
 }
@@ -52,6 +56,8 @@ pub struct Parts {
     pub transactions: Transactions,
     pub transactional_id: String,
     pub destinations: Arc<Destinations>,
+    /// All inputs that the stage's figures come from.
+    pub expected: Arc<Expected>,
 }
 
 impl<S: Stage> Pipeline<S> {
@@ -59,6 +65,7 @@ impl<S: Stage> Pipeline<S> {
         let topic = &parts.outputs.updates;
         Pipeline {
             rewriter: Rewriter::new(S::KIND, Arc::clone(&parts.settings), parts.destinations, topic),
+            waiting: Waiting::new(&parts.settings, parts.expected),
             stored_settings: StoredSettings::of(&parts.settings, parts.homes.customers, parts.homes.campaigns),
             source: Source::default(),
             decoder: Decoder::new(&parts.settings),
@@ -85,11 +92,12 @@ impl<S: Stage> Pipeline<S> {
             return Err(misplaced(record, "it comes from a topic that was not subscribed to"));
         };
         if self.inputs.is_internal(input) {
-            self.take_internal(record)?;
+            self.take_internal(record, now)?;
         } else {
             self.take_source(record, now)?;
         }
         self.inputs.advance(input, record.partition(), record.offset() + 1);
+        self.waiting.taken(input, record);
         self.records += 1;
         Ok(())
     }
@@ -126,7 +134,7 @@ impl<S: Stage> Pipeline<S> {
         Ok(())
     }
 
-    fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
+    fn take_internal(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
         let here = u32::try_from(record.partition()).unwrap_or(u32::MAX);
         if origin::is_request(record) {
             let Some(partition) = self.partitions.get_mut(here) else {
@@ -139,13 +147,20 @@ impl<S: Stage> Pipeline<S> {
             let Some(partition) = self.partitions.get_mut(here) else {
                 return Err(misplaced(record, "its partition is not this worker's"));
             };
-            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| WorkerError::Format {
-                topic: record.topic().to_owned(),
-                partition: record.partition(),
-                offset: record.offset(),
-                cause,
-            })?;
+            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| unreadable(record, cause))?;
             partition.touched = true;
+            self.tally.differences_since.extend(origin::differences_since(record));
+            return Ok(());
+        }
+        if origin::holds_watermarks(record) {
+            let Some(partition) = self.partitions.get_mut(here) else {
+                return Err(misplaced(record, "its partition is not this worker's"));
+            };
+            let statements = watermarks::read(record.payload().unwrap_or_default());
+            let statements = statements.map_err(|cause| unreadable(record, cause))?;
+            if let Some(heard) = &mut partition.heard {
+                self.waiting.hear(heard, &statements, (self.inputs.internal_index(), record), now);
+            }
             return Ok(());
         }
         let Some(origin) = Origin::of_forwarded(record) else {
@@ -175,6 +190,9 @@ impl<S: Stage> Pipeline<S> {
         partition.touched = true;
         Ok(match outcome {
             Ok(outcome) => {
+                if outcome == Outcome::Applied {
+                    partition.applied(written_at);
+                }
                 self.tally.event(event.kind(), outcome, written_at);
                 Taken::Here
             }
@@ -244,6 +262,11 @@ enum Taken {
 
 pub(super) fn signed(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn unreadable(record: &BorrowedMessage<'_>, cause: FormatError) -> WorkerError {
+    let (topic, partition, offset) = (record.topic().to_owned(), record.partition(), record.offset());
+    WorkerError::Format { topic, partition, offset, cause }
 }
 
 fn misplaced(record: &BorrowedMessage<'_>, what: &str) -> Trouble {

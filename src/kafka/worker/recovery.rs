@@ -127,12 +127,15 @@ impl<S: Stage> Worker<S> {
             },
         }
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
+        if let Ok(former) = self.consumer.position() {
+            self.pipeline.inputs.distrust(&former);
+        }
         self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
         self.consumer.context().forget_ends();
         self.state.ends = None;
-        for number in &membership.owned {
-            let sizes = self.pipeline.partitions.get(*number).map(|partition| partition.stage.sizes());
-            self.status.set_current(*number, sizes.unwrap_or_default());
+        self.pipeline.begin_waiting(&high, clock());
+        for (number, partition) in self.pipeline.partitions.iter() {
+            self.status.set_current(number, partition.stage.sizes(), partition.read_through);
         }
         self.state.phase = Phase::Working;
         if membership.owned.is_empty() {

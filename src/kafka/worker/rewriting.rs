@@ -103,6 +103,15 @@ impl Rewriter {
         self.settings.format.number() >= 2
     }
 
+    /// What a partition's records are written under now.
+    fn epoch_of<S: Stage>(&self, partition: &Partition<S>) -> Epoch {
+        let epoch = self.epoch.clone();
+        match self.kind {
+            StageKind::Customers => epoch,
+            StageKind::Campaigns => epoch.while_catching_up(partition.read_through.is_some()),
+        }
+    }
+
     /// Writes some of a partition's records again, if that is due.
     pub fn write<S: Stage>(
         &mut self,
@@ -128,8 +137,8 @@ impl Rewriter {
             let further = partition.stage.rewrite(next, keys, as_of, outbox);
             pace.spend(keys, outbox.bytes() - before);
             let Some(further) = further else {
-                put(&self.epoch, &self.settings, outbox);
-                partition.written.clone_from(&self.epoch);
+                partition.written = self.epoch_of(partition);
+                put(&partition.written, &self.settings, outbox);
                 partition.rewriting = Rewriting::Done { epoch: self.number };
                 return;
             };
@@ -149,13 +158,14 @@ impl Rewriter {
             }
             return false;
         }
-        let mut common = self.epoch.common(&partition.written);
+        let epoch = self.epoch_of(partition);
+        let mut common = epoch.common(&partition.written);
         let why = match doubt {
             Some(why) => {
                 common.doubt();
                 why
             }
-            None => match self.epoch.differs_from(&partition.written) {
+            None => match epoch.differs_from(&partition.written) {
                 Some(difference) => difference,
                 None => return false,
             },

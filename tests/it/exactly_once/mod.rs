@@ -11,6 +11,7 @@
 
 mod abroad;
 mod away;
+mod backlog;
 mod check;
 mod checkpoints;
 mod clock;

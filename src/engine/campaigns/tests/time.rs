@@ -308,7 +308,7 @@ fn while_something_waits_every_verdict_says_so() {
 
     let waits = NOW.plus(-2 * Millis::MINUTE);
     shop.stage.set_read_through(Some(waits));
-    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    assert_eq!(shop.rewrite(NOW), ["campaign/b", "campaign/c"]);
     for record in [shop.record("c"), shop.present("c", NOW).unwrap()] {
         assert_eq!(record.read_through, Some(Some("2026-11-21T09:58:05Z".into())));
         assert_eq!(record.verdict.value, Verdict::CatchingUp);
@@ -320,7 +320,7 @@ fn while_something_waits_every_verdict_says_so() {
     assert!(shop.roll(NOW).is_empty());
 
     shop.stage.set_read_through(None);
-    assert_eq!(shop.roll(NOW), ["campaign/b", "campaign/c"]);
+    assert_eq!(shop.rewrite(NOW), ["campaign/b", "campaign/c"]);
     assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (Some(None), Verdict::Deficit));
 
     // Who reads format 1 knows no such verdict.
