@@ -125,7 +125,15 @@ fn shape(stage: StageKind, settings: &Settings) -> Vec<(&'static str, String)> {
         // Changes what is kept, and no record.
         retention: _,
     } = settings;
-    let VerdictRules { profit, window, min_spend, maturity_days, max_spend_gap, max_lag } = verdict;
+    let VerdictRules {
+        profit,
+        window,
+        min_spend,
+        maturity_days,
+        max_spend_gap,
+        // Decides what is waited for: the records themselves say whether something is.
+        max_lag: _,
+    } = verdict;
     let profit = match profit {
         Profit::OperatingProfit => "operating_profit",
         Profit::GrossProfit => "gross_profit",
@@ -143,7 +151,6 @@ fn shape(stage: StageKind, settings: &Settings) -> Vec<(&'static str, String)> {
                 ("verdict.min_spend", min_spend.to_string()),
                 ("verdict.maturity_days", maturity_days.to_string()),
                 ("verdict.max_spend_gap", max_spend_gap.to_string()),
-                ("verdict.max_lag_seconds", (max_lag / 1_000).to_string()),
             ]);
         }
     }
@@ -193,12 +200,11 @@ mod tests {
             ]
         );
         assert_eq!(of(|settings| settings.verdict.window = 0), [None, says("verdict.window is 24h, and was lifetime")]);
-        let rules: [fn(&mut Settings); 5] = [
+        let rules: [fn(&mut Settings); 4] = [
             |settings| settings.verdict.profit = Profit::Revenue,
             |settings| settings.verdict.min_spend = Micros(1),
             |settings| settings.verdict.maturity_days = 1,
             |settings| settings.verdict.max_spend_gap = Micros(1),
-            |settings| settings.verdict.max_lag = 1_000,
         ];
         for rule in rules {
             assert!(matches!(of(rule), [None, Some(_)]), "{:?}", of(rule));
@@ -206,6 +212,7 @@ mod tests {
         // What is kept shapes no record.
         assert_eq!(of(|settings| settings.retention = Retention { days: 500, ..settings.retention }), [None, None]);
         assert_eq!(of(|settings| settings.campaign_partitions = 7), [None, None]);
+        assert_eq!(of(|settings| settings.verdict.max_lag = 7), [None, None]);
     }
 
     #[test]

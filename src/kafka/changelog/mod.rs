@@ -5,3 +5,18 @@ pub mod epoch;
 pub mod partition;
 pub mod progress;
 pub mod stored_settings;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_worker_keeps_is_documented() {
+        let page = include_str!("../../../docs/facts.md");
+        let (_, section) = page.split_once("\n## What a worker knows of a partition\n").unwrap();
+        for key in [progress::PROGRESS_KEY, stored_settings::SETTINGS_KEY, epoch::EPOCH_KEY] {
+            let key = str::from_utf8(key).unwrap();
+            assert!(section.contains(&format!("\n| `{key}` |")), "{key}");
+        }
+    }
+}

@@ -276,9 +276,13 @@ impl<S: Stage> Worker<S> {
         }
         let now = clock();
         self.pipeline.waiting.look(&self.pipeline.inputs, &news, now);
-        self.status.set_backlog(self.pipeline.waiting.backlog(&self.pipeline.inputs, now));
+        self.say_what_waits(now);
         self.state.ends = Some(news);
         true
+    }
+
+    fn say_what_waits(&self, now: Millis) {
+        self.status.set_backlog(self.pipeline.waiting.backlog(&self.pipeline.inputs, now));
     }
 
     /// Restores partitions anew whose figures are of a moment that a wrong clock has given. No transaction may be open.
@@ -329,6 +333,7 @@ impl<S: Stage> Worker<S> {
         }
         self.report.committed(&mut self.pipeline.tally, clock(), took);
         self.report.read_through(&self.status, &self.pipeline.partitions);
+        self.say_what_waits(clock());
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
         if let Some(trim) = &mut self.trim {
