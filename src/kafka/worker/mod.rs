@@ -13,6 +13,7 @@ pub mod report;
 mod rewriting;
 pub mod route;
 mod tally;
+mod telling;
 mod trouble;
 mod waiting;
 
