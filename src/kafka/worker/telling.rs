@@ -1,5 +1,5 @@
 //! What a worker tells other partitions of how far it has read, and what it hears of that from them:
-//! [`watermarks`](crate::kafka::watermarks).
+//! [`watermarks`].
 
 use rdkafka::TopicPartitionList;
 use rdkafka::producer::BaseRecord;
