@@ -13,9 +13,9 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseRecord;
 
 use crate::config::Config;
+use crate::engine::StageKind;
 use crate::kafka::Clients;
 use crate::kafka::client::Link;
-use crate::kafka::names::StageKind;
 use crate::kafka::record::origin::request_headers;
 use crate::kafka::topics::{self, TopicsError};
 use crate::kafka::transaction::{Failure, Patience, Transactions};
@@ -78,8 +78,8 @@ pub fn republish(config: &Config) -> Result<Asked, RepublishError> {
     }
     let clients = Clients::new(config);
     let layout = topics::layout(config, &clients, &AtomicBool::new(false))?;
-    let requests = [StageKind::Customers, StageKind::Campaigns].map(|stage| {
-        let topic = config.kafka.internal_topic(stage.name());
+    let requests = StageKind::ALL.map(|stage| {
+        let topic = config.kafka.internal_topic(stage);
         let partitions = layout.partitions(&topic);
         (topic, partitions)
     });

@@ -11,6 +11,7 @@ use toml::{Table, Value};
 
 use super::secret::HIDDEN;
 use super::{Problem, ensure, topics};
+use crate::engine::StageKind;
 
 /// `[kafka]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -47,14 +48,18 @@ impl KafkaConfig {
         self.brokers.join(",")
     }
 
-    /// The topic by which a stage (`customers`, `campaigns`) gets what is not at home where it was read.
-    pub fn internal_topic(&self, stage: &str) -> String {
-        format!("{}-{}-events", self.application_id, stage.trim_end_matches('s'))
+    /// The topic by which a stage gets what is not at home where it was read.
+    pub fn internal_topic(&self, stage: StageKind) -> String {
+        let events = match stage {
+            StageKind::Customers => "customer-events",
+            StageKind::Campaigns => "campaign-events",
+        };
+        format!("{}-{events}", self.application_id)
     }
 
     /// The topic that holds a stage's facts.
-    pub fn changelog_topic(&self, stage: &str) -> String {
-        format!("{}-{stage}-changelog", self.application_id)
+    pub fn changelog_topic(&self, stage: StageKind) -> String {
+        format!("{}-{}-changelog", self.application_id, stage.name())
     }
 
     pub(super) fn check(&self) -> Result<(), Problem> {

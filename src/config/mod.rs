@@ -8,6 +8,7 @@ mod figures;
 mod http;
 mod kafka;
 mod limits;
+mod outputs;
 mod secret;
 mod service;
 mod topics;
@@ -23,6 +24,7 @@ pub use self::figures::{Attribution, Costs, History, Ltv, Reporting, Verdict};
 pub use self::http::HttpConfig;
 pub use self::kafka::{KafkaConfig, Properties, check_broker};
 pub use self::limits::LimitsConfig;
+pub use self::outputs::{Kept, Output};
 pub use self::secret::Secret;
 pub use self::service::{
     CheckpointsConfig, CommitConfig, FormatConfig, LogConfig, LogFormat, MetricsConfig, WorkersConfig,

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::outputs::Output;
 use super::{KafkaConfig, Problem, ensure};
+use crate::engine::StageKind;
 
 /// `[topics]`.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -44,23 +46,26 @@ impl Default for TopicsConfig {
 const MAX_PARTITIONS: u32 = 1_000;
 
 impl TopicsConfig {
+    /// The topics that a stage reads, and the key that names them.
+    pub fn sources(&self, stage: StageKind) -> (&'static str, &[String]) {
+        match stage {
+            StageKind::Customers => ("topics.purchases", &self.purchases),
+            StageKind::Campaigns => ("topics.ad_spend", &self.ad_spend),
+        }
+    }
+
     pub(super) fn check(&self, kafka: &KafkaConfig) -> Result<(), Problem> {
-        for (key, sources) in [("topics.purchases", &self.purchases), ("topics.ad_spend", &self.ad_spend)] {
+        for stage in StageKind::ALL {
+            let (key, sources) = self.sources(stage);
             ensure(!sources.is_empty(), key, || "at least one topic is needed".to_owned())?;
         }
-        let internal = ["customers", "campaigns"]
-            .map(|stage| [kafka.internal_topic(stage), kafka.changelog_topic(stage)])
-            .concat();
+        let internal = StageKind::ALL.map(|stage| [kafka.internal_topic(stage), kafka.changelog_topic(stage)]).concat();
+        let sources = StageKind::ALL.map(|stage| self.sources(stage));
         let roles = internal
             .iter()
             .map(|topic| ("kafka.application_id (an internal topic)", topic))
-            .chain(self.purchases.iter().map(|topic| ("topics.purchases", topic)))
-            .chain(self.ad_spend.iter().map(|topic| ("topics.ad_spend", topic)))
-            .chain([
-                ("topics.ltv_updates", &self.ltv_updates),
-                ("topics.roas_updates", &self.roas_updates),
-                ("topics.dead_letters", &self.dead_letters),
-            ]);
+            .chain(sources.into_iter().flat_map(|(key, topics)| topics.iter().map(move |topic| (key, topic))))
+            .chain(Output::ALL.map(|output| (output.key(), self.output(output))));
         let mut taken: HashMap<&str, &str> = HashMap::new();
         for (key, topic) in roles {
             ensure(is_legal_name(topic), key, || {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::DemoError;
+use super::error::DemoError;
 use crate::generate::{Pace, Producer, now};
 use crate::metrics::Metrics;
 use crate::shop::{Message, Shop};

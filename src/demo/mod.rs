@@ -1,6 +1,7 @@
 //! `payback demo`: the whole service in one process, without any set-up. librdkafka's mock cluster stands in for Kafka, the
 //! made-up shop for the world; everything between is what `payback run` runs.
 
+mod error;
 mod feed;
 mod progress;
 mod screen;
@@ -15,15 +16,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
+pub use self::error::DemoError;
 use self::feed::{Feed, Sent};
 use self::progress::Progress;
 use self::screen::{Screen, Style};
 use self::table::Table;
 use crate::config::Config;
-use crate::generate::{self, GenerateError, Producer};
+use crate::generate::{self, Producer};
 use crate::kafka::{Broker, topics};
 use crate::metrics::Metrics;
 use crate::run::{RunError, Service};
@@ -45,24 +46,6 @@ pub struct Request {
     pub time: Option<Duration>,
     /// A file that gets every event that was sent, for a replay.
     pub save: Option<PathBuf>,
-}
-
-/// Why the demo ended.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "what each is, its message says")]
-pub enum DemoError {
-    #[error("no mock cluster: {0}")]
-    Cluster(KafkaError),
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error(transparent)]
-    Feed(#[from] GenerateError),
-    #[error("can't save the events")]
-    Save(#[source] io::Error),
-    #[error("can't write to standard output")]
-    Show(#[source] io::Error),
-    #[error("a part of the demo ended unexpectedly")]
-    Panicked,
 }
 
 const PARTITIONS: i32 = 4;

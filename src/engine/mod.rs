@@ -14,6 +14,7 @@ pub mod customers;
 pub mod decimal;
 mod fact;
 mod horizon;
+mod kind;
 pub mod ledger;
 pub mod moments;
 pub(crate) mod table;
@@ -21,6 +22,7 @@ pub(crate) mod table;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+pub use self::kind::{PerStage, StageKind};
 use crate::events::{Event, Rejection};
 pub use crate::format::FormatError;
 use crate::settings::Settings;
@@ -132,8 +134,11 @@ impl Last {
 /// What puts something out is handed [`Effects`]: `apply`, `flush`, `rewrite` and `roll`. The moment `as_of`, which they and
 /// the queries take, never goes back.
 pub trait Stage: Send + Sync + Sized + 'static {
+    /// Which of the stages it is.
+    const KIND: StageKind;
+
     /// `customers` or `campaigns`.
-    const NAME: &'static str;
+    const NAME: &'static str = Self::KIND.name();
 
     /// The kinds of facts that there are: the first bytes of their keys, each once.
     const KINDS: &'static [u8];

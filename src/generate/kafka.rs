@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
-use super::GenerateError;
+use super::error::GenerateError;
 use crate::kafka::client::contact;
 use crate::shop::{Message, Source};
 

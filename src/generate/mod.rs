@@ -3,16 +3,15 @@
 //! The history comes at once, as fast as it is taken. With a rate, live events follow at that rate until the limit, or
 //! without end.
 
+mod error;
 mod kafka;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::error::KafkaError;
-
+pub use self::error::GenerateError;
 pub use self::kafka::Producer;
-use crate::kafka::client::contact::NoContact;
 use crate::shop::{Message, Plan, Shop};
 use crate::time::Millis;
 
@@ -33,20 +32,6 @@ pub enum Destination {
     Lines(Box<dyn Write>),
     /// Each to its topic.
     Kafka(Producer),
-}
-
-/// Why not all events were sent.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "what each is, its message says")]
-pub enum GenerateError {
-    #[error("can't write")]
-    Write(#[from] io::Error),
-    #[error("topic {topic}: {error}")]
-    Kafka { topic: String, error: KafkaError },
-    #[error("{brokers}: {error}")]
-    NoContact { brokers: String, error: NoContact },
-    #[error("Kafka can't be reached at {brokers}: {error}")]
-    Unreachable { brokers: String, error: KafkaError },
 }
 
 /// Sends what `request` asks for and returns the number of events, all of which have arrived.

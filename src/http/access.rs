@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use super::Api;
+use super::api::Api;
 use super::error::ApiError;
 use crate::config::Secret;
 

@@ -10,9 +10,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::task;
 
+use super::answer::json;
+use super::api::Api;
 use super::error::ApiError;
 use super::query::{self, Limit, Listing, Offset, SortKey};
-use super::{Api, json, record};
+use super::record;
 use crate::status::{Campaign, CampaignFigures};
 
 /// An id has at most so many bytes (`docs/events.md`).

@@ -7,13 +7,15 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use tokio::time;
 
+use super::answer::json_bytes;
+use super::api::Api;
 use super::campaigns::id_in;
 use super::error::ApiError;
-use super::{Api, json_bytes};
+use crate::engine::StageKind;
 use crate::home;
 use crate::status::{Answer, Progress};
 
-const STAGE: &str = "customers";
+const STAGE: StageKind = StageKind::Customers;
 
 /// How long an answer is waited for: a commit that Kafka holds up may take seconds.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::json;
+use super::answer::json;
 
 #[derive(Debug)]
 pub struct ApiError {

@@ -10,8 +10,9 @@ use serde::Serialize;
 use tokio::task;
 
 use super::access::Caller;
+use super::answer::json;
+use super::api::Api;
 use super::error::ApiError;
-use super::{Api, json};
 use crate::status::{NotReady, Partition, Phase, Progress, STALLED_AFTER, Worker};
 
 #[derive(Serialize)]

@@ -3,6 +3,8 @@
 //! Answers are JSON (`/metrics` is Prometheus' text); so are all errors: `{"error": {"reason", "detail"}}`.
 
 mod access;
+mod answer;
+mod api;
 mod campaigns;
 mod customers;
 mod error;
@@ -14,40 +16,22 @@ mod server;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::header;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use serde::Serialize;
 
+use self::answer::json;
+use self::api::Api;
 use self::error::ApiError;
 pub use self::server::{Limits, serve};
-use crate::config::{Config, Secret};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::status::Status;
 
-/// What the answers are made of.
-#[derive(Clone, Debug)]
-struct Api {
-    status: Arc<Status>,
-    metrics: Arc<Metrics>,
-    /// Names of the configured windows.
-    windows: Arc<[String]>,
-    /// `verdict.window`: the one that is shown when none is asked for.
-    window: Arc<str>,
-    /// What requests must show; none: nobody is asked.
-    token: Option<Arc<Secret>>,
-}
-
 /// All endpoints.
 pub fn router(config: &Config, status: Arc<Status>, metrics: Arc<Metrics>) -> Router {
-    let api = Api {
-        status,
-        metrics,
-        windows: config.windows.clone().into(),
-        window: config.verdict.window.as_str().into(),
-        token: config.http.token().cloned().map(Arc::new),
-    };
+    let api = Api::new(config, status, metrics);
     Router::new()
         .route("/", get(index))
         .route("/healthz", get(health::healthz))
@@ -84,18 +68,6 @@ async fn index() -> Response {
             ("/readyz", "says what is missing until figures are complete"),
         ],
     })
-}
-
-fn json(body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => json_bytes(bytes),
-        Err(error) => ApiError::internal(&error).into_response(),
-    }
-}
-
-/// Figures change from second to second: no cache keeps them.
-fn json_bytes(bytes: Vec<u8>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response()
 }
 
 #[cfg(test)]

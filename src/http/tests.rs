@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::engine::StageKind;
 use crate::home::home;
 use crate::status::{Answer, Backlog, Phase, Progress, Question, Worker};
 use crate::time::Millis;
@@ -43,8 +44,8 @@ impl Server {
         let status = Arc::new(Status::default());
         status.has_started();
         status.set_read_back(Progress::Current);
-        status.set_partitions("customers", PARTITIONS);
-        status.set_partitions("campaigns", PARTITIONS);
+        status.set_partitions(StageKind::Customers, PARTITIONS);
+        status.set_partitions(StageKind::Campaigns, PARTITIONS);
         let metrics = Arc::new(Metrics::new(&config, &status).unwrap());
         let router = router(&config, Arc::clone(&status), metrics);
         let runtime = Runtime::new().unwrap();
@@ -59,7 +60,7 @@ impl Server {
 
     /// A worker of the customers stage that owns every partition.
     fn with_customers(&self) -> (Arc<Worker>, Receiver<Question>) {
-        let (worker, questions) = self.status.add_worker("customers");
+        let (worker, questions) = self.status.add_worker(StageKind::Customers);
         worker.set_phase(Phase::Running);
         (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
         worker.set_assigned();
@@ -266,7 +267,7 @@ fn a_campaign_that_may_still_be_read_is_not_denied() {
 #[test]
 fn campaigns_are_not_complete_while_records_wait() {
     let server = four();
-    let (worker, _questions) = server.status.add_worker("campaigns");
+    let (worker, _questions) = server.status.add_worker(StageKind::Campaigns);
     worker.set_progress(0, Progress::Current);
     let complete = || server.get("/v1/campaigns").1["complete"].clone();
     assert_eq!(complete(), true);
@@ -329,7 +330,7 @@ fn a_customer_of_another_instance_is_421_with_its_partition() {
 fn nobody_is_sent_away_while_the_partitions_are_shared_out_anew() {
     let server = Server::start();
     let (worker, _questions) = server.with_customers();
-    let (other, _others) = server.status.add_worker("customers");
+    let (other, _others) = server.status.add_worker(StageKind::Customers);
     worker.revoke(home("c-1", PARTITIONS));
     let ask = || {
         let (status, body) = server.get("/v1/customers/c-1");
@@ -422,7 +423,7 @@ fn readiness_says_why_not() {
 #[test]
 fn metrics_are_prometheus_text() {
     let server = four();
-    let (worker, _questions) = server.status.add_worker("campaigns");
+    let (worker, _questions) = server.status.add_worker(StageKind::Campaigns);
     (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
     let (status, text) = server.get_text("/metrics");
     assert_eq!(status, 200);

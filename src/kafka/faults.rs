@@ -56,7 +56,7 @@ mod armed {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
 
-    use super::{Fault, Point};
+    use crate::kafka::faults::{Fault, Point};
 
     impl Point {
         fn name(self) -> &'static str {
@@ -202,7 +202,7 @@ pub use armed::{at, clock_ahead, hang_by, has, is_time_let_pass, keys, look_ever
 
 #[cfg(not(debug_assertions))]
 mod disarmed {
-    use super::{Fault, Point};
+    use crate::kafka::faults::{Fault, Point};
 
     #[inline(always)]
     pub fn at(_: Point) {}

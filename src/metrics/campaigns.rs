@@ -12,6 +12,7 @@ use prometheus::proto::MetricFamily;
 
 use super::family::Family;
 use crate::config::Config;
+use crate::engine::StageKind;
 use crate::home;
 use crate::settings::{Window, WindowSpan};
 use crate::status::{Campaign, CampaignFigures, Status, TopVerdict};
@@ -110,9 +111,9 @@ impl CampaignCollector {
     }
 
     fn at_home(&self) -> Vec<(String, Arc<Campaign>)> {
-        let Some(partitions) = self.status.partitions("campaigns") else { return Vec::new() };
+        let Some(partitions) = self.status.partitions(StageKind::Campaigns) else { return Vec::new() };
         let workers = self.status.workers();
-        let of_stage = workers.iter().filter(|worker| worker.stage == "campaigns");
+        let of_stage = workers.iter().filter(|worker| worker.stage == StageKind::Campaigns);
         let owned: Vec<u32> = of_stage.flat_map(|worker| worker.partitions().into_keys()).collect();
         let mut campaigns = self.status.campaigns.all();
         campaigns.retain(|(id, _)| owned.contains(&home::home(id, partitions)));

@@ -18,16 +18,15 @@ use prometheus::{
 use self::campaigns::CampaignCollector;
 use self::state::StateCollector;
 use crate::config::Config;
-use crate::engine::Outcome;
+use crate::engine::{Outcome, StageKind};
 use crate::events::{EventKind, Reason};
 use crate::status::Status;
-
-const STAGES: [&str; 2] = ["customers", "campaigns"];
 
 /// Seconds. The upper ones are for what waited on Kafka while payback was down.
 const LATENCY: [f64; 20] =
     [0.01, 0.025, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
-const COMMIT: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// The upper ones are for those that fail.
+const COMMIT: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 const RESTORE: [f64; 12] = [0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 /// All metrics of an instance, in a registry of their own.
@@ -54,6 +53,8 @@ pub struct StageMetrics {
     pub forwarded: IntCounter,
     /// Seconds from the end of a round's work to the transaction's commit.
     pub commit_duration: Histogram,
+    /// The same to the failure of a transaction that was to be committed.
+    pub failed_commit_duration: Histogram,
     /// Transactions that were undone.
     pub transactions_aborted: IntCounter,
     /// Times that partitions were assigned.
@@ -90,7 +91,8 @@ impl Metrics {
             commit_duration: histograms(
                 &registry,
                 "commit_duration_seconds",
-                "Time that a transaction took to be completed and committed.",
+                "Time that a transaction took to be completed and committed, or to fail.",
+                &["stage", "outcome"],
                 &COMMIT,
             )?,
             transactions_aborted: counters(
@@ -109,6 +111,7 @@ impl Metrics {
                 &registry,
                 "event_latency_seconds",
                 "Time from a record's timestamp to the commit of what it changed.",
+                &["stage"],
                 &LATENCY,
             )?,
             purchase_to_roas: histogram(
@@ -123,7 +126,13 @@ impl Metrics {
                 "Records of an input partition that are not committed yet.",
                 &["topic", "partition"],
             )?,
-            restore: histograms(&registry, "restore_seconds", "Time that a partition took to be restored.", &RESTORE)?,
+            restore: histograms(
+                &registry,
+                "restore_seconds",
+                "Time that a partition took to be restored.",
+                &["stage"],
+                &RESTORE,
+            )?,
             restored_facts: counters(
                 &registry,
                 "restored_facts_total",
@@ -142,7 +151,7 @@ impl Metrics {
             Outcome::ALL.iter().for_each(|outcome| self.count_events(kind, *outcome, 0));
         }
         Reason::ALL.iter().for_each(|reason| self.count_rejected(*reason, 0));
-        STAGES.iter().for_each(|stage| drop(self.stage(stage)));
+        StageKind::ALL.into_iter().for_each(|stage| drop(self.stage(stage)));
     }
 
     /// Counts events of a kind that were committed.
@@ -164,11 +173,13 @@ impl Metrics {
         taken.chain(rejected).sum()
     }
 
-    /// The counters of a stage (`customers`, `campaigns`).
-    pub fn stage(&self, stage: &str) -> StageMetrics {
+    /// The counters of a stage.
+    pub fn stage(&self, stage: StageKind) -> StageMetrics {
+        let stage = stage.name();
         StageMetrics {
             forwarded: self.forwarded.with_label_values(&[stage]),
-            commit_duration: self.commit_duration.with_label_values(&[stage]),
+            commit_duration: self.commit_duration.with_label_values(&[stage, "committed"]),
+            failed_commit_duration: self.commit_duration.with_label_values(&[stage, "failed"]),
             transactions_aborted: self.transactions_aborted.with_label_values(&[stage]),
             rebalances: self.rebalances.with_label_values(&[stage]),
             event_latency: self.event_latency.with_label_values(&[stage]),
@@ -223,9 +234,15 @@ fn histogram(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Re
     Ok(histogram)
 }
 
-fn histograms(registry: &Registry, name: &str, help: &str, buckets: &[f64]) -> Result<HistogramVec, Error> {
+fn histograms(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, Error> {
     let options = HistogramOpts::new(name, help).namespace("payback").buckets(buckets.to_vec());
-    let histograms = HistogramVec::new(options, &["stage"])?;
+    let histograms = HistogramVec::new(options, labels)?;
     registry.register(Box::new(histograms.clone()))?;
     Ok(histograms)
 }

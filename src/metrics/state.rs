@@ -9,7 +9,7 @@ use prometheus::proto::MetricFamily;
 
 use super::family::Family;
 use crate::domain::order::{OrderSums, covered};
-use crate::engine::Sizes;
+use crate::engine::{Sizes, StageKind};
 use crate::money::{SCALE, Sum};
 use crate::settings::Settings;
 use crate::status::{Progress, Status, Worker};
@@ -186,30 +186,31 @@ impl Collector for StateCollector {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let workers = self.status.workers();
-        let [customers, campaigns] = super::STAGES.map(|stage| Holding::of(stage, &workers));
+        let [customers, campaigns] = StageKind::ALL.map(|stage| Holding::of(stage, &workers));
         let single = |family: &Family, value: f64| family.of(vec![family.series(&[], value)]);
         let sizes = &customers.sizes;
         let gross_profit = self.gross_profit(sizes).map(|profit| self.ltv_gross_profit.series(&[], profit));
         let contributing = ["true", "false", "unknown"].into_iter().zip(sizes.contributing);
         let contributing = contributing.map(|(label, count)| self.customers.series(&[label], count as f64));
         let bytes = [&customers, &campaigns]
-            .map(|holding| self.state_bytes.series(&[holding.stage], holding.sizes.bytes as f64));
+            .map(|holding| self.state_bytes.series(&[holding.stage.name()], holding.sizes.bytes as f64));
         let partitions = [&customers, &campaigns].into_iter().flat_map(|holding| {
             [("current", holding.current), ("restoring", holding.restoring)]
-                .map(|(state, count)| self.partitions.series(&[holding.stage, state], count as f64))
+                .map(|(state, count)| self.partitions.series(&[holding.stage.name(), state], count as f64))
         });
-        let stage_partitions = super::STAGES.into_iter().filter_map(|stage| {
-            Some(self.stage_partitions.series(&[stage], f64::from(self.status.partitions(stage)?)))
+        let stage_partitions = StageKind::ALL.into_iter().filter_map(|stage| {
+            Some(self.stage_partitions.series(&[stage.name()], f64::from(self.status.partitions(stage)?)))
         });
         let remaining = [&customers, &campaigns]
-            .map(|holding| self.restore_remaining.series(&[holding.stage], holding.remaining as f64));
-        let to_rewrite =
-            [&customers, &campaigns].map(|holding| self.to_rewrite.series(&[holding.stage], holding.to_rewrite as f64));
+            .map(|holding| self.restore_remaining.series(&[holding.stage.name()], holding.remaining as f64));
+        let to_rewrite = [&customers, &campaigns]
+            .map(|holding| self.to_rewrite.series(&[holding.stage.name()], holding.to_rewrite as f64));
         let as_of = [&customers, &campaigns]
             .into_iter()
-            .filter_map(|holding| Some(self.as_of.series(&[holding.stage], holding.as_of?.0 as f64 / 1_000.0)));
-        let open = [&customers, &campaigns]
-            .map(|holding| self.open_transaction.series(&[holding.stage], holding.open_transaction.as_secs_f64()));
+            .filter_map(|holding| Some(self.as_of.series(&[holding.stage.name()], holding.as_of?.0 as f64 / 1_000.0)));
+        let open = [&customers, &campaigns].map(|holding| {
+            self.open_transaction.series(&[holding.stage.name()], holding.open_transaction.as_secs_f64())
+        });
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
         let limit = self.status.state_limit().into_iter().map(|bytes| self.state_limit.series(&[], bytes as f64));
         let backlog = workers.iter().filter_map(|worker| worker.backlog()).map(|backlog| backlog.age);
@@ -243,7 +244,7 @@ impl Collector for StateCollector {
 
 /// What all workers of a stage hold together.
 struct Holding {
-    stage: &'static str,
+    stage: StageKind,
     sizes: Sizes,
     current: usize,
     restoring: usize,
@@ -260,7 +261,7 @@ struct Holding {
 }
 
 impl Holding {
-    fn of(stage: &'static str, workers: &[Arc<Worker>]) -> Holding {
+    fn of(stage: StageKind, workers: &[Arc<Worker>]) -> Holding {
         let mut holding = Holding {
             stage,
             sizes: Sizes::default(),

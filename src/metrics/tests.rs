@@ -1,6 +1,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::*;
+use crate::engine::StageKind;
 use crate::home::home;
 use crate::status::Progress;
 use crate::time::Millis;
@@ -22,8 +23,8 @@ fn record(id: &str, spend: u32, roas: &str) -> String {
 fn instance(spends: &[u32]) -> Arc<Status> {
     let status = Arc::new(Status::with_limit(Some(1_000_000)));
     status.set_read_back(Progress::Current);
-    status.set_partitions("campaigns", PARTITIONS);
-    let (worker, _questions) = status.add_worker("campaigns");
+    status.set_partitions(StageKind::Campaigns, PARTITIONS);
+    let (worker, _questions) = status.add_worker(StageKind::Campaigns);
     (0..PARTITIONS).for_each(|partition| worker.set_progress(partition, Progress::Current));
     for spend in spends {
         let id = format!("c{spend}");
@@ -244,7 +245,7 @@ fn over_the_limit_the_campaigns_of_the_least_spend_are_counted_only() {
 fn what_workers_hold_is_summed_over_their_partitions() {
     let status = Arc::new(Status::with_limit(Some(19)));
     for partition in 0..2 {
-        let (worker, _questions) = status.add_worker("customers");
+        let (worker, _questions) = status.add_worker(StageKind::Customers);
         worker.set_progress(partition, Progress::Current);
         let sizes = crate::engine::Sizes {
             customers: 3,
@@ -271,7 +272,7 @@ fn what_workers_hold_is_summed_over_their_partitions() {
 #[test]
 fn what_is_to_be_written_again_is_summed_and_the_latest_moment_is_shown() {
     let status = instance(&[]);
-    let (worker, _questions) = status.add_worker("customers");
+    let (worker, _questions) = status.add_worker(StageKind::Customers);
     for (partition, as_of, to_rewrite) in [(0, Some(Millis(1_500)), 7), (1, Some(Millis(2_500)), 8), (2, None, 0)] {
         worker.set_progress(partition, Progress::Current);
         worker.set_written(partition, as_of, to_rewrite);
@@ -288,7 +289,7 @@ fn what_is_to_be_written_again_is_summed_and_the_latest_moment_is_shown() {
 #[test]
 fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
     let status = Arc::new(Status::default());
-    let (worker, _questions) = status.add_worker("customers");
+    let (worker, _questions) = status.add_worker(StageKind::Customers);
     let shown = |config, covered_revenue| {
         let sizes = crate::engine::Sizes {
             ltv_historic: 100_000_000,
@@ -314,8 +315,8 @@ fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
 #[test]
 fn it_is_seen_whether_all_partitions_of_a_stage_are_there() {
     let status = instance(&[]);
-    status.set_partitions("customers", 2);
-    let (worker, _questions) = status.add_worker("customers");
+    status.set_partitions(StageKind::Customers, 2);
+    let (worker, _questions) = status.add_worker(StageKind::Customers);
     worker.set_progress(0, Progress::Restoring { done: 0, total: 9 });
     let read = || {
         let text = render("", &status);
@@ -346,7 +347,7 @@ fn the_time_of_the_start_stays_the_same() {
 #[test]
 fn what_is_under_way_is_shown_as_long_as_it_is() {
     let status = Arc::new(Status::default());
-    let (worker, _questions) = status.add_worker("customers");
+    let (worker, _questions) = status.add_worker(StageKind::Customers);
     let read = |series: &str| -> f64 { value(&render("", &status), series).unwrap().parse().unwrap() };
     let age = r#"payback_open_transaction_age_seconds{stage="customers"}"#;
     let remaining = r#"payback_restore_remaining_facts{stage="customers"}"#;
@@ -382,7 +383,7 @@ fn how_old_figures_are_is_shown_while_records_wait() {
 #[test]
 fn an_instance_says_how_long_its_oldest_record_has_waited() {
     let status = instance(&[]);
-    let (other, _questions) = status.add_worker("customers");
+    let (other, _questions) = status.add_worker(StageKind::Customers);
     let age = || value(&render("", &status), "payback_backlog_age_seconds").unwrap().to_owned();
     assert_eq!(age(), "0");
     for (worker, seconds) in [(&status.workers()[0], 70), (&other, 90)] {

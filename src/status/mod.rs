@@ -4,17 +4,20 @@
 //! its own state for a moment when that changes.
 
 mod campaigns;
+mod lock;
 mod worker;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
+use self::lock::lock;
 pub use self::worker::{Answer, Backlog, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
+use crate::engine::StageKind;
 
 /// How long a worker may take for one round before it counts as stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(30);
@@ -27,7 +30,7 @@ pub struct Status {
     start: Mutex<Option<String>>,
     workers: RwLock<Vec<Arc<Worker>>>,
     /// Partitions of each stage's internal topic, once they are known.
-    partitions: Mutex<HashMap<&'static str, u32>>,
+    partitions: Mutex<HashMap<StageKind, u32>>,
     read_back: Mutex<Progress>,
     /// Whether all campaigns have a record on their topic, as far as is known.
     all_campaigns_written: AtomicBool,
@@ -76,8 +79,8 @@ impl Status {
         (bytes > limit).then(|| format!("the state takes {bytes} bytes, limits.state_bytes is {limit}"))
     }
 
-    /// Adds a worker of a stage (`customers`, `campaigns`), with the questions that it is to answer between commits.
-    pub fn add_worker(&self, stage: &'static str) -> (Arc<Worker>, mpsc::Receiver<Question>) {
+    /// Adds a worker of a stage, with the questions that it is to answer between commits.
+    pub fn add_worker(&self, stage: StageKind) -> (Arc<Worker>, mpsc::Receiver<Question>) {
         let mut workers = self.workers.write().unwrap_or_else(PoisonError::into_inner);
         let slot = workers.iter().filter(|worker| worker.stage == stage).count();
         let (worker, questions) = Worker::new(stage, slot, self.started);
@@ -102,13 +105,13 @@ impl Status {
     }
 
     /// Says how many partitions the internal topic of a stage has.
-    pub fn set_partitions(&self, stage: &'static str, partitions: u32) {
+    pub fn set_partitions(&self, stage: StageKind, partitions: u32) {
         lock(&self.partitions).insert(stage, partitions);
     }
 
     /// Of the internal topic of a stage; `None` before they are known.
-    pub fn partitions(&self, stage: &str) -> Option<u32> {
-        lock(&self.partitions).get(stage).copied()
+    pub fn partitions(&self, stage: StageKind) -> Option<u32> {
+        lock(&self.partitions).get(&stage).copied()
     }
 
     /// Says how far `roas-updates` was read back.
@@ -134,7 +137,7 @@ impl Status {
     }
 
     /// The worker of this instance that has a partition, and how far that is restored.
-    pub fn owner(&self, stage: &str, partition: u32) -> Option<(Arc<Worker>, Progress)> {
+    pub fn owner(&self, stage: StageKind, partition: u32) -> Option<(Arc<Worker>, Progress)> {
         let workers = self.workers();
         let of_stage = workers.into_iter().filter(|worker| worker.stage == stage);
         of_stage.into_iter().find_map(|worker| {
@@ -144,7 +147,7 @@ impl Status {
     }
 
     /// Whether the partitions of a stage are being shared out anew: one that nobody here has may be about to come.
-    pub fn is_rebalancing(&self, stage: &str) -> bool {
+    pub fn is_rebalancing(&self, stage: StageKind) -> bool {
         self.workers().iter().any(|worker| worker.stage == stage && !worker.is_assigned())
     }
 
@@ -214,11 +217,6 @@ impl NotReady {
     }
 }
 
-/// A value is whole whenever it is unlocked, so one that a panic left behind can be used.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +231,7 @@ mod tests {
         status.waits_for("kafka: connection refused");
         assert_eq!(status.not_ready()[0].detail, "kafka: connection refused");
 
-        let (worker, _questions) = status.add_worker("customers");
+        let (worker, _questions) = status.add_worker(StageKind::Customers);
         status.has_started();
         status.set_read_back(Progress::Current);
         assert_eq!(reasons(&status), ["starting"]);
@@ -288,7 +286,7 @@ mod tests {
         status.has_started();
         status.set_read_back(Progress::Current);
         status.campaigns.take("campaign/c", Some(b"{}"));
-        let workers = ["customers", "campaigns"].map(|stage| status.add_worker(stage).0);
+        let workers = StageKind::ALL.map(|stage| status.add_worker(stage).0);
         for worker in &workers {
             worker.set_phase(Phase::Running);
             worker.set_progress(0, Progress::Current);
@@ -308,7 +306,7 @@ mod tests {
     #[test]
     fn campaigns_are_catching_up_by_what_is_owned_or_was_read_back() {
         let status = Status::default();
-        let (worker, _questions) = status.add_worker("campaigns");
+        let (worker, _questions) = status.add_worker(StageKind::Campaigns);
         worker.set_read_through(0, Some(Millis(0)));
         assert!(!status.is_catching_up(), "it does not own that one");
         worker.set_progress(0, Progress::Current);
@@ -326,13 +324,13 @@ mod tests {
     #[test]
     fn a_partition_is_found_at_the_worker_that_has_it() {
         let status = Status::default();
-        let (first, _questions) = status.add_worker("customers");
-        let (second, _more) = status.add_worker("customers");
-        let (campaigns, _others) = status.add_worker("campaigns");
+        let (first, _questions) = status.add_worker(StageKind::Customers);
+        let (second, _more) = status.add_worker(StageKind::Customers);
+        let (campaigns, _others) = status.add_worker(StageKind::Campaigns);
         first.set_progress(0, Progress::Current);
         second.set_progress(1, Progress::Restoring { done: 0, total: 1 });
         campaigns.set_progress(2, Progress::Current);
-        let slot = |partition| status.owner("customers", partition).map(|(worker, _)| worker.slot);
+        let slot = |partition| status.owner(StageKind::Customers, partition).map(|(worker, _)| worker.slot);
         assert_eq!((slot(0), slot(1), slot(2)), (Some(0), Some(1), None));
         second.revoke(1);
         assert_eq!(slot(1), None);

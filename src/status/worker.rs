@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::lock;
-use crate::engine::Sizes;
+use super::lock::lock;
+use crate::engine::{Sizes, StageKind};
 use crate::time::Millis;
 
 /// Questions that may wait for a worker; beyond, they are refused.
@@ -18,8 +18,8 @@ const MAX_QUESTIONS: usize = 256;
 /// A worker of a stage. Written by its thread alone.
 #[derive(Debug)]
 pub struct Worker {
-    /// `customers` or `campaigns`.
-    pub stage: &'static str,
+    /// Of which stage it is.
+    pub stage: StageKind,
     /// Its number among the workers of the stage in this instance.
     pub slot: usize,
     started: Instant,
@@ -160,7 +160,7 @@ pub enum Answer {
 pub struct Busy;
 
 impl Worker {
-    pub(super) fn new(stage: &'static str, slot: usize, started: Instant) -> (Worker, mpsc::Receiver<Question>) {
+    pub(super) fn new(stage: StageKind, slot: usize, started: Instant) -> (Worker, mpsc::Receiver<Question>) {
         let (questions, asked) = mpsc::sync_channel(MAX_QUESTIONS);
         let worker = Worker {
             stage,
@@ -289,7 +289,7 @@ impl Worker {
 /// `customers/0`.
 impl fmt::Display for Worker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.stage, self.slot)
+        write!(f, "{}/{}", self.stage.name(), self.slot)
     }
 }
 

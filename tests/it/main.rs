@@ -1,5 +1,6 @@
 //! The integration tests: one binary, so that the crate is linked once. A module is one subject, or what tests share.
 
+mod architecture;
 mod batch;
 mod broker;
 mod budgets;

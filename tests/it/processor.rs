@@ -288,13 +288,16 @@ impl Metrics {
         self.of_label(metric, label).count()
     }
 
-    fn of_label<'a>(&'a self, metric: &'a str, label: &str) -> impl Iterator<Item = f64> + use<'a> {
+    fn of_label(&self, metric: &str, label: &str) -> impl Iterator<Item = f64> {
         let value = format!("\"{label}\"");
-        let of_label = self.0.iter().filter(move |(name, _)| {
-            let (metric_of, _) = name.split_once('{').unwrap_or((name, ""));
-            metric_of == metric && name.contains(&value)
-        });
-        of_label.map(|(_, value)| *value)
+        let of_metric = self.0.iter().filter(move |(name, _)| name.split('{').next() == Some(metric));
+        of_metric.filter(move |(name, _)| name.contains(&value)).map(|(_, value)| *value)
+    }
+
+    /// Commits of a stage that came to this: `committed` or `failed`.
+    pub fn commits(&self, stage: &str, outcome: &str) -> f64 {
+        let name = format!(r#"payback_commit_duration_seconds_count{{outcome="{outcome}",stage="{stage}"}}"#);
+        self.0.get(&name).copied().unwrap_or(0.0)
     }
 
     /// The sum over all labels.

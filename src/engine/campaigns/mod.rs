@@ -34,7 +34,7 @@ use self::spend::{Cell, SpendBook, Spent};
 use super::fact::FactWriter;
 use super::ledger::{LedgerSums, read_payload};
 use super::table::{Identity, Table};
-use super::{Effects, FormatError, Last, Outcome, Sizes, Stage};
+use super::{Effects, FormatError, Last, Outcome, Sizes, Stage, StageKind};
 use crate::events::{AdSpend, AdSpendReport, Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -100,7 +100,7 @@ impl Roll {
 }
 
 impl Stage for Campaigns {
-    const NAME: &'static str = "campaigns";
+    const KIND: StageKind = StageKind::Campaigns;
     const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {

@@ -42,7 +42,7 @@ use super::fact::FactWriter;
 use super::ledger::OrderSums;
 use super::moments::{Moments, Taken};
 use super::table::{NONE, Names, Table};
-use super::{Effects, FormatError, Last, Outcome, Sizes, Stage};
+use super::{Effects, FormatError, Last, Outcome, Sizes, Stage, StageKind};
 use crate::events::{Event, Rejection};
 use crate::settings::Settings;
 use crate::time::Millis;
@@ -187,7 +187,7 @@ impl Customers {
 }
 
 impl Stage for Customers {
-    const NAME: &'static str = "customers";
+    const KIND: StageKind = StageKind::Customers;
     const KINDS: &'static [u8] = facts::KINDS;
 
     fn new(settings: Arc<Settings>) -> Self {

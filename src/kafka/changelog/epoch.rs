@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::engine::StageKind;
 use crate::format::{self, Format, FormatError};
-use crate::kafka::names::StageKind;
 use crate::kafka::topics::destinations::Destination;
 use crate::settings::{Profit, Settings, VerdictRules};
 

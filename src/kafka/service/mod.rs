@@ -15,10 +15,10 @@ pub use self::error::RunError;
 use self::instance::Instance;
 use self::limit::LimitWatch;
 use self::threads::Threads;
-use crate::config::Config;
-use crate::engine::Stage;
+use crate::config::{Config, Output};
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
+use crate::engine::{PerStage, Stage, StageKind};
 use crate::kafka::client::Reachability;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
@@ -26,7 +26,7 @@ use crate::kafka::client::errors;
 use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
-use crate::kafka::names::{self, StageKind};
+use crate::kafka::names;
 use crate::kafka::read_back::ReadBack;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
@@ -102,7 +102,7 @@ fn identify(
 ) -> Result<Option<Lookout>, RunError> {
     let failed = |cause| RunError::Worker { worker: "lookout".to_owned(), cause: Box::new(cause) };
     let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
-    let topics = vec![config.topics.ltv_updates.clone(), config.topics.roas_updates.clone()];
+    let topics = StageKind::ALL.map(|stage| config.topics.output(Output::Updates(stage)).clone()).into();
     let lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
         match lookout.look() {
@@ -196,8 +196,8 @@ impl Service<'_> {
         lookout: Option<Lookout>,
         wishes: Receiver<Vec<Consumed>>,
     ) -> Result<(), RunError> {
-        for stage in [StageKind::Customers, StageKind::Campaigns] {
-            self.status.set_partitions(stage.name(), self.homes(stage));
+        for stage in StageKind::ALL {
+            self.status.set_partitions(stage, self.homes(stage));
         }
         for slot in 0..self.config.workers.customers as usize {
             self.start_worker::<Customers>(slot, threads)?;
@@ -205,7 +205,7 @@ impl Service<'_> {
         for slot in 0..self.config.workers.campaigns as usize {
             self.start_worker::<Campaigns>(slot, threads)?;
         }
-        let topic = &self.config.topics.roas_updates;
+        let topic = self.config.topics.output(Output::Updates(StageKind::Campaigns));
         let read_back = ReadBack::new(
             &self.clients,
             &self.config.kafka.application_id,
@@ -235,10 +235,9 @@ impl Service<'_> {
     }
 
     fn worker<S: Stage>(&self, slot: usize) -> Result<Worker<S>, WorkerError> {
-        let kind = StageKind::of::<S>();
         let config = self.config;
-        let group_id = names::group(&config.kafka.application_id, kind);
-        let transactional_id = names::transactional_id(&config.kafka.application_id, kind, self.instance.id(), slot);
+        let group_id = names::group(&config.kafka.application_id, S::KIND);
+        let transactional_id = names::transactional_id(&config.kafka.application_id, S::KIND, self.instance.id(), slot);
         let consumer = self
             .clients
             .member(&group_id, &transactional_id)
@@ -249,9 +248,9 @@ impl Service<'_> {
         let producer = self.clients.producer(&transactional_id);
         let mut transactions =
             Transactions::new(producer, Arc::clone(&self.reachability)).map_err(WorkerError::kafka("the producer"))?;
-        let (status, questions) = self.status.add_worker(S::NAME);
+        let (status, questions) = self.status.add_worker(S::KIND);
         transactions.tell(Arc::clone(&status.transaction));
-        let pipeline = Pipeline::new(self.parts(kind, transactions, transactional_id));
+        let pipeline = Pipeline::new(self.parts(S::KIND, transactions, transactional_id));
         let inputs: Vec<&str> = pipeline.inputs.topics().collect();
         let retry_policy = RetryPolicy::of(format!("reading {}", inputs.join(", ")));
         Ok(Worker {
@@ -263,7 +262,7 @@ impl Service<'_> {
             reachability: Arc::clone(&self.reachability),
             status,
             questions,
-            report: Report::new(Arc::clone(self.metrics), S::NAME),
+            report: Report::new(Arc::clone(self.metrics), S::KIND),
             trim: (self.broker == Broker::Kafka).then(|| TrimSchedule::new(self.trimmer.clone())),
             checkpoints: self.checkpoints.clone(),
             cadence: Cadence::new(config.commit.interval()),
@@ -274,32 +273,28 @@ impl Service<'_> {
         })
     }
 
-    fn parts(&self, kind: StageKind, transactions: Transactions, transactional_id: String) -> Parts {
+    fn parts(&self, stage: StageKind, transactions: Transactions, transactional_id: String) -> Parts {
         let (kafka, topics) = (&self.config.kafka, &self.config.topics);
-        let (sources, updates) = match kind {
-            StageKind::Customers => (&topics.purchases, &topics.ltv_updates),
-            StageKind::Campaigns => (&topics.ad_spend, &topics.roas_updates),
-        };
+        let (_, sources) = topics.sources(stage);
         let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
-        let [customers, campaigns] = [StageKind::Customers, StageKind::Campaigns].map(|stage| self.homes(stage));
+        let [customers, campaigns] = StageKind::ALL.map(|stage| self.homes(stage));
+        let homes = Homes { customers, campaigns };
         // Any event may come on any source.
-        let sources_of_all = topics.purchases.iter().chain(&topics.ad_spend);
+        let sources_of_all = StageKind::ALL.into_iter().flat_map(|stage| topics.sources(stage).1);
         let sources_of_all = sources_of_all.map(|topic| (topic.clone(), self.layout.partitions(topic)));
-        let before = (kafka.internal_topic(StageKind::Customers.name()), customers);
-        let expected = Expected::new(sources_of_all.chain((kind == StageKind::Campaigns).then_some(before)));
+        let before = (kafka.internal_topic(StageKind::Customers), customers);
+        let expected = Expected::new(sources_of_all.chain((stage == StageKind::Campaigns).then_some(before)));
         let mut settings = self.config.settings.clone();
         settings.campaign_partitions = campaigns;
         Parts {
-            kind,
             settings: Arc::new(settings),
-            homes: Homes { customers, campaigns },
-            inputs: Inputs::new(sources.iter().cloned().map(input).collect(), input(kafka.internal_topic(kind.name()))),
+            homes,
+            inputs: Inputs::new(sources.iter().cloned().map(input).collect(), input(kafka.internal_topic(stage))),
             outputs: Outputs {
-                changelog: kafka.changelog_topic(kind.name()),
-                updates: updates.clone(),
-                dead_letters: topics.dead_letters.clone(),
-                customer_events: kafka.internal_topic(StageKind::Customers.name()),
-                campaign_events: kafka.internal_topic(StageKind::Campaigns.name()),
+                changelog: kafka.changelog_topic(stage),
+                updates: topics.output(Output::Updates(stage)).clone(),
+                dead_letters: topics.output(Output::DeadLetters).clone(),
+                internal: PerStage::new(|stage| kafka.internal_topic(stage)),
                 format: self.config.format.write.to_string(),
             },
             transactions,
@@ -311,6 +306,6 @@ impl Service<'_> {
 
     /// Partitions of a stage's internal topic.
     fn homes(&self, stage: StageKind) -> u32 {
-        self.layout.partitions(&self.config.kafka.internal_topic(stage.name()))
+        self.layout.partitions(&self.config.kafka.internal_topic(stage))
     }
 }

@@ -13,14 +13,15 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 
 use super::Layout;
-use crate::config::Config;
+use crate::config::{Config, Output};
+use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::topic_ids::{TopicId, topic_ids};
 use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
-use crate::kafka::names::{self, StageKind};
+use crate::kafka::names;
 use crate::status::Status;
 
 /// How often the topics are looked at.
@@ -94,9 +95,9 @@ impl CampaignsWritten {
         }
         let group = names::group(&config.kafka.application_id, StageKind::Campaigns);
         let watcher = Watcher::new(clients, &group, Arc::default());
-        let internal = config.kafka.internal_topic(StageKind::Campaigns.name());
+        let internal = config.kafka.internal_topic(StageKind::Campaigns);
         Ok(Some(CampaignsWritten {
-            topic: config.topics.roas_updates.clone(),
+            topic: config.topics.output(Output::Updates(StageKind::Campaigns)).clone(),
             watcher: watcher.map_err(WorkerError::kafka("a client for the campaigns' group"))?,
             partitions: layout.partitions(&internal),
             internal,

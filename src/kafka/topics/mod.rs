@@ -15,9 +15,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 pub use self::misfit::Misfit;
 use self::role::{Role, roles};
 use crate::config::Config;
+use crate::engine::StageKind;
 use crate::kafka::client::contact::{self, NoContact};
 use crate::kafka::client::{Clients, Link};
-use crate::kafka::names::StageKind;
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// How long a topic may take from its creation to its first leader.
@@ -234,7 +234,7 @@ impl Preparation<'_> {
     fn check(&self, partitions: &BTreeMap<String, u32>) -> Result<(), TopicsError> {
         let kafka = &self.config.kafka;
         let mut found = Vec::new();
-        for stage in [StageKind::Customers, StageKind::Campaigns].map(StageKind::name) {
+        for stage in StageKind::ALL {
             let (internal, changelog) = (kafka.internal_topic(stage), kafka.changelog_topic(stage));
             let count = |topic: &str| partitions.get(topic).copied().unwrap_or(0);
             if count(&internal) != count(&changelog) {
@@ -310,9 +310,8 @@ impl Preparation<'_> {
 
 /// The topic that one must have as many partitions as: of an internal topic its changelog, and the other way round.
 fn partner(config: &Config, topic: &str) -> Option<String> {
-    [StageKind::Customers, StageKind::Campaigns].into_iter().find_map(|stage| {
-        let (internal, changelog) =
-            (config.kafka.internal_topic(stage.name()), config.kafka.changelog_topic(stage.name()));
+    StageKind::ALL.into_iter().find_map(|stage| {
+        let (internal, changelog) = (config.kafka.internal_topic(stage), config.kafka.changelog_topic(stage));
         match topic {
             _ if topic == internal => Some(changelog),
             _ if topic == changelog => Some(internal),

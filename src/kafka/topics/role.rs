@@ -1,8 +1,8 @@
 //! What each topic is for, and what its configuration must therefore be.
 
-use crate::config::Config;
+use crate::config::{Config, Kept, Output};
+use crate::engine::StageKind;
 use crate::kafka::client::MAX_MESSAGE_BYTES;
-use crate::kafka::names::StageKind;
 
 /// What a topic is for, which decides what it must be like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,8 +10,7 @@ pub enum Role {
     Source,
     Internal,
     Changelog,
-    Updates,
-    DeadLetters,
+    Output(Kept),
 }
 
 impl Role {
@@ -29,8 +28,8 @@ impl Role {
             Role::Changelog => {
                 &[("cleanup.policy", "compact"), ("segment.bytes", "134217728"), ("max.message.bytes", "4194304")]
             }
-            Role::Updates => &[("cleanup.policy", "compact"), ("max.message.bytes", "4194304")],
-            Role::DeadLetters => &[("max.message.bytes", "4194304")],
+            Role::Output(Kept::Latest) => &[("cleanup.policy", "compact"), ("max.message.bytes", "4194304")],
+            Role::Output(Kept::Each) => &[("max.message.bytes", "4194304")],
         }
     }
 
@@ -42,16 +41,20 @@ impl Role {
         };
         let exactly = |wanted: &str, why| (value != wanted).then(|| (wanted.to_owned(), why));
         match (self, key) {
-            (Role::Internal | Role::DeadLetters, "max.message.bytes") => {
+            (Role::Internal | Role::Output(Kept::Each), "max.message.bytes") => {
                 at_least(MAX_MESSAGE_BYTES, "any record that is read must fit in it")
             }
-            (Role::Changelog | Role::Updates, "max.message.bytes") => at_least(1 << 20, "records must fit in it"),
+            (Role::Changelog | Role::Output(Kept::Latest), "max.message.bytes") => {
+                at_least(1 << 20, "records must fit in it")
+            }
             (Role::Internal, "cleanup.policy") => exactly("delete", "compaction would remove records that count"),
             (Role::Internal, "retention.ms" | "retention.bytes") => {
                 exactly("-1", "records would be deleted before they are read")
             }
             (Role::Changelog, "cleanup.policy") => exactly("compact", "stored state would be deleted"),
-            (Role::Updates, "cleanup.policy") => exactly("compact", "the latest record of each key would be deleted"),
+            (Role::Output(Kept::Latest), "cleanup.policy") => {
+                exactly("compact", "the latest record of each key would be deleted")
+            }
             _ => None,
         }
     }
@@ -59,14 +62,12 @@ impl Role {
 
 /// All topics of a configuration, each with its role, in the order in which they are reported.
 pub fn roles(config: &Config) -> Vec<(String, Role)> {
-    let stages = [StageKind::Customers, StageKind::Campaigns].map(StageKind::name);
-    let sources = config.topics.purchases.iter().chain(&config.topics.ad_spend);
+    let (kafka, topics) = (&config.kafka, &config.topics);
+    let sources = StageKind::ALL.into_iter().flat_map(|stage| topics.sources(stage).1);
     let mut roles: Vec<(String, Role)> = sources.map(|topic| (topic.clone(), Role::Source)).collect();
-    roles.extend(stages.map(|stage| (config.kafka.internal_topic(stage), Role::Internal)));
-    roles.extend(stages.map(|stage| (config.kafka.changelog_topic(stage), Role::Changelog)));
-    roles.push((config.topics.ltv_updates.clone(), Role::Updates));
-    roles.push((config.topics.roas_updates.clone(), Role::Updates));
-    roles.push((config.topics.dead_letters.clone(), Role::DeadLetters));
+    roles.extend(StageKind::ALL.map(|stage| (kafka.internal_topic(stage), Role::Internal)));
+    roles.extend(StageKind::ALL.map(|stage| (kafka.changelog_topic(stage), Role::Changelog)));
+    roles.extend(Output::ALL.map(|output| (topics.output(output).clone(), Role::Output(output.kept()))));
     roles
 }
 
@@ -77,7 +78,8 @@ mod tests {
 
     #[test]
     fn what_a_topic_is_created_with_fits() {
-        for role in [Role::Source, Role::Internal, Role::Changelog, Role::Updates, Role::DeadLetters] {
+        let outputs = [Kept::Latest, Kept::Each].map(Role::Output);
+        for role in [Role::Source, Role::Internal, Role::Changelog].into_iter().chain(outputs) {
             for (key, value) in role.configuration() {
                 assert_eq!(role.demand(key, value), None, "{role:?} {key}");
             }
@@ -94,7 +96,7 @@ mod tests {
             "topic a: cleanup.policy is delete, but must be compact: stored state would be deleted"
         );
         assert!(Role::Internal.demand("retention.ms", "604800000").is_some());
-        assert!(Role::DeadLetters.demand("max.message.bytes", "1048588").is_some());
+        assert!(Role::Output(Kept::Each).demand("max.message.bytes", "1048588").is_some());
         assert!(Role::Source.demand("max.message.bytes", "1").is_none());
     }
 }

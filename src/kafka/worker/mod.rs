@@ -13,6 +13,7 @@ pub mod report;
 mod rewriting;
 pub mod route;
 mod tally;
+mod telling;
 mod trouble;
 mod waiting;
 
@@ -322,7 +323,8 @@ impl<S: Stage> Worker<S> {
             self.pipeline.inputs.pass_markers(&positions);
         }
         let pace = Pace::of(self.cadence.is_swift());
-        let left = self.pipeline.commit(&membership.group, clock(), pace, Patience::of(within))?;
+        let left = self.pipeline.commit(&membership.group, clock(), pace, Patience::of(within));
+        let left = left.inspect_err(|_| self.report.commit_failed(begun.elapsed()))?;
         self.state.began = None;
         let took = begun.elapsed();
         self.cadence.committed(Instant::now(), took);

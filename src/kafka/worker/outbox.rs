@@ -2,8 +2,7 @@
 
 use rdkafka::producer::BaseRecord;
 
-use crate::engine::Effects;
-use crate::kafka::names::StageKind;
+use crate::engine::{Effects, PerStage, StageKind};
 use crate::kafka::record::format::format_headers;
 use crate::kafka::record::origin::differences_headers;
 use crate::kafka::transaction::{Failure, Transactions};
@@ -14,19 +13,10 @@ pub struct Outputs {
     pub changelog: String,
     pub updates: String,
     pub dead_letters: String,
-    pub customer_events: String,
-    pub campaign_events: String,
+    /// By which each stage gets what is not at home where it was read.
+    pub internal: PerStage<String>,
     /// The number of the format that records which others read are written in, as text: each of them says it.
     pub format: String,
-}
-
-impl Outputs {
-    pub fn internal_of(&self, stage: StageKind) -> &str {
-        match stage {
-            StageKind::Customers => &self.customer_events,
-            StageKind::Campaigns => &self.campaign_events,
-        }
-    }
 }
 
 /// Takes the effects of one partition. The first failure is kept, and what comes after it goes nowhere: the transaction
@@ -98,7 +88,7 @@ impl Effects for Outbox<'_> {
     fn differences(&mut self, partition: u32, payload: &[u8]) {
         // Partitions are counted in Kafka's 32 bits, which are signed.
         let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.outputs.campaign_events)
+        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(self.outputs.internal.of(StageKind::Campaigns))
             .partition(partition)
             .payload(payload)
             .headers(differences_headers(self.since));

@@ -11,13 +11,12 @@ use super::rewriting::Rewriter;
 use super::route::{Homes, Route};
 use super::tally::Tally;
 use super::waiting::Waiting;
-use crate::engine::{Outcome, Stage};
+use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{Decoder, Event, Rejection, Source};
 use crate::format::FormatError;
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::changelog::stored_settings::StoredSettings;
 use crate::kafka::error::{Trouble, WorkerError};
-use crate::kafka::names::StageKind;
 use crate::kafka::record::dead_letter::DeadLetter;
 use crate::kafka::record::origin::{self, Origin};
 use crate::kafka::record::read;
@@ -29,7 +28,6 @@ use crate::time::Millis;
 
 /// What a worker does with records, and the state that it does it to.
 pub struct Pipeline<S> {
-    pub kind: StageKind,
     pub settings: Arc<Settings>,
     pub stored_settings: StoredSettings,
     /// How the records of all source topics are read.
@@ -51,7 +49,6 @@ pub struct Pipeline<S> {
 
 /// What [`Pipeline::new`] is made of.
 pub struct Parts {
-    pub kind: StageKind,
     pub settings: Arc<Settings>,
     pub homes: Homes,
     pub inputs: Inputs,
@@ -67,8 +64,7 @@ impl<S: Stage> Pipeline<S> {
     pub fn new(parts: Parts) -> Pipeline<S> {
         let topic = &parts.outputs.updates;
         Pipeline {
-            kind: parts.kind,
-            rewriter: Rewriter::new(parts.kind, Arc::clone(&parts.settings), parts.destinations, topic),
+            rewriter: Rewriter::new(S::KIND, Arc::clone(&parts.settings), parts.destinations, topic),
             waiting: Waiting::new(&parts.settings, parts.expected),
             stored_settings: StoredSettings::of(&parts.settings, parts.homes.customers, parts.homes.campaigns),
             source: Source::default(),
@@ -175,7 +171,7 @@ impl<S: Stage> Pipeline<S> {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, &origin, true, &rejection),
         };
-        if self.homes.of(&event) != (self.kind, here) {
+        if self.homes.of(&event) != (S::KIND, here) {
             return Err(misplaced(record, "its home is elsewhere"));
         }
         match self.apply(here, &event, origin.timestamp)? {
@@ -214,7 +210,7 @@ impl<S: Stage> Pipeline<S> {
         partition: u32,
     ) -> Result<(), Failure> {
         self.transactions.send(BaseRecord {
-            topic: self.outputs.internal_of(stage),
+            topic: self.outputs.internal.of(stage),
             partition: Some(signed(partition)),
             payload: Some(text.as_bytes()),
             key: record.key(),

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::inputs::Inputs;
 use super::tally::Tally;
-use crate::engine::{Outcome, Stage};
+use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{EventKind, Reason};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::client::Link;
@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn new(metrics: Arc<Metrics>, stage: &str) -> Report {
+    pub fn new(metrics: Arc<Metrics>, stage: StageKind) -> Report {
         let stage = metrics.stage(stage);
         let latency = stage.event_latency.local();
         let purchase_to_roas = metrics.purchase_to_roas().local();
@@ -58,6 +58,11 @@ impl Report {
         self.purchase_to_roas.flush();
         self.stage.commit_duration.observe(took.as_secs_f64());
         tally.clear();
+    }
+
+    /// A transaction could not be committed, or whether it was is not known.
+    pub fn commit_failed(&self, took: Duration) {
+        self.stage.failed_commit_duration.observe(took.as_secs_f64());
     }
 
     pub fn aborted(&self) {

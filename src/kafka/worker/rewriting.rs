@@ -11,11 +11,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::outbox::Outbox;
+use crate::engine::StageKind;
 use crate::engine::{Effects, Stage};
 use crate::kafka::changelog::epoch::{EPOCH_KEY, Epoch};
 use crate::kafka::changelog::partition::{Partition, Partitions, Rewriting};
 use crate::kafka::faults;
-use crate::kafka::names::StageKind;
 use crate::kafka::topics::destinations::{Destination, Destinations};
 use crate::settings::Settings;
 use crate::time::Millis;

@@ -8,11 +8,10 @@
 
 use smallvec::SmallVec;
 
-use crate::engine::Stage;
+use crate::engine::{Stage, StageKind};
 use crate::events::{Event, Home, Rejection};
 use crate::home::home;
 use crate::kafka::changelog::partition::Partitions;
-use crate::kafka::names::StageKind;
 
 /// Where an event goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,7 @@ impl Homes {
 
     fn route<S: Stage>(self, event: &Event<'_>, partitions: &Partitions<S>) -> Route {
         let (stage, partition) = self.of(event);
-        let is_here = stage == StageKind::of::<S>() && partitions.get(partition).is_some();
+        let is_here = stage == S::KIND && partitions.get(partition).is_some();
         if is_here { Route::Here(partition) } else { Route::Away(stage, partition) }
     }
 

@@ -220,7 +220,7 @@ impl World {
 
 /// Transactions that a stage's worker has committed.
 fn commits(instance: &Instance, stage: &str) -> f64 {
-    instance.metrics().of("payback_commit_duration_seconds_count", stage)
+    instance.metrics().commits(stage, "committed")
 }
 
 /// Runs all of `faults` under load, one after the other, and compares what came out with the batch.

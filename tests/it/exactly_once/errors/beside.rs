@@ -247,3 +247,13 @@ fn lag_is_known_of_each_input_without_a_question() {
         assert!(!world.proxy.has_struck(), "it asked where a partition ends");
     });
 }
+
+#[test]
+fn commits_that_fail_are_counted_as_such() {
+    all_under_less("errors-counted", |world| {
+        for stage in [CUSTOMERS, CAMPAIGNS] {
+            world.goes_on(stage, Working, &[(Worker, Api::EndTxn, Refused(INVALID_TXN_STATE))]);
+            world.wait("it is counted", |_, instance| instance.metrics().commits(stage, "failed") > 0.0);
+        }
+    });
+}
