@@ -2,16 +2,20 @@
 
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
+# All is compiled in but for Kerberos' library, which the image below has.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake libsasl2-dev \
+    && rm -rf /var/lib/apt/lists/*
 COPY . .
-# librdkafka, OpenSSL and zstd are compiled in by the C compiler, make and perl of this image.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --release --locked --bin payback && cp target/release/payback /usr/local/bin/payback
+    cargo build --profile shipped --features image --locked --bin payback && cp target/shipped/payback /usr/local/bin/payback
 
 FROM debian:bookworm-slim
-# Certificates for brokers behind TLS; curl for the health check.
+# Certificates for brokers behind TLS; Kerberos' library, and kinit, which librdkafka calls for tickets; curl for the health check.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates curl \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        ca-certificates curl krb5-user libsasl2-2 libsasl2-modules-gssapi-mit \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/payback /usr/local/bin/payback
 COPY config/payback.toml /etc/payback/payback.toml

@@ -29,6 +29,8 @@ pub enum Command {
     Generate(Generate),
     /// Create the topics, or say what is wrong with those that exist
     Topics(ConfigFile),
+    /// Have all instances write the records of all customers and campaigns again
+    Republish(ConfigFile),
     /// Show the events that could not be used, or send them again
     #[command(subcommand)]
     DeadLetters(DeadLetters),

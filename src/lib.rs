@@ -7,7 +7,7 @@
 //! - [`money`], [`time`]: small exact types. [`home`]: where a key lives. [`format`](mod@format): the version of what
 //!   is stored.
 //! - [`settings`]: what figures depend on beside the events.
-//! - [`events`]: the bytes of one record become an [`Event`](events::Event) or a [`Rejection`](events::Rejection).
+//! - [`events`]: a record becomes [`Event`](events::Event)s or a [`Rejection`](events::Rejection).
 //! - [`domain`]: the formulas, as functions on values.
 //! - [`engine`]: the state of one partition of a [`Stage`](engine::Stage): event in, [`Effects`](engine::Effects) out.
 //!   There are two: [`customers`](engine::customers) and [`campaigns`](engine::campaigns).
@@ -15,16 +15,17 @@
 //! Around it is what touches the world:
 //! - [`kafka`]: workers, transactions, restores, topics. [`status`]: what the parts of an instance tell each other.
 //! - [`http`]: the API. [`metrics`]: what Prometheus sees. [`logging`], [`config`].
-//! - A module for each command: [`run`], [`demo`], [`replay`], [`generate`], [`dead_letters`]. [`shop`] makes up the
+//! - A module for each command: [`run`], [`demo`], [`replay`], [`generate`], [`dead_letters`], [`republish`]. [`shop`] makes up the
 //!   events of the demo and of `generate`.
 //!
 //! # The way of one order
 //!
 //! 1. A [worker](kafka::worker) polls its consumer and takes the record into its open
 //!    transaction ([`Pipeline::take`](kafka::worker::pipeline::Pipeline::take)).
-//! 2. The [`Decoder`](events::Decoder) reads it. A record that can't be used leaves as a dead letter.
-//! 3. Its type says which stage it belongs to, [`home`](home::home) which partition of that. If it is not this
-//!    worker's, the record is forwarded.
+//! 2. Its [`Source`](events::Source) says which texts of the contract it holds (of `payback`'s own format one: itself), and
+//!    the [`Decoder`](events::Decoder) reads them. A record that can't be used leaves as a dead letter.
+//! 3. [`Home`](events::Home) says which stage an event belongs to, [`home`](home::home) which partition of that. If it is not
+//!    this worker's, the event is forwarded.
 //! 4. [`Stage::apply`](engine::Stage::apply): a version that is newer than the known one becomes a fact for the
 //!    changelog. The order's old figures leave every sum, and its new ones enter.
 //! 5. [`Stage::flush`](engine::Stage::flush), at the commit, writes one record of `ltv-updates` for each customer that
@@ -60,6 +61,7 @@ pub mod logging;
 pub mod metrics;
 pub mod money;
 pub mod replay;
+pub mod republish;
 pub mod run;
 pub mod settings;
 pub mod shop;

@@ -15,6 +15,7 @@ use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
 use payback::replay;
+use payback::republish::{self, RepublishError};
 use payback::run::{Service, end_at_last};
 use payback::shop::Plan;
 
@@ -32,7 +33,8 @@ fn main() -> ExitCode {
             } else {
                 eprintln!("payback: {error:#}");
             }
-            if error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
+            let is_refused = matches!(error.downcast_ref(), Some(RepublishError::Format));
+            if is_refused || error.is::<ConfigError>() { ExitCode::from(USAGE_OR_CONFIG) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -44,6 +46,7 @@ fn call(command: Command) -> anyhow::Result<()> {
         Command::Replay(options) => replay(options),
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
+        Command::Republish(file) => republish(&file),
         Command::DeadLetters(cli::DeadLetters::List(options)) => list_letters(options),
         Command::DeadLetters(cli::DeadLetters::Retry(options)) => retry_letters(options),
         Command::CheckConfig(file) => check_config(&file),
@@ -69,7 +72,9 @@ fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
 }
 
 fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
-    print!("{}", load(file)?.effective());
+    let config = load(file)?;
+    kafka::try_out(&config)?;
+    print!("{}", config.effective());
     Ok(())
 }
 
@@ -90,6 +95,7 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load_and_log(file)?;
+    kafka::try_out(&config)?;
     let service = Service::new(config)?;
     end_at_last(service.stop())?;
     tracing::info!(address = %service.address()?, "listening");
@@ -105,6 +111,7 @@ fn demo(options: cli::Demo) -> anyhow::Result<()> {
 
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load(file)?;
+    kafka::try_out(&config)?;
     let clients = Clients::new(&config);
     let prepared = kafka::topics::prepare(&config, &clients, &AtomicBool::new(false))?;
     let wanted = config.topics.partitions;
@@ -130,8 +137,16 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn republish(file: &ConfigFile) -> anyhow::Result<()> {
+    let config = load(file)?;
+    logging::init(&config.log)?;
+    println!("{}", republish::republish(&config)?);
+    Ok(())
+}
+
 fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    kafka::try_out(&config)?;
     let cli::ListLetters { which, json, content, .. } = options;
     let request = dead_letters::List { choice: which.into(), json, content };
     let mut output = io::BufWriter::new(io::stdout().lock());
@@ -142,6 +157,7 @@ fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
 
 fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    kafka::try_out(&config)?;
     let cli::RetryLetters { which, dry_run, again, .. } = options;
     let retried = dead_letters::retry(&config, &dead_letters::Retry { choice: which.into(), dry_run, again })?;
     println!("{} {retried}", if dry_run { "would send" } else { "sent" });
@@ -160,6 +176,7 @@ fn generate(options: cli::Generate) -> anyhow::Result<()> {
                 let problem = |problem| ConfigError::Variable { variable: "--brokers".to_owned(), problem };
                 config::check_broker(broker).map_err(problem)?;
             }
+            kafka::try_out(&config)?;
             let (purchases, ad_spend) = (&config.topics.purchases, &config.topics.ad_spend);
             // The configuration has at least one of each.
             let properties = config.kafka.properties.iter();

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Config, Decimal, Problem, ensure};
+use super::{CommitConfig, Config, Decimal, Problem, ensure};
 use crate::money::Micros;
 use crate::settings::{self, Currency, Model, Profit, Settings, VerdictRules, Window, WindowSpan};
 use crate::time::{Date, Millis, Zone};
@@ -126,6 +126,7 @@ impl Default for Verdict {
 const MAX_LIFESPAN: Micros = Micros(1_000_000_000);
 const MAX_DAYS: i64 = 3_660;
 /// A day.
+const LEAST_LAG_SECONDS: i64 = 5;
 const MAX_LAG_SECONDS: i64 = 86_400;
 /// A century.
 const MAX_RETENTION: u32 = 36_525;
@@ -151,7 +152,7 @@ pub(super) fn settings(config: &Config) -> Result<Settings, Problem> {
         min_coverage: share("costs.min_coverage", config.costs.min_coverage)?,
         complete_from: config.history.complete_from.as_deref().map(|text| complete_from(text, &zone)).transpose()?,
         attribution: attribution(&config.attribution)?,
-        verdict: verdict(&config.verdict, &windows)?,
+        verdict: verdict(&config.verdict, &windows, &config.commit)?,
         windows,
         zone,
         retention: config.retention,
@@ -266,7 +267,7 @@ fn attribution(section: &Attribution) -> Result<settings::Attribution, Problem> 
     })
 }
 
-fn verdict(section: &Verdict, windows: &[Window]) -> Result<VerdictRules, Problem> {
+fn verdict(section: &Verdict, windows: &[Window], commit: &CommitConfig) -> Result<VerdictRules, Problem> {
     let window = windows.iter().position(|window| window.name == section.window).ok_or_else(|| {
         let names: Vec<_> = windows.iter().map(|window| window.name.as_str()).collect();
         let found = &section.window;
@@ -281,8 +282,11 @@ fn verdict(section: &Verdict, windows: &[Window]) -> Result<VerdictRules, Proble
         format!("expected 0 to {MAX_DAYS}, found {days}")
     })?;
     let seconds = section.max_lag_seconds;
-    ensure((1..=MAX_LAG_SECONDS).contains(&seconds), "verdict.max_lag_seconds", || {
-        format!("expected 1 to {MAX_LAG_SECONDS}, found {seconds}")
+    // Ends of inputs are known once a second, and what is told of them goes with commits, from one stage to the next.
+    let shortest = LEAST_LAG_SECONDS.max(i64::try_from(commit.interval_ms * 6 / 1_000).unwrap_or(MAX_LAG_SECONDS));
+    ensure((shortest..=MAX_LAG_SECONDS).contains(&seconds), "verdict.max_lag_seconds", || {
+        let why = "the least is 5, or six times commit.interval_ms";
+        format!("expected {shortest} to {MAX_LAG_SECONDS} ({why}), found {seconds}")
     })?;
     Ok(VerdictRules {
         profit: section.profit,

@@ -183,6 +183,12 @@ impl Properties {
         self.0.get(name).map(|value| value.0.as_str())
     }
 
+    /// What librdkafka says, with the values that are not to be printed hidden.
+    pub fn without_values(&self, said: &str) -> String {
+        let hidden = self.iter().filter(|(name, value)| !value.is_empty() && !is_shown(name, value));
+        hidden.fold(said.to_owned(), |said, (_, value)| said.replace(value, HIDDEN))
+    }
+
     pub(super) fn hide_secrets(&mut self) {
         for (name, value) in &mut self.0 {
             if !is_shown(name, &value.0) {
@@ -251,7 +257,12 @@ fn librdkafka_says(error: &KafkaError) -> String {
         return format!("{BAD_VALUE}: expected {}", range.replace("..", " to "));
     }
     if let Some((_, why)) = description.split_once("not supported in this build: ") {
-        return format!("not supported in this build: {why}");
+        let by = if why.contains("libcurl") {
+            " (the container image has it, and so has a build with --features oidc)"
+        } else {
+            ""
+        };
+        return format!("not supported in this build: {why}{by}");
     }
     // These speak of the name alone.
     let is_of_the_name = ["No such configuration property", "Java ", "Expected bool value"];

@@ -124,8 +124,18 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[verdict]\nmin_spend = 9000000000001", "verdict.min_spend: expected 0 to"),
         ("[verdict]\nmaturity_days = -1", "verdict.maturity_days: expected 0 to 3660"),
         ("[verdict]\nmax_spend_gap = 2", "verdict.max_spend_gap: expected a share"),
-        ("[verdict]\nmax_lag_seconds = 0", "verdict.max_lag_seconds: expected 1 to 86400, found 0"),
-        ("[verdict]\nmax_lag_seconds = 86401", "verdict.max_lag_seconds: expected 1 to 86400, found 86401"),
+        (
+            "[verdict]\nmax_lag_seconds = 4",
+            "verdict.max_lag_seconds: expected 5 to 86400 (the least is 5, or six times commit.interval_ms), found 4",
+        ),
+        (
+            "[verdict]\nmax_lag_seconds = 11\n[commit]\ninterval_ms = 2000",
+            "verdict.max_lag_seconds: expected 12 to 86400 (the least is 5, or six times commit.interval_ms), found 11",
+        ),
+        (
+            "[verdict]\nmax_lag_seconds = 86401",
+            "verdict.max_lag_seconds: expected 5 to 86400 (the least is 5, or six times commit.interval_ms), found 86401",
+        ),
         ("windows = []", "windows: expected 1 to 24 windows"),
         ("windows = [\"7d\", \"7d\"]", "windows: \"7d\" appears twice"),
         ("windows = [\"0h\"]", "windows: expected 1h to 960h, 1d to 3660d, or lifetime, found \"0h\""),

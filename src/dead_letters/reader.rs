@@ -16,8 +16,9 @@ use crate::kafka::client::ask::{offset_in, watermarks};
 use crate::kafka::client::contact::{self, NoContact};
 use crate::kafka::client::errors::is_hopeless;
 use crate::kafka::client::{Clients, Link};
-use crate::kafka::record::dead_letter::{CUT_HEADERS, CUT_KEY, CUT_VALUE, DETAIL, REASON, size_of_headers};
+use crate::kafka::record::dead_letter::{CUT_HEADERS, CUT_KEY, CUT_VALUE, DETAIL, REASON};
 use crate::kafka::record::origin::{Origin, text};
+use crate::kafka::record::read::size_of_headers;
 
 /// How long a broker that does not answer is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -18,7 +18,8 @@ impl Grace {
     /// Whether at `as_of` history may be given up; `last` is the moment before it.
     pub fn is_over(&mut self, last: Option<Millis>, as_of: Millis) -> bool {
         let stood_still = last.is_some_and(|last| as_of.0 - last.0 > GRACE);
-        let since = match self.since.filter(|_| !stood_still) {
+        // A clock that was ahead, and is right again, has not kept up with anything.
+        let since = match self.since.filter(|since| !stood_still && *since <= as_of) {
             Some(since) => since,
             None => *self.since.insert(as_of),
         };
@@ -42,6 +43,11 @@ mod tests {
             (Some(114), 122, false),
             (Some(122), 128, false),
             (Some(128), 129, true),
+            // The clock was a month ahead, and is right again.
+            (Some(129), 160, false),
+            (None, 130, false),
+            (Some(130), 136, false),
+            (Some(136), 137, true),
         ];
         for (last, as_of, over) in table {
             assert_eq!(grace.is_over(last.map(day), day(as_of)), over, "day {as_of}");

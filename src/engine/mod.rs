@@ -122,9 +122,9 @@ impl Last {
 ///
 /// | | methods | called by |
 /// | --- | --- | --- |
-/// | intake | [`apply`](Stage::apply), [`absorb`](Stage::absorb) | records as they come |
+/// | intake | [`apply`](Stage::apply), [`check`](Stage::check), [`absorb`](Stage::absorb) | records as they come |
 /// | output | [`flush`](Stage::flush), [`rewrite`](Stage::rewrite) | commits |
-/// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
+/// | clock | [`next_moment`](Stage::next_moment), [`roll`](Stage::roll), [`set_trusted`](Stage::set_trusted), [`set_read_through`](Stage::set_read_through) | time, also when nothing comes |
 /// | changelog | [`expect`](Stage::expect), [`restore`](Stage::restore), [`restored`](Stage::restored) | a restore, before all else |
 /// | snapshot | [`save`](Stage::save), [`load`](Stage::load) | checkpoints |
 /// | query | [`record`](Stage::record), [`ids`](Stage::ids), [`sizes`](Stage::sizes) | the API, metrics, a replay |
@@ -154,6 +154,14 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// has changed.
     fn apply(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection>;
 
+    /// Whether [`Stage::apply`] would take an event, as things are before it: for a record of several events, of which all are
+    /// taken or none. Until the next flush
+    /// or roll, what it lets through is taken, also after others that it let through.
+    ///
+    /// # Errors
+    /// As those of [`Stage::apply`].
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection>;
+
     /// Takes differences of the customers stage.
     ///
     /// # Errors
@@ -180,8 +188,14 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// Returns whether nothing more is due. To be called whenever [`Stage::next_moment`] has come, at least each second.
     fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
 
-    /// Up to when the sources are read, while they are not read to their ends: no verdict is given then. `None` once they
-    /// are. Customers have no verdicts, and go by what they have.
+    /// From now on history is compacted as of this moment at the latest: `as_of` may be of a clock that has jumped, and what is
+    /// compacted can't be had back. As long as this is not called, it is compacted as of `as_of`. To be called before
+    /// [`Stage::restored`] as well.
+    fn set_trusted(&mut self, moment: Millis);
+
+    /// What the figures are read through, while something that belongs to them has waited for long: no verdict is given then.
+    /// `None` while nothing has. Where that begins and ends, all records are to be [rewritten](Stage::rewrite). Customers have no
+    /// verdicts, and go by what they have.
     fn set_read_through(&mut self, _read_through: Option<Millis>) {}
 
     // Changelog.

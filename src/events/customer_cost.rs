@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::decoder::Decoder;
 use super::digest::Digest;
-use super::fields::{Fields, id, money, one_of, text, time};
+use super::draft::Stated;
+use super::fields::{Fields, currency, id, money, one_of, text, time};
 use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
 use crate::domain::spend::CustomerCostKind;
@@ -31,11 +31,11 @@ pub struct CustomerCost<'a> {
 }
 
 impl<'a> CustomerCost<'a> {
-    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<CustomerCost<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>) -> Result<Stated<CustomerCost<'a>>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let cost_id = fields.required("cost_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;
-        decoder.check_currency(fields)?;
+        let currency = fields.optional("currency", currency)?;
         let amount = fields.required("amount", money)?;
         let kind = fields.required("kind", one_of(&CustomerCostKind::ALL, name, Reason::InvalidField))?;
         let channel = fields.optional("channel", text)?;
@@ -47,7 +47,8 @@ impl<'a> CustomerCost<'a> {
             .integer(number(kind))
             .optional_text(channel.as_deref())
             .finish();
-        Ok(CustomerCost { customer_id, cost_id, occurred_at, amount, kind, channel, digest })
+        let event = CustomerCost { customer_id, cost_id, occurred_at, amount, kind, channel, digest };
+        Ok(Stated { currency, event })
     }
 }
 

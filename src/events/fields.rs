@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::json::{Member, Record, Stopped, Value};
+use super::json::{Document, Member, Stopped, Value};
 use super::rejection::{Reason, Rejection};
 use crate::money::Micros;
 use crate::settings::Currency;
@@ -16,8 +16,8 @@ pub(super) const MAX_TEXT: usize = 256;
 
 /// The fields of an event or of an object in one of its lists.
 pub(super) struct Fields<'r, 'a> {
-    /// The record that they are of.
-    record: &'r Record<'a>,
+    /// What they are of.
+    document: &'r Document<'a>,
     members: &'r [Member<'a>],
     place: Place,
 }
@@ -49,13 +49,13 @@ impl Wrong {
 }
 
 impl<'r, 'a> Fields<'r, 'a> {
-    /// Reads those of a record, and puts into `record` what they refer to.
+    /// Reads those of an event, and puts into `document` what they refer to.
     ///
     /// # Errors
     /// It is no JSON object, or has a field twice.
-    pub fn read(text: &'a str, record: &'r mut Record<'a>) -> Result<Fields<'r, 'a>, Rejection> {
-        match record.read(text) {
-            Ok(true) => Ok(Fields { record, members: record.members(), place: Place::Event }),
+    pub fn read(text: &'a str, document: &'r mut Document<'a>) -> Result<Fields<'r, 'a>, Rejection> {
+        match document.read(text) {
+            Ok(true) => Ok(Fields { document, members: document.members(), place: Place::Event }),
             Ok(false) => Err(Rejection::new(Reason::NotAnObject, "expected a JSON object")),
             Err(malformed) => Err(Rejection::new(Reason::InvalidJson, malformed.to_string())),
         }
@@ -113,13 +113,13 @@ impl<'r, 'a> Fields<'r, 'a> {
             if count == most {
                 return Err(self.reject(Reason::InvalidField, name, format_args!("expected at most {most} elements")));
             }
-            read(&Fields { record: self.record, members, place: Place::List { name, index: count } })?;
+            read(&Fields { document: self.document, members, place: Place::List { name, index: count } })?;
             count += 1;
             Ok(())
         };
         let stopped = match self.value(name) {
             Value::Null => return Ok(None),
-            Value::Array(array) => self.record.each_object(array, take),
+            Value::Array(array) => self.document.each_object(array, take),
             _ => return Err(self.reject(Reason::InvalidField, name, "expected an array of objects")),
         };
         let path = format_args!("{name}[{count}]");

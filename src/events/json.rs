@@ -20,20 +20,20 @@ pub(super) type Member<'a> = (Text<'a>, Raw<'a>);
 /// The fields of an object, in their order.
 type Members<'a> = SmallVec<[Member<'a>; 24]>;
 
-/// Lists of objects that records have. They are most of a record: to read such a list again when its meaning is known would
+/// Lists of objects that events have. They are most of a record: to read such a list again when its meaning is known would
 /// be to read most of it twice.
 const LISTS: [&str; 2] = ["items", "touchpoints"];
-/// Fields of their objects, at most; a record with more has its lists left as they are.
+/// Fields of their objects, at most; a document with more has its lists left as they are.
 const MOST_INNER: usize = 1 << 14;
 
-/// A record, whose fields are found.
+/// A document, whose fields are found.
 #[derive(Default)]
-pub(super) struct Record<'a> {
+pub(super) struct Document<'a> {
     members: Members<'a>,
     lists: Lists<'a>,
 }
 
-/// What is in the lists of a record that were taken apart.
+/// What is in the lists of a document that were taken apart.
 #[derive(Default)]
 struct Lists<'a> {
     /// The fields of their objects, one object after another.
@@ -66,7 +66,7 @@ pub(super) enum Value<'a> {
     Number(&'a str),
     /// The text of the string, with its quotes and escapes.
     String(&'a str),
-    /// For [`Record::each_object`].
+    /// For [`Document::each_object`].
     Array(Raw<'a>),
     Other,
 }
@@ -88,11 +88,11 @@ pub(super) enum Stopped<E> {
     Refused(E),
 }
 
-impl<'a> Record<'a> {
-    /// Reads a whole record. `Ok(false)` when it is JSON but no object.
+impl<'a> Document<'a> {
+    /// Reads a whole document. `Ok(false)` when it is JSON but no object.
     ///
     /// # Errors
-    /// It is no JSON, or a field stands twice in it. Of the objects in its lists [`Record::each_object`] tells the latter.
+    /// It is no JSON, or a field stands twice in it. Of the objects in its lists [`Document::each_object`] tells the latter.
     pub fn read(&mut self, text: &'a str) -> Result<bool, Malformed> {
         // The white space of JSON, which is less than that of Unicode.
         if !text.trim_start_matches([' ', '\n', '\r', '\t']).starts_with('{') {
@@ -101,7 +101,7 @@ impl<'a> Record<'a> {
         }
         // What is no list of objects may stand under the name of one, and may be ignored there: then all lists stay text.
         if self.read_fields(text, true).is_err() {
-            *self = Record::default();
+            *self = Document::default();
             self.read_fields(text, false)?;
         }
         twice(&self.members).map_or(Ok(true), Err)

@@ -1,21 +1,39 @@
-//! What comes in: the six events, checked and typed. Bytes become an [`Event`] or a [`Rejection`]; nothing in between.
+//! What comes in: a [`Record`] becomes none, one or many [`Event`]s, or a [`Rejection`]; nothing in between.
 //!
-//! Texts borrow from the record where they stand there unescaped.
+//! ```text
+//!  syntax             meaning                               routing
+//!  record ──> texts ──> draft ─────────────────────> event ──> Home: applied there, or its text is forwarded
+//!     Source            what it says  settings, clock
+//! ```
 //!
-//! [`Decoder`] checks a record as a whole, `json` finds its fields, `fields` reads each by its meaning, and a file for each
-//! type of event says which fields it has and what they come to.
+//! - [`source`](Source): what a record holds, in the contract's words. It knows no settings. What is new to read (a codec, an
+//!   envelope, a format) is a file there, and nothing else changes.
+//! - `draft`: one text of the contract, read: `json` finds its fields, `fields` reads each by what it is, and a file for each
+//!   kind of event says which it has. `meaning`: what it comes to under the settings, and against the clock. [`Decoder`] does
+//!   both.
+//! - [`Home`]: whose event it is. Each event of a record has its own; what goes there is the event's text, which is the
+//!   record's own bytes where its format is `payback`'s.
+//!
+//! A record is taken whole or not at all: if one of its events can't be used, none is, and what is rejected is the record.
+//! Texts of events borrow from the record where they stand there unescaped, so that one of `payback`'s own format is neither
+//! copied nor parsed twice.
 
 mod customer_cost;
 mod decoder;
 mod digest;
+mod draft;
 mod fields;
+mod home;
 mod items;
 mod json;
 mod kind;
+mod meaning;
 mod purchase;
+mod record;
 mod refund;
 mod rejection;
 mod report;
+mod source;
 mod spend;
 mod touchpoints;
 
@@ -23,13 +41,16 @@ mod touchpoints;
 mod tests;
 
 pub use customer_cost::CustomerCost;
-pub use decoder::{Decoder, MAX_AHEAD, MAX_RECORD};
+pub use decoder::{Decoder, Events, MAX_AHEAD, MAX_RECORD};
+pub use home::Home;
 pub use items::{Item, MAX_ITEMS};
 pub use kind::EventKind;
 pub use purchase::Purchase;
+pub use record::{Header, Record};
 pub use refund::{Cancellation, Refund};
 pub use rejection::{Reason, Rejection};
 pub use report::AdSpendReport;
+pub use source::{Format, Source, Texts};
 pub use spend::AdSpend;
 pub use touchpoints::{MAX_TOUCHPOINTS, Touchpoint};
 
@@ -56,28 +77,7 @@ pub enum Event<'a> {
     AdSpendReport(AdSpendReport<'a>),
 }
 
-/// Where an event is dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Home<'a> {
-    /// In the customers stage, by customer id.
-    Customer(&'a str),
-    /// In the campaigns stage, by campaign id.
-    Campaign(&'a str),
-}
-
 impl Event<'_> {
-    /// Whose it is: the customer's or the campaign's.
-    pub fn home(&self) -> Home<'_> {
-        match self {
-            Event::Purchase(purchase) => Home::Customer(&purchase.customer_id),
-            Event::Refund(refund) => Home::Customer(&refund.customer_id),
-            Event::Cancellation(cancellation) => Home::Customer(&cancellation.customer_id),
-            Event::CustomerCost(cost) => Home::Customer(&cost.customer_id),
-            Event::AdSpend(spend) => Home::Campaign(&spend.campaign_id),
-            Event::AdSpendReport(report) => Home::Campaign(&report.campaign_id),
-        }
-    }
-
     /// Its `type`.
     pub fn kind(&self) -> EventKind {
         match self {

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::decoder::Decoder;
 use super::digest::Digest;
-use super::fields::{Fields, id, money, text, time};
+use super::fields::{Fields, currency, id, money, text, time};
 use super::items::{self, Item};
 use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
 use super::touchpoints::{self, Touchpoint};
 use crate::domain::order::{self, CostOfGoods, Original, PerItem, Unusable};
 use crate::money::Micros;
+use crate::settings::Currency;
 use crate::time::Millis;
 
 /// An order.
@@ -58,74 +58,109 @@ impl<'a> Purchase<'a> {
     pub fn revenue_of_items(&self) -> PerItem<Micros> {
         order::revenue_of_items(self.revenue, self.items.iter().map(Item::amount))
     }
+}
 
-    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Purchase<'a>, Rejection> {
-        let customer_id = fields.required("customer_id", id)?;
-        let order_id = fields.required("order_id", id)?;
-        let shop = fields.optional("shop", text)?;
+/// An order as it was stated: what its figures are made of, in its own currency.
+pub(super) struct Draft<'a> {
+    pub currency: Option<Currency>,
+    customer_id: Cow<'a, str>,
+    order_id: Cow<'a, str>,
+    shop: Option<Cow<'a, str>>,
+    occurred_at: Millis,
+    updated_at: Millis,
+    revenue: Option<Micros>,
+    discount: Micros,
+    cost_of_goods: Option<Micros>,
+    operating_cost: Micros,
+    items: SmallVec<[Item<'a>; 2]>,
+    offer: Option<Cow<'a, str>>,
+    customer_since: Option<Millis>,
+    touchpoints: SmallVec<[Touchpoint<'a>; 2]>,
+    digest: u64,
+}
+
+impl<'a> Draft<'a> {
+    pub fn read(fields: &Fields<'_, 'a>) -> Result<Draft<'a>, Rejection> {
         let occurred_at = fields.required("occurred_at", time)?;
-        let updated_at = fields.optional("updated_at", time)?.unwrap_or(occurred_at);
-        decoder.check_currency(fields)?;
-        let stated_revenue = fields.optional("revenue", money)?;
-        let discount = fields.optional("discount", money)?.unwrap_or(Micros::ZERO);
-        let stated_cost = fields.optional("cost_of_goods", money)?;
-        let operating_cost = fields.optional("operating_cost", money)?.unwrap_or(Micros::ZERO);
-        let offer = fields.optional("offer", text)?;
-        let customer_since = fields.optional("customer_since", time)?;
-        let touchpoints = touchpoints::read(fields, occurred_at)?;
+        let mut draft = Draft {
+            currency: fields.optional("currency", currency)?,
+            customer_id: fields.required("customer_id", id)?,
+            order_id: fields.required("order_id", id)?,
+            shop: fields.optional("shop", text)?,
+            occurred_at,
+            updated_at: fields.optional("updated_at", time)?.unwrap_or(occurred_at),
+            revenue: fields.optional("revenue", money)?,
+            discount: fields.optional("discount", money)?.unwrap_or(Micros::ZERO),
+            cost_of_goods: fields.optional("cost_of_goods", money)?,
+            operating_cost: fields.optional("operating_cost", money)?.unwrap_or(Micros::ZERO),
+            offer: fields.optional("offer", text)?,
+            customer_since: fields.optional("customer_since", time)?,
+            touchpoints: touchpoints::read(fields, occurred_at)?,
+            items: items::read(fields)?,
+            digest: 0,
+        };
+        draft.digest = draft.digest();
+        Ok(draft)
+    }
 
+    fn digest(&self) -> u64 {
         let mut digest = Digest::of(EventKind::Purchase);
-        digest.text(&customer_id).text(&order_id).time(occurred_at).time(updated_at);
-        digest.optional_money(stated_revenue).money(discount).optional_money(stated_cost).money(operating_cost);
-        digest.optional_text(offer.as_deref()).optional_integer(customer_since.map(|since| since.0));
-        for touchpoint in &touchpoints {
+        digest.text(&self.customer_id).text(&self.order_id).time(self.occurred_at).time(self.updated_at);
+        digest.optional_money(self.revenue).money(self.discount);
+        digest.optional_money(self.cost_of_goods).money(self.operating_cost);
+        digest.optional_text(self.offer.as_deref()).optional_integer(self.customer_since.map(|since| since.0));
+        for touchpoint in &self.touchpoints {
             digest.present(true).time(touchpoint.at);
             digest.optional_text(touchpoint.campaign_id.as_deref()).optional_text(touchpoint.channel.as_deref());
         }
         digest.present(false);
-        let items = items::read(fields)?;
-        items::digest(&items, &mut digest);
-        if let Some(shop) = &shop {
+        items::digest(&self.items, &mut digest);
+        if let Some(shop) = &self.shop {
             digest.present(true).text(shop);
         }
+        digest.finish()
+    }
 
-        let revenue = order::revenue(stated_revenue, items.iter().map(Item::amount), discount)
-            .map_err(|why| unusable(fields, why, "sum of quantity x unit_price, less the discount"))?;
-        let costs = items.iter().map(Item::cost);
-        let cost_of_goods = order::cost_of_goods(stated_cost, costs, revenue, decoder.default_margin)
-            .map_err(|why| unusable(fields, why, "sum of quantity x unit_cost"))?;
+    /// The order with its figures; `default_margin` is that by which unknown costs are estimated.
+    pub fn purchase(self, default_margin: Option<Micros>) -> Result<Purchase<'a>, Rejection> {
+        let revenue = order::revenue(self.revenue, self.items.iter().map(Item::amount), self.discount)
+            .map_err(|why| unusable(why, "sum of quantity x unit_price, less the discount"))?;
+        let costs = self.items.iter().map(Item::cost);
+        let cost_of_goods = order::cost_of_goods(self.cost_of_goods, costs, revenue, default_margin)
+            .map_err(|why| unusable(why, "sum of quantity x unit_cost"))?;
         Ok(Purchase {
-            customer_id,
-            order_id,
-            shop,
-            occurred_at,
-            updated_at,
+            customer_id: self.customer_id,
+            order_id: self.order_id,
+            shop: self.shop,
+            occurred_at: self.occurred_at,
+            updated_at: self.updated_at,
             revenue,
             cost_of_goods,
-            operating_cost,
+            operating_cost: self.operating_cost,
             original: None,
-            items,
-            offer,
-            customer_since,
-            touchpoints,
-            digest: digest.finish(),
+            items: self.items,
+            offer: self.offer,
+            customer_since: self.customer_since,
+            touchpoints: self.touchpoints,
+            digest: self.digest,
         })
     }
 }
 
 /// Of a figure that comes of the items.
 #[cold]
-fn unusable(fields: &Fields<'_, '_>, why: Unusable, figure: &'static str) -> Rejection {
+fn unusable(why: Unusable, figure: &'static str) -> Rejection {
     match why {
         // An empty list is the same as none.
-        Unusable::Unstated => fields.reject(Reason::MissingField, "items", "required where there is no `revenue`"),
-        Unusable::Negative => {
-            fields.reject(Reason::NegativeRevenue, "discount", "expected at most the sum of the items")
+        Unusable::Unstated => {
+            Rejection::of_field(Reason::MissingField, "items", "required where there is no `revenue`")
         }
-        Unusable::TooLarge => fields.reject(
-            Reason::InvalidMoney,
-            "items",
-            format_args!("expected a {figure}, of at most 9,000,000,000,000"),
-        ),
+        Unusable::Negative => {
+            Rejection::of_field(Reason::NegativeRevenue, "discount", "expected at most the sum of the items")
+        }
+        Unusable::TooLarge => {
+            let detail = format_args!("expected a {figure}, of at most 9,000,000,000,000");
+            Rejection::of_field(Reason::InvalidMoney, "items", detail)
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::decoder::Decoder;
 use super::digest::Digest;
-use super::fields::{Fields, id, money, money_over_zero, time};
+use super::draft::Stated;
+use super::fields::{Fields, currency, id, money, money_over_zero, time};
 use super::kind::EventKind;
 use super::rejection::Rejection;
 use crate::money::Micros;
@@ -30,12 +30,12 @@ pub struct Refund<'a> {
 }
 
 impl<'a> Refund<'a> {
-    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<Refund<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>) -> Result<Stated<Refund<'a>>, Rejection> {
         let customer_id = fields.required("customer_id", id)?;
         let order_id = fields.required("order_id", id)?;
         let refund_id = fields.required("refund_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;
-        decoder.check_currency(fields)?;
+        let currency = fields.optional("currency", currency)?;
         let amount = fields.required("amount", money_over_zero)?;
         let cost_recovered = fields.optional("cost_recovered", money)?.unwrap_or(Micros::ZERO);
         let digest = Digest::of(EventKind::Refund)
@@ -46,7 +46,8 @@ impl<'a> Refund<'a> {
             .money(amount)
             .money(cost_recovered)
             .finish();
-        Ok(Refund { customer_id, order_id, refund_id, occurred_at, amount, cost_recovered, digest })
+        let event = Refund { customer_id, order_id, refund_id, occurred_at, amount, cost_recovered, digest };
+        Ok(Stated { currency, event })
     }
 }
 

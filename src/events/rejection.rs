@@ -16,9 +16,24 @@ impl Rejection {
         Rejection { reason, detail: detail.into() }
     }
 
+    /// Of an event one of whose fields is what is wrong.
+    #[cold]
+    pub(super) fn of_field(reason: Reason, field: &str, detail: impl fmt::Display) -> Rejection {
+        Rejection::new(reason, format!("{field}: {detail}"))
+    }
+
     /// Of an event whose `field` is what can't be changed any more, with why.
     pub fn too_late(field: &str, why: impl fmt::Display) -> Rejection {
-        Rejection::new(Reason::TooLate, format!("{field}: {why}"))
+        Rejection::of_field(Reason::TooLate, field, why)
+    }
+
+    /// Of a record that became several events, of which this one (counted from 0) can't be used.
+    #[must_use]
+    pub fn of_one_event(mut self, index: usize, events: usize) -> Rejection {
+        if events > 1 {
+            self.detail = format!("event {} of {events}: {}", index + 1, self.detail);
+        }
+        self
     }
 }
 

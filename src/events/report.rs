@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::decoder::Decoder;
 use super::digest::Digest;
-use super::fields::{Fields, count, date, id, money, text, time};
+use super::draft::Stated;
+use super::fields::{Fields, count, currency, date, id, money, text, time};
 use super::kind::EventKind;
 use super::rejection::Rejection;
 use super::spend;
@@ -48,7 +48,7 @@ pub struct AdSpendReport<'a> {
 }
 
 impl<'a> AdSpendReport<'a> {
-    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<AdSpendReport<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>) -> Result<Stated<AdSpendReport<'a>>, Rejection> {
         let mut report = AdSpendReport {
             campaign_id: fields.required("campaign_id", id)?,
             date: fields.required("date", date)?,
@@ -66,7 +66,7 @@ impl<'a> AdSpendReport<'a> {
             objective: fields.optional("objective", text)?,
             digest: 0,
         };
-        decoder.check_currency(fields)?;
+        let currency = fields.optional("currency", currency)?;
         report.digest = Digest::of(EventKind::AdSpendReport)
             .text(&report.campaign_id)
             .integer(i64::from(report.date.0))
@@ -83,6 +83,6 @@ impl<'a> AdSpendReport<'a> {
             .optional_text(report.platform.as_deref())
             .optional_text(report.objective.as_deref())
             .finish();
-        Ok(report)
+        Ok(Stated { currency, event: report })
     }
 }

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::decoder::Decoder;
 use super::digest::Digest;
-use super::fields::{Fields, id, money, one_of, text, time};
+use super::draft::Stated;
+use super::fields::{Fields, currency, id, money, one_of, text, time};
 use super::kind::EventKind;
 use super::rejection::{Reason, Rejection};
 use crate::domain::spend::SpendKind;
@@ -31,11 +31,11 @@ pub struct AdSpend<'a> {
 }
 
 impl<'a> AdSpend<'a> {
-    pub(super) fn read(fields: &Fields<'_, 'a>, decoder: &Decoder) -> Result<AdSpend<'a>, Rejection> {
+    pub(super) fn read(fields: &Fields<'_, 'a>) -> Result<Stated<AdSpend<'a>>, Rejection> {
         let campaign_id = fields.required("campaign_id", id)?;
         let spend_id = fields.required("spend_id", id)?;
         let occurred_at = fields.required("occurred_at", time)?;
-        decoder.check_currency(fields)?;
+        let currency = fields.optional("currency", currency)?;
         let amount = fields.required("amount", money)?;
         let kind = kind(fields)?;
         let channel = fields.optional("channel", text)?;
@@ -47,7 +47,8 @@ impl<'a> AdSpend<'a> {
             .integer(number(kind))
             .optional_text(channel.as_deref())
             .finish();
-        Ok(AdSpend { campaign_id, spend_id, occurred_at, amount, kind, channel, digest })
+        let event = AdSpend { campaign_id, spend_id, occurred_at, amount, kind, channel, digest };
+        Ok(Stated { currency, event })
     }
 }
 

@@ -20,6 +20,8 @@ use crate::status::{Answer, Backlog, Phase, Progress, Question, Worker};
 use crate::time::Millis;
 
 const PARTITIONS: u32 = 4;
+/// How long anything here may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
 
 struct Server {
     status: Arc<Status>,
@@ -107,8 +109,7 @@ impl Drop for Server {
 }
 
 fn agent() -> ureq::Agent {
-    let config =
-        ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(20)));
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(LIMIT));
     config.build().into()
 }
 

@@ -4,8 +4,11 @@
 //! - `PAYBACK_TEST_CRASH_AT=after-produce:20` aborts the process when it comes to that point for the 20th time;
 //!   `after-produce:20@customers`, when workers of that stage do.
 //! - `PAYBACK_TEST_FREEZE_AT=before-roll` stops it there instead, as SIGSTOP does, until it is told to go on.
-//! - `PAYBACK_TEST_CLOCK=FILE` puts the clock ahead by the milliseconds that the file holds.
+//! - `PAYBACK_TEST_CLOCK=FILE` puts the clock ahead by the milliseconds that the file holds: so much time passes. With
+//!   `PAYBACK_TEST_CLOCK_JUMPS=1` none does: it is the clock that is wrong.
 //! - `PAYBACK_TEST_TRIM_MS=200` has what was read deleted from the internal topics so often.
+//! - `PAYBACK_TEST_LOOK_MS=200` has the output topics looked at so often.
+//! - `PAYBACK_TEST_KEYS=20` is how many keys are at most written again in one commit.
 //! - `PAYBACK_TEST_FAULT=restore-to-stable-offset` makes it work wrongly in one way.
 
 /// Points at which to crash or freeze.
@@ -26,6 +29,8 @@ pub enum Point {
     BeforeRoll,
     /// A part of a roll was committed.
     DuringRoll,
+    /// A part of the records that are to be written again was committed.
+    DuringRewrite,
     /// Partitions are taken away, and their state is about to be parked.
     BeforePark,
 }
@@ -64,6 +69,7 @@ mod armed {
                 Point::AfterRestore => "after-restore",
                 Point::BeforeRoll => "before-roll",
                 Point::DuringRoll => "during-roll",
+                Point::DuringRewrite => "during-rewrite",
                 Point::BeforePark => "before-park",
             }
         }
@@ -108,6 +114,9 @@ mod armed {
     static CLOCK: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_CLOCK").ok());
     static TRIM: LazyLock<Option<Duration>> =
         LazyLock::new(|| std::env::var("PAYBACK_TEST_TRIM_MS").ok()?.parse().ok().map(Duration::from_millis));
+    static LOOK: LazyLock<Option<Duration>> =
+        LazyLock::new(|| std::env::var("PAYBACK_TEST_LOOK_MS").ok()?.parse().ok().map(Duration::from_millis));
+    static KEYS: LazyLock<Option<usize>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_KEYS").ok()?.parse().ok());
     static FAULT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("PAYBACK_TEST_FAULT").ok());
 
     fn comes_due(plan: &Option<Plan>, point: Point) -> bool {
@@ -133,9 +142,25 @@ mod armed {
         ahead.and_then(|milliseconds| milliseconds.trim().parse().ok()).unwrap_or(0)
     }
 
+    /// Whether time passes when the clock is put ahead.
+    pub fn is_time_let_pass() -> bool {
+        static JUMPS: LazyLock<bool> = LazyLock::new(|| std::env::var("PAYBACK_TEST_CLOCK_JUMPS").is_ok());
+        CLOCK.is_some() && !*JUMPS
+    }
+
     /// How often to trim, where that is not as always.
     pub fn trim_every() -> Option<Duration> {
         *TRIM
+    }
+
+    /// How often to look at the output topics, where that is not as always.
+    pub fn look_every() -> Option<Duration> {
+        *LOOK
+    }
+
+    /// How many keys to write again in a commit, where that is not as always.
+    pub fn keys() -> Option<usize> {
+        *KEYS
     }
 
     /// Ends or stops the process if this is the planned point.
@@ -173,7 +198,7 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{at, clock_ahead, hang_by, has, soon_at, trim_every};
+pub use armed::{at, clock_ahead, hang_by, has, is_time_let_pass, keys, look_every, soon_at, trim_every};
 
 #[cfg(not(debug_assertions))]
 mod disarmed {
@@ -191,7 +216,22 @@ mod disarmed {
     }
 
     #[inline(always)]
+    pub fn is_time_let_pass() -> bool {
+        false
+    }
+
+    #[inline(always)]
     pub fn trim_every() -> Option<std::time::Duration> {
+        None
+    }
+
+    #[inline(always)]
+    pub fn look_every() -> Option<std::time::Duration> {
+        None
+    }
+
+    #[inline(always)]
+    pub fn keys() -> Option<usize> {
         None
     }
 
@@ -205,4 +245,4 @@ mod disarmed {
 }
 
 #[cfg(not(debug_assertions))]
-pub use disarmed::{at, clock_ahead, hang_by, has, soon_at, trim_every};
+pub use disarmed::{at, clock_ahead, hang_by, has, is_time_let_pass, keys, look_every, soon_at, trim_every};

@@ -19,10 +19,11 @@
 //! its map, and for the command about [dead letters](crate::dead_letters).
 
 pub mod changelog;
+mod claim;
 pub(crate) mod client;
 mod error;
 mod faults;
-mod names;
+pub(crate) mod names;
 pub(crate) mod read_back;
 pub(crate) mod record;
 pub mod restore;
@@ -36,5 +37,6 @@ pub(crate) mod worker;
 
 pub use self::client::Clients;
 pub use self::client::contact::NoContact;
+pub use self::client::trial::try_out;
 pub use self::error::{Contradiction, StoredSettingsError, WorkerError};
 pub use self::service::{Broker, RunError, run};

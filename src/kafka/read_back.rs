@@ -18,6 +18,7 @@ use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::record::format::check_format;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::topics::destinations::{Destination, Destinations};
 use crate::status::{Progress, Status};
 
 /// Between two looks at how far it has come.
@@ -26,7 +27,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Keeps [`Status::campaigns`] as the topic has it.
 pub struct ReadBack {
     topic: String,
+    /// As many as it has; not known at first.
     partitions: u32,
+    /// Which topic it is, and whether it is still that.
+    destination: Destination,
+    destinations: Arc<Destinations>,
     /// By which its clients are known.
     name: String,
     clients: Clients,
@@ -56,15 +61,17 @@ impl ReadBack {
         clients: &Clients,
         application_id: &str,
         topic: &str,
-        partitions: u32,
         reachability: &Arc<Reachability>,
+        destinations: Arc<Destinations>,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<ReadBack, WorkerError> {
         let name = format!("{application_id}-read-back");
         Ok(ReadBack {
             topic: topic.to_owned(),
-            partitions,
+            partitions: 0,
+            destination: destinations.get(topic),
+            destinations,
             consumer: reader(clients, &name)?,
             name,
             clients: clients.clone(),
@@ -83,6 +90,11 @@ impl ReadBack {
     pub fn run(&mut self) -> Result<(), WorkerError> {
         self.begin()?;
         while !self.stop.load(Ordering::Relaxed) {
+            if !self.destinations.is_still(&self.destination) {
+                tracing::warn!(topic = self.topic, "it was created again: it is read from its beginning");
+                self.destination = self.destinations.get(&self.topic);
+                self.begin_anew()?;
+            }
             match self.consumer.poll(Duration::from_millis(50)) {
                 Some(Ok(record)) => {
                     self.take(&record)?;
@@ -144,7 +156,13 @@ impl ReadBack {
     }
 
     /// Finds where each partition begins and ends, and begins to read.
-    fn measure(&self, watcher: &Watcher) -> KafkaResult<Vec<Range<i64>>> {
+    fn measure(&mut self, watcher: &Watcher) -> KafkaResult<Vec<Range<i64>>> {
+        // A consumer that is assigned partitions before it has found their leader may not fetch for most of a second.
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), ANSWER_WITHIN)?;
+        // One that was created again may have another number of them.
+        let partitions = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+        self.partitions =
+            u32::try_from(partitions).ok().filter(|some| *some > 0).ok_or(KafkaError::NoMessageReceived)?;
         let mut list = TopicPartitionList::new();
         for number in self.numbers() {
             list.add_partition(&self.topic, number);
@@ -158,8 +176,6 @@ impl ReadBack {
         for (number, range) in self.numbers().zip(&ranges) {
             starts.add_partition_offset(&self.topic, number, Offset::Offset(range.start))?;
         }
-        // A consumer that is assigned partitions before it has found their leader may not fetch for most of a second.
-        self.consumer.fetch_metadata(Some(&self.topic), ANSWER_WITHIN)?;
         self.consumer.assign(&starts)?;
         Ok(ranges)
     }

@@ -33,6 +33,8 @@ pub struct StateCollector {
     partitions: Family,
     stage_partitions: Family,
     restore_remaining: Family,
+    to_rewrite: Family,
+    as_of: Family,
     open_transaction: Family,
     last_round: Family,
     read_through: Family,
@@ -104,6 +106,16 @@ impl StateCollector {
                 "Facts that are still to be read to restore the partitions owned.",
                 &["stage"],
             )?,
+            to_rewrite: Family::new(
+                "payback_records_to_rewrite",
+                "Records that are still to be written again: for other settings, another output topic, or on demand.",
+                &["stage"],
+            )?,
+            as_of: Family::new(
+                "payback_as_of_timestamp_seconds",
+                "The latest moment that figures are of, in seconds since 1970: the clock's, unless that was wrong.",
+                &["stage"],
+            )?,
             open_transaction: Family::new(
                 "payback_open_transaction_age_seconds",
                 "Age of the oldest transaction that is open; 0 when none is.",
@@ -160,6 +172,8 @@ impl Collector for StateCollector {
             &self.partitions,
             &self.stage_partitions,
             &self.restore_remaining,
+            &self.to_rewrite,
+            &self.as_of,
             &self.open_transaction,
             &self.last_round,
             &self.read_through,
@@ -189,6 +203,11 @@ impl Collector for StateCollector {
         });
         let remaining = [&customers, &campaigns]
             .map(|holding| self.restore_remaining.series(&[holding.stage], holding.remaining as f64));
+        let to_rewrite =
+            [&customers, &campaigns].map(|holding| self.to_rewrite.series(&[holding.stage], holding.to_rewrite as f64));
+        let as_of = [&customers, &campaigns]
+            .into_iter()
+            .filter_map(|holding| Some(self.as_of.series(&[holding.stage], holding.as_of?.0 as f64 / 1_000.0)));
         let open = [&customers, &campaigns]
             .map(|holding| self.open_transaction.series(&[holding.stage], holding.open_transaction.as_secs_f64()));
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
@@ -211,6 +230,8 @@ impl Collector for StateCollector {
             self.partitions.of(partitions.collect()),
             self.stage_partitions.of(stage_partitions.collect()),
             self.restore_remaining.of(remaining.to_vec()),
+            self.to_rewrite.of(to_rewrite.to_vec()),
+            self.as_of.of(as_of.collect()),
             self.open_transaction.of(open.to_vec()),
             self.last_round.of(rounds.collect()),
             single(&self.read_through, campaigns.read_through.map_or(0.0, age)),
@@ -228,6 +249,10 @@ struct Holding {
     restoring: usize,
     /// Facts that are still to be read.
     remaining: u64,
+    /// Records that are still to be written again.
+    to_rewrite: u64,
+    /// The latest moment of figures.
+    as_of: Option<Millis>,
     /// Age of the oldest.
     open_transaction: Duration,
     /// The earliest.
@@ -242,6 +267,8 @@ impl Holding {
             current: 0,
             restoring: 0,
             remaining: 0,
+            to_rewrite: 0,
+            as_of: None,
             open_transaction: Duration::ZERO,
             read_through: None,
         };
@@ -258,6 +285,8 @@ impl Holding {
             }
             holding.add(&partition.sizes);
             holding.read_through = holding.read_through.into_iter().chain(partition.read_through).min();
+            holding.to_rewrite += partition.to_rewrite;
+            holding.as_of = holding.as_of.max(partition.as_of);
         }
         holding
     }

@@ -3,6 +3,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::*;
 use crate::home::home;
 use crate::status::Progress;
+use crate::time::Millis;
 
 const PARTITIONS: u32 = 4;
 /// Named as by Prometheus' own clients.
@@ -76,6 +77,7 @@ fn every_metric_that_is_promised_is_there() {
         "payback_rebalances_total",
         "payback_open_transaction_age_seconds",
         "payback_restore_remaining_facts",
+        "payback_records_to_rewrite",
         "payback_state_customers",
         "payback_state_orders",
         "payback_state_campaigns",
@@ -103,7 +105,9 @@ fn every_metric_that_is_promised_is_there() {
 
 #[test]
 fn what_the_document_lists_is_what_is_there() {
-    let metrics = Metrics::new(&Config::default(), &instance(&[100])).unwrap();
+    let status = instance(&[100]);
+    status.workers()[0].set_written(0, Some(Millis(1)), 0);
+    let metrics = Metrics::new(&Config::default(), &status).unwrap();
     metrics.set_lag("purchases", 0, 7);
     let text = metrics.render().unwrap();
     let there: BTreeSet<&str> =
@@ -264,6 +268,22 @@ fn what_workers_hold_is_summed_over_their_partitions() {
     assert_eq!(value(&text, r#"payback_partitions{stage="customers",state="current"}"#), Some("2"));
 }
 
+#[test]
+fn what_is_to_be_written_again_is_summed_and_the_latest_moment_is_shown() {
+    let status = instance(&[]);
+    let (worker, _questions) = status.add_worker("customers");
+    for (partition, as_of, to_rewrite) in [(0, Some(Millis(1_500)), 7), (1, Some(Millis(2_500)), 8), (2, None, 0)] {
+        worker.set_progress(partition, Progress::Current);
+        worker.set_written(partition, as_of, to_rewrite);
+    }
+    let text = render("", &status);
+    let of = |metric: &str, stage: &str| value(&text, &format!("{metric}{{stage=\"{stage}\"}}")).map(str::to_owned);
+    assert_eq!(of("payback_records_to_rewrite", "customers").as_deref(), Some("15"));
+    assert_eq!(of("payback_records_to_rewrite", "campaigns").as_deref(), Some("0"));
+    assert_eq!(of("payback_as_of_timestamp_seconds", "customers").as_deref(), Some("2.5"));
+    assert_eq!(of("payback_as_of_timestamp_seconds", "campaigns"), None, "there are no figures yet");
+}
+
 /// As `ltv.gross_profit` of a customer is null: without costs it would be revenue.
 #[test]
 fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
@@ -276,7 +296,7 @@ fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
             covered_revenue,
             ..Default::default()
         };
-        worker.set_current(0, sizes);
+        worker.set_current(0, sizes, None);
         let text = render(config, &status);
         assert_eq!(value(&text, "payback_ltv_historic"), Some("100"));
         value(&text, "payback_ltv_gross_profit").map(str::to_owned)
@@ -286,7 +306,7 @@ fn gross_profit_is_shown_where_enough_of_its_costs_are_known() {
     assert_eq!(shown("", 94_999_999), None);
     assert_eq!(shown("", 95_000_000), some);
     assert_eq!(shown("costs.min_coverage = 0.5", 50_000_000), some);
-    worker.set_current(0, crate::engine::Sizes::default());
+    worker.set_current(0, crate::engine::Sizes::default(), None);
     assert_eq!(value(&render("", &status), "payback_ltv_gross_profit"), Some("0"), "nothing was sold");
 }
 
@@ -307,7 +327,7 @@ fn it_is_seen_whether_all_partitions_of_a_stage_are_there() {
         ]
     };
     assert_eq!(read(), ["2", "0", "0"]);
-    worker.set_current(0, crate::engine::Sizes { customers: 7, ..Default::default() });
+    worker.set_current(0, crate::engine::Sizes { customers: 7, ..Default::default() }, None);
     assert_eq!(read(), ["2", "1", "7"]);
     assert_eq!(value(&render("", &Arc::default()), r#"payback_stage_partitions{stage="customers"}"#), None);
 }

@@ -1,22 +1,27 @@
-//! Lines -> events by shard, and rejections with where they stood; by all cores.
+//! Lines -> texts of the contract -> events by shard, and rejections with where they stood; by all cores.
 
 use rayon::prelude::*;
 
 use super::chunks::{Chunk, Lines, count_lines};
 use super::line::{Line, Rejected};
 use super::pipeline::Batch;
-use crate::events::{Decoder, MAX_RECORD, Reason, Rejection};
+use crate::events::{Decoder, MAX_RECORD, Reason, Record, Rejection, Source, Texts};
 use crate::time::Millis;
 
-/// A part of a chunk.
+/// A part of a chunk: its lines, each with the texts that it holds.
+pub struct Part<'a> {
+    lines: Vec<(Line<'a>, Result<Texts<'a>, Rejection>)>,
+}
+
+/// What became of a part of a chunk.
 #[derive(Debug)]
 pub struct Decoded<'a> {
     pub batch: Batch<'a>,
     pub rejected: Vec<Rejected<'a>>,
 }
 
-/// Decodes a chunk in several parts, in the order of its lines. `now` is the clock of the guard against the future.
-pub fn decode<'a>(chunk: &'a Chunk, decoder: &Decoder, now: Millis, shards: usize) -> Vec<Decoded<'a>> {
+/// Reads a chunk of a file in several parts, in the order of its lines.
+pub fn read<'a>(chunk: &'a Chunk, source: &Source, file: &'a str) -> Vec<Part<'a>> {
     match &chunk.lines {
         Lines::Whole(text) => {
             let parts = split(text, rayon::current_num_threads() * 2);
@@ -27,26 +32,37 @@ pub fn decode<'a>(chunk: &'a Chunk, decoder: &Decoder, now: Millis, shards: usiz
                 Some(first)
             });
             let parts: Vec<(&[u8], u64)> = parts.into_iter().zip(first_lines).collect();
-            parts.into_par_iter().map(|(part, first)| decode_part(part, first, decoder, now, shards)).collect()
+            parts.into_par_iter().map(|(part, first)| read_part(part, first, source, file)).collect()
         }
         Lines::TooLong { head, length } => {
             let detail = format!("expected at most {MAX_RECORD} bytes, found {length}");
-            let rejection = Rejection { reason: Reason::TooLarge, detail };
             let line = Line { number: chunk.first_line, raw: head, length: *length };
-            vec![Decoded { batch: Batch::new(shards), rejected: vec![Rejected { line, rejection }] }]
+            vec![Part { lines: vec![(line, Err(Rejection { reason: Reason::TooLarge, detail }))] }]
         }
     }
 }
 
-fn decode_part<'a>(part: &'a [u8], first_line: u64, decoder: &Decoder, now: Millis, shards: usize) -> Decoded<'a> {
-    let mut decoded = Decoded { batch: Batch::new(shards), rejected: Vec::new() };
+fn read_part<'a>(part: &'a [u8], first_line: u64, source: &Source, file: &'a str) -> Part<'a> {
     let text = part.strip_suffix(b"\n").unwrap_or(part);
-    for (number, text) in (first_line..).zip(text.split(|byte| *byte == b'\n')) {
+    let lines = (first_line..).zip(text.split(|byte| *byte == b'\n')).map(|(number, text)| {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let line = Line { number, raw: &text[..text.len().min(MAX_RECORD)], length: text.len() as u64 };
-        match decoder.decode(text, now) {
-            Ok(event) => decoded.batch.push(event, line),
-            Err(rejection) => decoded.rejected.push(Rejected { line, rejection }),
+        (line, source.texts(&Record::of_value(file, text)))
+    });
+    Part { lines: lines.collect() }
+}
+
+/// Makes events of what was read: all of a line's, or none. `now` is the clock of the guard against the future.
+pub fn decode<'a>(parts: &'a [Part<'_>], decoder: &Decoder, now: Millis, shards: usize) -> Vec<Decoded<'a>> {
+    parts.par_iter().map(|part| decode_part(part, decoder, now, shards)).collect()
+}
+
+fn decode_part<'a>(part: &'a Part<'_>, decoder: &Decoder, now: Millis, shards: usize) -> Decoded<'a> {
+    let mut decoded = Decoded { batch: Batch::new(shards), rejected: Vec::new() };
+    for (line, texts) in &part.lines {
+        match texts.as_ref().map_err(Rejection::clone).and_then(|texts| decoder.events(texts, now)) {
+            Ok(events) => events.into_iter().for_each(|event| decoded.batch.push(event, *line)),
+            Err(rejection) => decoded.rejected.push(Rejected { line: *line, rejection }),
         }
     }
     decoded
@@ -70,13 +86,15 @@ fn split(text: &[u8], parts: usize) -> Vec<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::events::Format;
     use crate::settings::Settings;
 
     /// The number of events, and of each rejected line its number, reason and text.
-    fn decoded(text: &[u8]) -> (usize, Vec<(u64, Reason, Vec<u8>)>) {
+    fn decoded(text: &[u8], source: Source) -> (usize, Vec<(u64, Reason, Vec<u8>)>) {
         let lines = Lines::Whole(text.to_vec());
         let chunk = Chunk { file: 0, first_line: 10, lines, bytes: text.len() as u64 };
-        let parts = decode(&chunk, &Decoder::new(&Settings::default()), Millis::MAX, 2);
+        let parts = read(&chunk, &source, "orders.jsonl");
+        let parts = decode(&parts, &Decoder::new(&Settings::default()), Millis::MAX, 2);
         let events = parts.iter().map(|part| part.batch.len()).sum();
         let rejected = parts.into_iter().flat_map(|part| part.rejected);
         (events, rejected.map(|it| (it.line.number, it.rejection.reason, it.line.raw.to_vec())).collect())
@@ -86,7 +104,7 @@ mod tests {
     fn every_line_is_an_event_or_a_dead_letter_under_its_number() {
         let cost = br#"{"type":"customer_cost","customer_id":"c","cost_id":"k","occurred_at":0,"amount":1,"kind":"retention"}"#;
         let text = [&cost[..], b"\r\n\n{}\nnonsense\n", cost, b"\n\r\n", &cost[..]].concat();
-        let (events, rejected) = decoded(&text);
+        let (events, rejected) = decoded(&text, Source::default());
         assert_eq!(events, 3);
         let expected = [
             (11, Reason::Empty, b"".to_vec()),
@@ -95,6 +113,18 @@ mod tests {
             (15, Reason::Empty, b"".to_vec()),
         ];
         assert_eq!(rejected, expected);
+    }
+
+    #[test]
+    fn a_line_is_none_one_or_many_events_and_rejected_whole() {
+        let cost =
+            r#"{"type":"customer_cost","customer_id":"c","cost_id":"k","occurred_at":0,"amount":1,"kind":"retention"}"#;
+        let spend = r#"{"type":"ad_spend","campaign_id":"g","spend_id":1,"occurred_at":0,"amount":1}"#;
+        let bad = format!("{cost} | {{}} | {spend}");
+        let text = format!("{cost} | {spend}\n-\n{bad}\n{spend}\n");
+        let (events, rejected) = decoded(text.as_bytes(), Source { format: Format::Several });
+        assert_eq!(events, 3);
+        assert_eq!(rejected, [(12, Reason::MissingField, bad.into_bytes())]);
     }
 
     #[test]

@@ -22,11 +22,11 @@ use serde::Serialize;
 
 pub use self::chunks::ReadError;
 use self::chunks::{Chunk, Chunks};
-use self::decode::decode;
+use self::decode::{decode, read};
 pub use self::line::{Line, Rejected};
 pub use self::pipeline::{Applied, Batch, Outcomes, Pipeline};
 use crate::engine::FormatError;
-use crate::events::{Decoder, Reason};
+use crate::events::{Decoder, Reason, Source};
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -95,7 +95,7 @@ pub fn replay(settings: &Settings, request: &Request, progress: &ProgressBar) ->
 
     thread::scope(|scope| {
         let (sender, chunks) = mpsc::sync_channel(1);
-        scope.spawn(move || read(&request.files, &sender));
+        scope.spawn(move || read_chunks(&request.files, &sender));
         for chunk in chunks {
             replay.take(&chunk?, request, &mut outputs.dead_letters)?;
             progress.set_position(replay.bytes);
@@ -110,7 +110,7 @@ pub fn replay(settings: &Settings, request: &Request, progress: &ProgressBar) ->
 }
 
 /// Reads all files until one fails or nobody takes chunks any more.
-fn read(files: &[PathBuf], chunks: &SyncSender<Result<Chunk, ReadError>>) {
+fn read_chunks(files: &[PathBuf], chunks: &SyncSender<Result<Chunk, ReadError>>) {
     for (index, path) in files.iter().enumerate() {
         match Chunks::open(path, index, CHUNK_BYTES) {
             Ok(mut file) => {
@@ -152,6 +152,7 @@ fn check_inputs(request: &Request) -> Result<Option<u64>, ReplayError> {
 /// The state between two chunks.
 struct Replay {
     pipeline: Pipeline,
+    source: Source,
     decoder: Decoder,
     shards: usize,
     as_of: Option<Millis>,
@@ -168,6 +169,7 @@ impl Replay {
         let shards = rayon::current_num_threads() * 4;
         Replay {
             pipeline: Pipeline::new(settings, shards),
+            source: Source::default(),
             decoder: Decoder::new(settings),
             shards,
             as_of: request.as_of,
@@ -181,7 +183,9 @@ impl Replay {
     }
 
     fn take(&mut self, chunk: &Chunk, request: &Request, dead_letters: &mut Output) -> Result<(), ReplayError> {
-        let decoded = decode(chunk, &self.decoder, self.now, self.shards);
+        let file = request.files[chunk.file].to_string_lossy();
+        let parts = read(chunk, &self.source, &file);
+        let decoded = decode(&parts, &self.decoder, self.now, self.shards);
         let (mut batches, mut rejected) = (Vec::with_capacity(decoded.len()), Vec::new());
         for part in decoded {
             batches.push(part.batch);

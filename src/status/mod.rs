@@ -7,6 +7,7 @@ mod campaigns;
 mod worker;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ pub struct Status {
     /// Partitions of each stage's internal topic, once they are known.
     partitions: Mutex<HashMap<&'static str, u32>>,
     read_back: Mutex<Progress>,
+    /// Whether all campaigns have a record on their topic, as far as is known.
+    all_campaigns_written: AtomicBool,
     /// `limits.state_bytes`.
     state_limit: Option<u64>,
     /// The records of `roas-updates`, read back.
@@ -42,6 +45,7 @@ impl Default for Status {
             workers: RwLock::default(),
             partitions: Mutex::default(),
             read_back: Mutex::new(Progress::Restoring { done: 0, total: 0 }),
+            all_campaigns_written: AtomicBool::new(true),
             state_limit: None,
             campaigns: Campaigns::default(),
         }
@@ -112,9 +116,14 @@ impl Status {
         *lock(&self.read_back) = progress;
     }
 
-    /// Whether all campaigns are there that were written so far.
+    /// Says whether all campaigns have a record on `roas-updates`: they do not while that is a new topic.
+    pub fn set_all_campaigns_written(&self, all: bool) {
+        self.all_campaigns_written.store(all, Ordering::Relaxed);
+    }
+
+    /// Whether all campaigns are there: all have a record, and it was read.
     pub fn campaigns_are_complete(&self) -> bool {
-        *lock(&self.read_back) == Progress::Current
+        *lock(&self.read_back) == Progress::Current && self.all_campaigns_written.load(Ordering::Relaxed)
     }
 
     /// Whether records wait that belong to campaigns' figures: those of some partition of this instance, or of a record that
@@ -259,6 +268,18 @@ mod tests {
         assert_eq!(reasons(&status), ["rebalancing"], "what waits is not its own any more");
         worker.set_assigned();
         assert!(status.not_ready().is_empty(), "it may get no partition");
+    }
+
+    #[test]
+    fn campaigns_are_complete_once_all_are_written_and_read() {
+        let status = Status::default();
+        assert!(!status.campaigns_are_complete());
+        status.set_read_back(Progress::Current);
+        assert!(status.campaigns_are_complete());
+        status.set_all_campaigns_written(false);
+        assert!(!status.campaigns_are_complete());
+        status.has_started();
+        assert!(status.not_ready().is_empty(), "what it has is right");
     }
 
     #[test]

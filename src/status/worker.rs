@@ -82,8 +82,18 @@ pub struct Partition {
     pub progress: Progress,
     /// As of the last commit.
     pub sizes: Sizes,
+    /// The moment of the last figures, once there are any.
+    pub as_of: Option<Millis>,
+    /// Records that are still to be written again.
+    pub to_rewrite: u64,
     /// Of campaigns, while a record has waited for over `verdict.max_lag_seconds`: what their figures are read through.
     pub read_through: Option<Millis>,
+}
+
+impl Partition {
+    fn new(progress: Progress, sizes: Sizes) -> Partition {
+        Partition { progress, sizes, as_of: None, to_rewrite: 0, read_through: None }
+    }
 }
 
 /// Records that have waited in the inputs of a worker for longer than they may.
@@ -211,13 +221,14 @@ impl Worker {
 
     /// Says how far an owned partition is restored; the first time, that it is owned.
     pub fn set_progress(&self, partition: u32, progress: Progress) {
-        let fresh = Partition { progress, sizes: Sizes::default(), read_through: None };
+        let fresh = Partition::new(progress, Sizes::default());
         lock(&self.partitions).entry(partition).or_insert(fresh).progress = progress;
     }
 
-    /// Says that an owned partition is restored, and what it holds: together, so that nobody sums what is current and misses it.
-    pub fn set_current(&self, partition: u32, sizes: Sizes) {
-        let current = Partition { progress: Progress::Current, sizes, read_through: None };
+    /// Says that an owned partition is restored, what it holds, and what its figures are read through, as
+    /// [`Worker::set_read_through`]: together, so that nobody takes what is current for all that there is.
+    pub fn set_current(&self, partition: u32, sizes: Sizes, read_through: Option<Millis>) {
+        let current = Partition { read_through, ..Partition::new(Progress::Current, sizes) };
         lock(&self.partitions).insert(partition, current);
     }
 
@@ -243,6 +254,13 @@ impl Worker {
     /// Says what waits in the worker's inputs.
     pub fn set_backlog(&self, backlog: Option<Backlog>) {
         *lock(&self.backlog) = backlog;
+    }
+
+    /// Says of which moment the last figures of an owned partition are, and how many of its records are to be written again.
+    pub fn set_written(&self, partition: u32, as_of: Option<Millis>, to_rewrite: u64) {
+        if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
+            (partition.as_of, partition.to_rewrite) = (as_of, to_rewrite);
+        }
     }
 
     /// Says that a partition is no longer owned.

@@ -44,7 +44,7 @@ fn checkpoint() -> Vec<u8> {
     partition.progress = Progress { as_of: Millis(NOW), internal_offset: Some(7), ..Progress::default() };
     partition.progress.write(settings(0).format, &mut partition.progress_fact);
     stored_settings().write(&mut partition.settings_fact);
-    partition.restored();
+    partition.restored(Millis(NOW), settings(0).format);
     partition.park(400);
     checkpoints.write(CHANGELOG, &partitions, Instant::now() + Duration::from_secs(60));
     let file = fs::read_dir(folder.path().join("app")).expect("a folder").next().expect("a file").expect("a file");
@@ -88,7 +88,7 @@ fn read(file: &[u8]) -> Result<(), Unfit> {
     let mut loading = Loading::begin(file, file.len() as u64, CHANGELOG, 0, &stored_settings())?;
     let mut partition: Partition<Customers> = Partition::new(settings(0));
     while !loading.step(&mut partition, Instant::now())? {}
-    partition.restored();
+    partition.restored(Millis(NOW), settings(0).format);
     for id in partition.stage.ids() {
         let _ = partition.stage.record(id, partition.moment(Millis(NOW)));
     }

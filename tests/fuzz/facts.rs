@@ -11,7 +11,8 @@ use payback::engine::customers::Customers;
 use payback::engine::{FormatError, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS};
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::epoch::Epoch;
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -150,18 +151,27 @@ fn fold<S: Stage>(
 #[test]
 fn facts_of_workers_hold() {
     let of = |stage: &str| StoredFact::of(stage).into_iter().map(|fact| fact.value).collect();
-    let (progress, meanings): (Vec<Vec<u8>>, Vec<Vec<u8>>) = (of("progress"), of("settings"));
+    let [progress, of_settings, epochs]: [Vec<Vec<u8>>; 3] = ["progress", "settings", "epoch"].map(of);
     let stored_settings = stored_settings();
     bolero::check!().with_type::<Mutated>().with_iterations(4_000).for_each(|mutated| {
-        let of_progress = mutated.bytes(&progress, &meanings);
-        let of_settings = mutated.bytes(&meanings, &progress);
-        bounded(of_progress.len().max(of_settings.len()), 32, 3 << 20, || {
-            if let Ok(read) = Progress::read(&of_progress) {
+        let values = [
+            mutated.bytes(&progress, &of_settings),
+            mutated.bytes(&of_settings, &epochs),
+            mutated.bytes(&epochs, &progress),
+        ];
+        let [of_progress, of_settings, of_epoch] = &values;
+        bounded(values.iter().map(Vec::len).max().unwrap_or(0), 512, 3 << 20, || {
+            if let Ok(read) = Progress::read(of_progress) {
                 let mut written = Vec::new();
                 read.write(Format::default(), &mut written);
                 assert_eq!(Progress::read(&written), Ok(read));
             }
-            let _ = stored_settings.check(&of_settings).map_err(|error| error.to_string());
+            let _ = stored_settings.check(of_settings).map_err(|error| error.to_string());
+            if let Ok(read) = Epoch::read(of_epoch) {
+                assert_eq!(Epoch::read(&read.fact(Format::default())).as_ref(), Ok(&read));
+                assert_eq!(read.common(&read), read);
+                assert_eq!(read.differs_from(&read), None);
+            }
         });
     });
 }
@@ -196,8 +206,15 @@ fn stored_today(format: Format) -> Vec<StoredFact> {
     all.extend(all_campaigns.iter().map(|(key, value)| stored("campaigns", key, value)));
     all.extend(first_differences.map(|payload| stored("differences", b"", &payload)));
     let source_offsets = vec![("purchases".to_owned(), 1 << 40)];
-    let progress =
-        Progress { as_of: Millis(NOW), rolled_to: Millis(NOW - 5), internal_offset: Some(7), source_offsets };
+    let progress = Progress {
+        as_of: Millis(NOW),
+        rolled_to: Millis(NOW - 5),
+        internal_offset: Some(7),
+        source_offsets,
+        sequence: 1 << 33,
+        trusted: Millis(NOW - 7),
+        told: Told { through: Millis(NOW - 9), of: Some(1 << 60) },
+    };
     let mut value = Vec::new();
     progress.write(format, &mut value);
     all.push(stored("progress", PROGRESS_KEY, &value));
@@ -263,5 +280,6 @@ fn facts_as_they_were_stored_by_each_version_are_read() {
     }
     assert_eq!((customers.ids().count(), campaigns.ids().count()), (4, 3));
     assert!(StoredFact::of("progress").iter().all(|fact| Progress::read(&fact.value).is_ok()));
+    assert!(StoredFact::of("epoch").iter().all(|fact| Epoch::read(&fact.value).is_ok()));
     assert!(StoredFact::of("settings").iter().all(|fact| stored_settings().check(&fact.value).is_ok()));
 }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Leash, Process, wait_until};
+use crate::process::{Leash, Patience, Process, wait_until};
 
 /// The version that Docker runs; that of the jars is in `tests/kafka/pom.xml`.
 const IMAGE: &str = "apache/kafka:4.1.1";
@@ -264,7 +264,7 @@ fn java(classpath: &Path, log: &Path) -> Command {
 fn ready(mut node: Node, ports: &Ports, log: impl Fn() -> String) -> Result<Broker, String> {
     let address = format!("127.0.0.1:{}", ports.plain);
     let guarded = ports.guarded.iter().map(|(name, port)| (*name, format!("127.0.0.1:{port}"))).collect();
-    let start = Instant::now();
+    let patience = Patience::of(READY_WITHIN);
     let failure = loop {
         if serves(&address) {
             return Ok(Broker { address, guarded, node: Some(Mutex::new(node)) });
@@ -272,7 +272,7 @@ fn ready(mut node: Node, ports: &Ports, log: impl Fn() -> String) -> Result<Brok
         if let Some(status) = node.process.ended() {
             break format!("it ended: {status}");
         }
-        if start.elapsed() > READY_WITHIN {
+        if patience.is_over() {
             break format!("not ready within {READY_WITHIN:?}");
         }
         thread::sleep(Duration::from_millis(100));

@@ -13,7 +13,8 @@ use payback::engine::customers::Customers;
 use payback::engine::{Effects, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS, WRITES};
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress};
+use payback::kafka::changelog::epoch::{EPOCH_KEY, Epoch};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 use payback::status;
@@ -204,7 +205,16 @@ fn progress() -> Progress {
         rolled_to: Millis(AS_OF.0 - 5),
         internal_offset: Some(7),
         source_offsets: vec![("purchases".to_owned(), 1 << 40)],
+        // What format 1 has in its place.
+        sequence: AS_OF.0.cast_unsigned(),
+        trusted: AS_OF,
+        told: Told { through: AS_OF, of: None },
     }
+}
+
+fn epoch() -> Epoch {
+    let lines = b"output topic = ltv-updates\nversion of the record = 1\n";
+    Epoch::read(&[&[WRITES][..], lines].concat()).expect("an epoch")
 }
 
 fn stored_settings(settings: &Settings) -> StoredSettings {
@@ -260,6 +270,9 @@ fn written_today(shop: Shop) -> Written {
     stored.push(("progress".to_owned(), PROGRESS_KEY.to_vec(), value.clone()));
     stored_settings(&settings).write(&mut value);
     stored.push(("settings".to_owned(), SETTINGS_KEY.to_vec(), value));
+    if shop.format >= 2 {
+        stored.push(("epoch".to_owned(), EPOCH_KEY.to_vec(), epoch().fact(settings.format)));
+    }
     Written { stored, customers: of_customers.updates, campaigns: of_campaigns.updates }
 }
 
@@ -293,6 +306,7 @@ fn each_kind_of_fact_that_is_written_stands_in_the_files_of_the_format() {
     assert_eq!(kinds("campaigns"), BTreeSet::from_iter(Campaigns::KINDS.iter().copied()), "of campaigns");
     assert_eq!(kinds("progress"), BTreeSet::from_iter(PROGRESS_KEY.iter().copied()));
     assert_eq!(kinds("settings"), BTreeSet::from_iter(SETTINGS_KEY.iter().copied()));
+    assert_eq!(kinds("epoch"), BTreeSet::from_iter(EPOCH_KEY.iter().copied()));
     assert!(shops.iter().all(|shop| shop.of("differences").count() > 0));
 }
 
@@ -322,6 +336,9 @@ fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
         assert_eq!(Progress::read(value), Ok(progress()));
         let (_, value) = golden.of("settings").next().expect("settings");
         assert_eq!(stored_settings(&settings).check(value), Ok(None));
+        for (_, value) in golden.of("epoch") {
+            assert_eq!(Epoch::read(value), Ok(epoch()));
+        }
     }
 }
 

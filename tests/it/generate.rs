@@ -10,6 +10,8 @@ use rdkafka::message::Message;
 use rdkafka::mocking::MockCluster;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::processor::LIMIT;
+
 const PARTITIONS: i32 = 3;
 
 fn generate(arguments: &[&str]) -> Output {
@@ -45,7 +47,7 @@ fn kafka_gets_what_standard_output_gets_and_every_key_where_its_home_is() {
     consumer.assign(&assigned).unwrap();
     let mut got = Vec::new();
     while got.len() < expected.len() {
-        let record = consumer.poll(Duration::from_secs(20)).expect("all records are there").unwrap();
+        let record = consumer.poll(LIMIT).expect("all records are there").unwrap();
         let key = std::str::from_utf8(record.key().unwrap()).unwrap();
         assert_eq!(record.partition() as u32, home(key, PARTITIONS as u32), "{key}");
         let value = std::str::from_utf8(record.payload().unwrap()).unwrap().to_owned();

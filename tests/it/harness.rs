@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rustix::process::Signal;
 
 use crate::broker::brokers;
-use crate::process::{Process, wait_until};
+use crate::process::{Process, counted, wait_until};
 use crate::topics::{
     Loader, committed_offsets, create, end_offsets, is_read, latest, read, stable_offsets, unique, written,
 };
@@ -32,6 +32,14 @@ fn a_process_is_stopped_continued_and_terminated() {
     assert_eq!(sleeper.ended(), None);
     sleeper.signal(Signal::TERM);
     assert_eq!(sleeper.wait(LIMIT).signal(), Some(15));
+}
+
+#[test]
+fn a_limit_is_what_it_says_unless_programs_wait_for_a_cpu() {
+    let seconds = Duration::from_secs;
+    for (passed, held_up, counts) in [(8, 0, 8), (8, 4, 5), (8, 8, 2), (8, 9, 2), (0, 5, 0)] {
+        assert_eq!(counted(seconds(passed), seconds(held_up)), seconds(counts), "{passed} s, {held_up} s held up");
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod pipeline;
 mod process;
 mod processor;
 mod properties;
+mod prose;
 mod proxy;
 mod records;
 mod refusals;

@@ -15,7 +15,7 @@ use crate::process::{Process, wait_until};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Expressions that are empty while all is well. What they select must be there all the same.
-const EMPTY_WHEN_WELL: [(&str, &str); 21] = [
+const EMPTY_WHEN_WELL: [(&str, &str); 22] = [
     ("PaybackRoasBelow100", "each campaign may have had a good day"),
     ("PaybackGrossProfitRoasBelow100", "each campaign may have had a good day"),
     ("PaybackPaysBackByLtv", "each campaign may have had a good day"),
@@ -29,6 +29,7 @@ const EMPTY_WHEN_WELL: [(&str, &str); 21] = [
     ("PaybackDeadLetters", "it may have sent no bad event yet"),
     ("PaybackCampaignsNotExported", "it has a dozen campaigns"),
     ("PaybackCatchingUp", "nothing waits for long"),
+    ("PaybackClockAhead", "its clock is right"),
     ("PaybackPurchaseToRoasSlow", "orders take less than a second"),
     ("PaybackTransactionOpenTooLong", "its transactions are short"),
     ("PaybackTransactionsAborted", "none is aborted"),

@@ -1,17 +1,52 @@
 //! Processes that tests start. None outlives the test process, however that ends.
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Looks every 20 ms whether `condition` holds, and panics with `what` when it doesn't within `limit`.
+/// How long something may take. Time in which programs wait for a CPU passes at a quarter of its pace: on a machine that has
+/// nothing else to do a limit is what it says, and on a busy one it is no reason to fail.
+#[derive(Debug)]
+pub struct Patience {
+    limit: Duration,
+    begun: Instant,
+    /// What [`held_up`] said then.
+    held_up: Duration,
+}
+
+impl Patience {
+    pub fn of(limit: Duration) -> Patience {
+        Patience { limit, begun: Instant::now(), held_up: held_up() }
+    }
+
+    pub fn is_over(&self) -> bool {
+        counted(self.begun.elapsed(), held_up().saturating_sub(self.held_up)) >= self.limit
+    }
+}
+
+/// What counts of the time that has passed, when programs were held up for a part of it.
+pub fn counted(passed: Duration, held_up: Duration) -> Duration {
+    passed - held_up.min(passed) * 3 / 4
+}
+
+/// For how long programs have waited for a CPU since the machine began; never, where it doesn't say so.
+fn held_up() -> Duration {
+    // "some avg10=1.53 avg60=0.87 avg300=0.73 total=1157622", in microseconds.
+    let text = fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("some ")?.split_once("total=")?.1.parse().ok());
+    Duration::from_micros(total.unwrap_or(0))
+}
+
+/// Looks every 20 ms whether `condition` holds, and panics with `what` when it doesn't within `limit`, as [`Patience`]
+/// counts it.
 #[track_caller]
 pub fn wait_until(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
+    let patience = Patience::of(limit);
     while !condition() {
-        assert!(start.elapsed() < limit, "not within {limit:?}: {what}");
+        assert!(!patience.is_over(), "not within {limit:?}: {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }

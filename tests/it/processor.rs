@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::batch::{Config, Model, Profit};
 use crate::broker::{REPLICATION, brokers};
 use crate::process::{Process, wait_until};
-use crate::topics::{create, is_read, unique};
+use crate::topics::{create, is_read, latest, unique};
 
 /// How long anything here may take on a busy machine.
 pub const LIMIT: Duration = Duration::from_secs(60);
@@ -162,8 +162,13 @@ impl Processor {
         command
     }
 
-    /// Whether both stages have processed all that was sent so far.
+    /// Whether both stages have processed all that was sent so far, and campaigns are judged by it.
     pub fn is_done(&self) -> bool {
+        self.has_read_all() && latest(&self.roas_updates).values().all(|record| record["read_through"].is_null())
+    }
+
+    /// Whether both stages have processed all that was sent so far.
+    pub fn has_read_all(&self) -> bool {
         let id = &self.application_id;
         let [customers, campaigns] = ["customers", "campaigns"].map(|stage| format!("{id}-{stage}"));
         is_read(&customers, &self.purchases)

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::broker::{REPLICATION, brokers};
-use crate::process::wait_until;
+use crate::process::{Patience, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -47,6 +47,21 @@ pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let metadata = admin.inner().fetch_metadata(Some(topic), LIMIT).expect("the broker answers");
         let known = metadata.topics().first().is_some_and(|topic| topic.partitions().len() == partitions as usize);
         known && metadata.topics()[0].partitions().iter().all(|partition| partition.leader() >= 0)
+    });
+}
+
+/// Deletes a topic, and waits until it is gone.
+pub fn delete(topic: &str) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let deleted = runtime.block_on(admin.delete_topics(&[topic], &options)).expect("the broker answers");
+    for topic in deleted {
+        topic.unwrap_or_else(|(topic, error)| panic!("{topic}: {error}"));
+    }
+    wait_until("the topic is gone", LIMIT, || {
+        let metadata = admin.inner().fetch_metadata(None, LIMIT).expect("the broker answers");
+        metadata.topics().iter().all(|known| known.name() != topic)
     });
 }
 
@@ -211,12 +226,12 @@ fn walk(topic: &str, isolation: &str, starts: &BTreeMap<i32, i64>, mut visit: im
         assignment.add_partition_offset(topic, *partition, start).expect("a valid offset");
     }
     consumer.assign(&assignment).expect("partitions can be assigned");
-    let start = Instant::now();
+    let patience = Patience::of(LIMIT);
     // A broker that is away has no answer yet: what is wrong is wrong when the time is up.
     let mut trouble = None;
     while !reached(&consumer, topic, &ends) {
         let late = || format!("{topic} can't be read to its end {ends:?}: {:?}, {trouble:?}", consumer.position());
-        assert!(start.elapsed() < LIMIT, "{}", late());
+        assert!(!patience.is_over(), "{}", late());
         match consumer.poll(Duration::from_millis(20)) {
             Some(Ok(message)) if visit(Record::of(&message)).is_break() => return,
             Some(Err(error)) => trouble = Some(error),
@@ -272,11 +287,11 @@ fn watermarks(topic: &str, isolation: &str) -> BTreeMap<i32, (i64, i64)> {
 /// Asks again while the broker is not ready for the question: topics and coordinators move while a broker starts.
 #[track_caller]
 fn answer<T>(ask: impl Fn() -> KafkaResult<T>) -> T {
-    let start = Instant::now();
+    let patience = Patience::of(LIMIT);
     loop {
         match ask() {
             Ok(answer) => return answer,
-            Err(error) => assert!(start.elapsed() < LIMIT, "the broker does not answer: {error}"),
+            Err(error) => assert!(!patience.is_over(), "the broker does not answer: {error}"),
         }
         thread::sleep(Duration::from_millis(50));
     }

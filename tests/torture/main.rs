@@ -4,6 +4,7 @@
 //! ```text
 //! TORTURE_SEED=7 cargo test --locked --test torture ten_faults -- --nocapture                        part of every run
 //! TORTURE_SEED=7 TORTURE_FAULTS=200 cargo test --locked --test torture long -- --ignored --nocapture
+//! TORTURE_RETENTION=1 TORTURE_SEED=8 TORTURE_FAULTS=40 cargo test --locked --test torture long -- --ignored --nocapture
 //! TORTURE_MINUTES=30 cargo test --locked --test torture soak -- --ignored --nocapture
 //! ```
 //! What is done when is drawn from the seed ([`schedule`]), and printed: a failure is replayed by its seed and its number
@@ -14,6 +15,8 @@
 //!   counts is on all three of them, and two must have it.
 //! - The load is that of the other tests: all types of events with duplicates and disorder, and a part that only adds,
 //!   of which every single record that is put out can be checked, as it is read ([`witness`]).
+//! - With `TORTURE_RETENTION=1` there are customers and campaigns whose first year is given up before the first fault, and
+//!   who go on ([`past`]).
 //! - Two of the four instances keep checkpoints, each in a folder of its own that outlives its restarts; the others
 //!   restore from Kafka alone.
 //! - Recovery is measured from a fault until orders that were sent right after it are in the figures of every customer
@@ -21,6 +24,7 @@
 
 mod broker;
 mod ordeal;
+mod past;
 mod probe;
 mod schedule;
 mod soak;
@@ -33,6 +37,9 @@ mod batch;
 #[path = "../it/exactly_once/check.rs"]
 #[allow(dead_code, reason = "the integration tests use all of it")]
 mod check;
+#[path = "../it/exactly_once/clock.rs"]
+#[allow(dead_code, reason = "the integration tests use all of it")]
+mod clock;
 #[path = "../it/exactly_once/feed.rs"]
 mod feed;
 #[path = "../it/broker.rs"]
@@ -88,7 +95,8 @@ fn torture(seed: u64, faults: usize, limit: Option<Duration>) {
     }
     let schedule = Schedule::draw(seed, faults);
     println!("seed {seed}, {faults} faults:\n{schedule}");
-    Ordeal::begin(seed, faults).go_through(&schedule, limit);
+    let gives_up = setting::<u8>("TORTURE_RETENTION", 0) > 0;
+    Ordeal::begin(seed, faults, gives_up).go_through(&schedule, limit);
 }
 
 fn setting<T: FromStr>(variable: &str, default: T) -> T {

@@ -13,11 +13,13 @@ use rand::{RngExt, SeedableRng};
 use rdkafka::producer::BaseRecord;
 
 use crate::broker::Cluster;
-use crate::check::{final_figures, updates_of_each};
+use crate::check::{figures_of_now, final_figures, updates_of_each};
 use crate::feed::Feed;
 use crate::load::{Delivery, Steady, disturbed_by, mixed, now, shop_of};
+use crate::past::Past;
 use crate::poison::poison;
 use crate::probe::Probes;
+use crate::process::Patience;
 use crate::processor::{Instance, Partitions, Processor};
 use crate::schedule::{AT_FIRST, Fault, MOST, Schedule, Step, name};
 use crate::topics::{Loader, create_with};
@@ -62,6 +64,8 @@ pub struct Ordeal {
     /// Faults that are not recovered from: their number, kind, and since when that is waited for.
     outstanding: Vec<(usize, &'static str, Instant)>,
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
+    /// What is given up before the first fault, where anything is.
+    past: Option<Past>,
     processor: Processor,
     cluster: Cluster,
 }
@@ -76,8 +80,8 @@ enum Action {
 }
 
 impl Ordeal {
-    /// Brokers, instances, and a load that lasts for so many faults.
-    pub fn begin(seed: u64, faults: usize) -> Ordeal {
+    /// Brokers, instances, and a load that lasts for so many faults; with a past that is given up, or without.
+    pub fn begin(seed: u64, faults: usize, gives_up: bool) -> Ordeal {
         let begun = Instant::now();
         let cluster = Cluster::start();
         let processor = processor("torture");
@@ -87,9 +91,13 @@ impl Ordeal {
         let shop = disturbed_by(shop_of(customers, seed), seed);
         let load = mixed(shop, sent_again(steady.deliveries(), seed));
         let probes = Probes::new(PARTITIONS as u32);
+        let past = gives_up.then(|| Past::of(&load));
         let mut instances: [Option<Instance>; MOST] = Default::default();
         for (place, instance) in instances.iter_mut().enumerate().take(AT_FIRST) {
-            instance.insert(start(&processor, place)).wait_until_ready();
+            instance.insert(start(&processor, place, past.as_ref())).wait_until_ready();
+        }
+        if let Some(past) = &past {
+            past.is_given_up(&processor, &mut instances.iter_mut().flatten().collect::<Vec<_>>());
         }
         let witness = Witness::start(&processor, Adding::new(&steady, &probes, faults + 1));
         println!("{} events, of which {} only add", load.len(), steady.deliveries().len());
@@ -104,10 +112,11 @@ impl Ordeal {
             probes,
             steady,
             load,
-            besides: Vec::new(),
+            besides: past.as_ref().map(|past| past.load.clone()).unwrap_or_default(),
             loader: Loader::new(),
             outstanding: Vec::new(),
             recoveries: BTreeMap::new(),
+            past,
             processor,
             cluster,
         }
@@ -136,10 +145,14 @@ impl Ordeal {
         self.loader.flush();
         self.tell("all is sent");
         self.pass_until("all is processed", |ordeal| ordeal.processor.is_done());
+        self.tell("all is processed");
+        let all = [&self.load[..], &self.besides[..]].concat();
+        let ahead = self.past.as_ref().map_or(0, Past::ahead);
+        figures_of_now(&self.processor, &mut [], &all, || now().plus(ahead));
+        self.tell("the latest record of every customer and campaign is the batch's of now");
         for instance in self.instances.iter_mut().flatten() {
             instance.leave_within(LEFT_WITHIN);
         }
-        self.tell("all is processed");
         self.check(done);
     }
 
@@ -246,7 +259,7 @@ impl Ordeal {
     }
 
     fn start(&mut self, instance: usize) {
-        self.instances[instance] = Some(start(&self.processor, instance));
+        self.instances[instance] = Some(start(&self.processor, instance, self.past.as_ref()));
         self.dazed[instance] = None;
     }
 
@@ -296,7 +309,7 @@ impl Ordeal {
     /// Lets time pass, with all that has to be looked after meanwhile.
     #[track_caller]
     fn pass_until(&mut self, what: &str, mut condition: impl FnMut(&Ordeal) -> bool) {
-        let start = Instant::now();
+        let patience = Patience::of(RECOVERED_WITHIN);
         loop {
             self.look_after_instances();
             self.look_after_faults();
@@ -305,7 +318,7 @@ impl Ordeal {
             if condition(self) {
                 return;
             }
-            assert!(start.elapsed() < RECOVERED_WITHIN, "not within {RECOVERED_WITHIN:?}: {what}");
+            assert!(!patience.is_over(), "not within {RECOVERED_WITHIN:?}: {what}");
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -373,12 +386,13 @@ impl Drop for Ordeal {
 }
 
 /// Starts the instance of this place. Its checkpoints outlive it.
-fn start(processor: &Processor, place: usize) -> Instance {
+fn start(processor: &Processor, place: usize, past: Option<&Past>) -> Instance {
     let folder = processor.folder.path().join(format!("checkpoints-{}", name(place)));
     let mut variables = vec![LOG];
     if place < WITH_CHECKPOINTS {
         variables.push(("PAYBACK_CHECKPOINTS__FOLDER", folder.to_str().expect("a path in UTF-8")));
     }
+    variables.extend(past.into_iter().flat_map(Past::variables));
     processor.start_with(name(place), &variables)
 }
 

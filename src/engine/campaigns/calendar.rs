@@ -11,6 +11,8 @@ pub struct Calendar {
     pub hour: Millis,
     /// The local date that `as_of` is in.
     pub day: Date,
+    /// The local date as of which history is compacted: `day`, unless the clock is not trusted.
+    pub compacted_day: Date,
     /// Older days are kept whole; this one and later ones by the hour.
     pub recent_day: Date,
     /// When `recent_day` begins.
@@ -59,16 +61,19 @@ impl Reach {
 }
 
 impl Calendar {
-    pub fn new(as_of: Millis, settings: &Settings) -> Calendar {
+    /// As of this moment; history is compacted as of `compacted`.
+    pub fn new(as_of: Millis, compacted: Millis, settings: &Settings) -> Calendar {
         let zone = &settings.zone;
         let (hour, day) = (zone.hour_start(as_of), zone.date(as_of));
         // One more day than the hours span, for the hours that clocks take away.
         let days_kept = i32::try_from(settings.hours_days().saturating_add(1)).unwrap_or(i32::MAX);
-        let recent_day = day.plus(-days_kept);
+        let compacted_day = zone.date(compacted);
+        let recent_day = compacted_day.plus(-days_kept);
         Calendar {
             zone: zone.clone(),
             hour,
             day,
+            compacted_day,
             recent_day,
             recent_from: zone.start_of(recent_day),
             mature_day: day.plus(settings.verdict.maturity_days.saturating_neg()),

@@ -234,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_is_documented() {
+        let page = include_str!("../../../docs/facts.md");
+        let (_, rest) = page.split_once("\n## Campaigns\n").unwrap();
+        let section = rest.split("\n## ").next().unwrap();
+        for &kind in KINDS {
+            assert!(section.contains(&format!("\n| `{}`", kind as char)), "{}", kind as char);
+        }
+    }
+
+    #[test]
     fn a_newer_version_is_told_from_damage() {
         let known = *format::READS.end();
         assert_eq!(read_sums(&[known + 1, 0]), Err(FormatError::Version { found: known + 1, known }));

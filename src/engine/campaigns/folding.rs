@@ -112,8 +112,10 @@ impl Campaigns {
         let as_of = self.as_of.map_or(as_of, |known| known.max(as_of));
         self.as_of = Some(as_of);
         let hour = self.settings.zone.hour_start(as_of);
-        if self.calendar.as_ref().is_none_or(|calendar| calendar.hour != hour) {
-            let calendar = Calendar::new(as_of, &self.settings);
+        let compacted_day = self.settings.zone.date(self.compacted(as_of));
+        let is_current = |calendar: &Calendar| calendar.hour == hour && calendar.compacted_day == compacted_day;
+        if !self.calendar.as_ref().is_some_and(is_current) {
+            let calendar = Calendar::new(as_of, self.compacted(as_of), &self.settings);
             if self.calendar.is_none() {
                 for number in 0..self.campaigns.len() {
                     let booked = self.recent_spend(&self.campaigns[number], &calendar);
@@ -123,6 +125,11 @@ impl Campaigns {
             self.calendar = Some(calendar);
         }
         as_of
+    }
+
+    /// As of when history is compacted at this moment.
+    pub(super) fn compacted(&self, as_of: Millis) -> Millis {
+        self.trusted.map_or(as_of, |trusted| trusted.min(as_of))
     }
 
     /// What hours must hold of a campaign's spend as soon as it is known which of them are recent.

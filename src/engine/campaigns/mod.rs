@@ -51,6 +51,8 @@ pub struct Campaigns {
     spend: SpendBook,
     /// The greatest that was given; none before the first flush or roll.
     as_of: Option<Millis>,
+    /// As of when history is compacted at the latest.
+    trusted: Option<Millis>,
     /// Since when something waits that belongs to the figures; none while nothing waits for long.
     read_through: Option<Millis>,
     /// Of the hour of `as_of`.
@@ -108,6 +110,7 @@ impl Stage for Campaigns {
             campaigns: Table::default(),
             spend: SpendBook::default(),
             as_of: None,
+            trusted: None,
             read_through: None,
             calendar: None,
             touched: Vec::new(),
@@ -128,6 +131,14 @@ impl Stage for Campaigns {
                 debug_assert!(false, "events of customers are at home in the customers stage");
                 Ok(Outcome::Superseded)
             }
+        }
+    }
+
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection> {
+        match event {
+            Event::AdSpend(spend) => self.check_amount(spend),
+            Event::AdSpendReport(report) => self.check_report(report),
+            Event::Purchase(_) | Event::Refund(_) | Event::Cancellation(_) | Event::CustomerCost(_) => Ok(()),
         }
     }
 
@@ -248,6 +259,10 @@ impl Stage for Campaigns {
         Some(if is_rolled { hour.plus(Millis::HOUR) } else { hour })
     }
 
+    fn set_trusted(&mut self, moment: Millis) {
+        self.trusted = Some(moment);
+    }
+
     /// The roll looks at every campaign, and writes what differs from what was written last.
     fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {
         let last = self.as_of;
@@ -268,6 +283,12 @@ impl Stage for Campaigns {
             budget = budget.saturating_sub(1 + joined + step.settled);
         }
         self.roll.remaining == 0
+    }
+
+    /// While something waits every verdict is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). Format 1 has no way to
+    /// say so.
+    fn set_read_through(&mut self, read_through: Option<Millis>) {
+        self.read_through = read_through.filter(|_| self.settings.format.number() >= 2);
     }
 
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
@@ -293,22 +314,25 @@ impl Stage for Campaigns {
 }
 
 impl Campaigns {
-    /// What the figures lack waits since `read_through`; none: nothing waits for long. While something does, every verdict
-    /// is [`CatchingUp`](crate::domain::verdict::Verdict::CatchingUp). A roll writes the records that this changes. Format 1
-    /// has no way to say so.
-    pub fn set_read_through(&mut self, read_through: Option<Millis>) {
-        let read_through = read_through.filter(|_| self.settings.format.number() >= 2);
-        if self.read_through.is_some() != read_through.is_some() {
-            self.roll.remaining = self.campaigns.len();
-        }
-        self.read_through = read_through;
-    }
-
-    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+    fn check_report(&self, report: &AdSpendReport<'_>) -> Result<(), Rejection> {
         if report.date < self.horizons.days {
             let why = format!("reports of days before {} can't be changed any more", self.horizons.days);
             return Err(Rejection::too_late("date", why));
         }
+        Ok(())
+    }
+
+    fn check_amount(&self, spend: &AdSpend<'_>) -> Result<(), Rejection> {
+        let horizon = self.horizons.amounts;
+        if self.settings.zone.date(spend.occurred_at) < horizon {
+            let why = format!("amounts of days before {horizon} can't be told apart any more");
+            return Err(Rejection::too_late("occurred_at", why));
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: &AdSpendReport<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        self.check_report(report)?;
         let number = self.number(&report.campaign_id);
         let series = self.series(number, report.kind, report.breakdown.as_deref());
         let known = self.spend.series[series].cell(report.date).map(Cell::rank);
@@ -343,11 +367,8 @@ impl Campaigns {
     }
 
     fn take_amount(&mut self, spend: &AdSpend<'_>, effects: &mut impl Effects) -> Result<Outcome, Rejection> {
+        self.check_amount(spend)?;
         let horizon = self.horizons.amounts;
-        if self.settings.zone.date(spend.occurred_at) < horizon {
-            let why = format!("amounts of days before {horizon} can't be told apart any more");
-            return Err(Rejection::too_late("occurred_at", why));
-        }
         let number = self.number(&spend.campaign_id);
         if let Some(former) = self.spend.amounts.find(number, &spend.spend_id)
             && let Some(spent) = self.spend.amounts[former].current

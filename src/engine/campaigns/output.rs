@@ -113,7 +113,7 @@ impl Campaigns {
         let hour = self.settings.zone.hour_start(as_of);
         let calendar = match &self.calendar {
             Some(calendar) if calendar.hour == hour => Cow::Borrowed(calendar),
-            _ => Cow::Owned(Calendar::new(as_of, &self.settings)),
+            _ => Cow::Owned(Calendar::new(as_of, self.compacted(as_of), &self.settings)),
         };
         let windows = if campaign.is_summed_for(&calendar) {
             Cow::Borrowed(campaign.windows())

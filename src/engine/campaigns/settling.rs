@@ -141,7 +141,7 @@ impl Campaigns {
         let retention = self.settings.retention;
         let mut horizons = self.horizons;
         if horizons.grace.is_over(last, as_of) {
-            let back = |days: u32| calendar.day.plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
+            let back = |days: u32| calendar.compacted_day.plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
             // Hours of days that are kept by the hour are made of amounts and cells.
             horizons.days = horizons.days.max(back(retention.days).min(calendar.recent_day));
             horizons.amounts = horizons.amounts.max(back(retention.spend_days).min(calendar.recent_day));

@@ -74,7 +74,10 @@ impl Shop {
     }
 
     fn try_to_apply(&mut self, event: Event<'_>) -> Result<Outcome, Rejection> {
-        self.stage.apply(&event, &mut self.out)
+        let checked = self.stage.check(&event);
+        let applied = self.stage.apply(&event, &mut self.out);
+        assert_eq!(applied.as_ref().err(), checked.as_ref().err());
+        applied
     }
 
     fn absorb(&mut self, campaign: &str, hour: Millis, sums: LedgerSums) {
@@ -117,6 +120,16 @@ impl Shop {
         self.out.updates.clear();
         for _ in 0..2 {
             while !self.stage.roll(as_of, 1, &mut self.out) {}
+        }
+        self.out.updates.drain(..).map(|(key, _)| key).collect()
+    }
+
+    /// Writes everything again.
+    fn rewrite(&mut self, as_of: Millis) -> Vec<String> {
+        self.out.updates.clear();
+        let mut next = Some(0);
+        while let Some(from) = next {
+            next = self.stage.rewrite(from, 1, as_of, &mut self.out);
         }
         self.out.updates.drain(..).map(|(key, _)| key).collect()
     }

@@ -182,7 +182,8 @@ impl Customers {
         let mut horizon = self.horizon;
         if horizon.grace.is_over(last, as_of) {
             let zone = &self.settings.zone;
-            let day = zone.date(as_of).plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
+            let trusted = self.trusted.map_or(as_of, |trusted| trusted.min(as_of));
+            let day = zone.date(trusted).plus(i32::try_from(days).map_or(i32::MIN, |days| -days));
             horizon.orders = horizon.orders.max(zone.start_of(day));
         }
         if horizon != self.horizon {
@@ -191,9 +192,9 @@ impl Customers {
         }
     }
 
-    /// Refuses an event that would change what is not kept individually, and else carries what its customer has of that.
-    pub(super) fn make_way(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<(), Rejection> {
-        let Some((customer_id, at, target)) = Target::of(event) else { return Ok(()) };
+    /// Refuses an event that would change what is not kept individually. Returns its customer, if that is known.
+    pub(super) fn not_too_late(&self, event: &Event<'_>) -> Result<Option<u32>, Rejection> {
+        let Some((customer_id, at, target)) = Target::of(event) else { return Ok(None) };
         let horizon = self.horizon.orders;
         let day = || self.settings.zone.date(horizon);
         let customer = self.customers.find(0, customer_id);
@@ -206,7 +207,13 @@ impl Customers {
             let why = format!("orders and costs of days before {} can't be told apart any more", day());
             return Err(Rejection::too_late("occurred_at", why));
         }
-        if let Some(customer) = customer
+        Ok(customer)
+    }
+
+    /// Carries what the customer of an event has that is not kept individually, unless the event is too late.
+    pub(super) fn make_way(&mut self, event: &Event<'_>, effects: &mut impl Effects) -> Result<(), Rejection> {
+        let horizon = self.horizon.orders;
+        if let Some(customer) = self.not_too_late(event)?
             && self.customers[customer].timeline.first().is_some_and(|(first, _)| first < horizon)
         {
             // They may have left the last 365 days as well, which a roll finds by the orders that are kept individually.

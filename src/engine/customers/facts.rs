@@ -220,6 +220,16 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_is_documented() {
+        let page = include_str!("../../../docs/facts.md");
+        let (_, rest) = page.split_once("\n## Customers\n").unwrap();
+        let section = rest.split("\n## ").next().unwrap();
+        for &kind in KINDS {
+            assert!(section.contains(&format!("\n| `{}`", kind as char)), "{}", kind as char);
+        }
+    }
+
+    #[test]
     fn a_fact_is_read_to_the_last_byte() {
         let mut value = Vec::new();
         write_value(Format::default(), &mut value, |value| {

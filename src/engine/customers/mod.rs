@@ -77,6 +77,8 @@ pub struct Customers {
     restoring: bool,
     /// The greatest that was given.
     as_of: Option<Millis>,
+    /// As of when history is compacted at the latest.
+    trusted: Option<Millis>,
     horizon: Horizon,
     sweep: Sweep,
     /// Customers of whom something was carried that is not written yet, each with a block of what it is known by.
@@ -209,6 +211,7 @@ impl Stage for Customers {
             moments: Moments::default(),
             restoring: false,
             as_of: None,
+            trusted: None,
             horizon: Horizon::default(),
             sweep: Sweep::default(),
             unwritten: Vec::new(),
@@ -234,6 +237,10 @@ impl Stage for Customers {
                 Outcome::Superseded
             }
         })
+    }
+
+    fn check(&self, event: &Event<'_>) -> Result<(), Rejection> {
+        if self.horizon.orders > Millis::MIN { self.not_too_late(event).map(drop) } else { Ok(()) }
     }
 
     fn absorb(&mut self, _payload: &[u8]) -> Result<(), FormatError> {
@@ -349,6 +356,10 @@ impl Stage for Customers {
 
     fn next_moment(&self) -> Option<Millis> {
         self.moments.first().into_iter().chain(self.next_sweep()).min()
+    }
+
+    fn set_trusted(&mut self, moment: Millis) {
+        self.trusted = Some(moment);
     }
 
     fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool {

@@ -71,6 +71,7 @@ impl Shop {
     fn take(&mut self, event: Value) -> Outcome {
         let text = event.to_string();
         let event = self.decoder.decode(text.as_bytes(), NOW).unwrap();
+        self.stage.check(&event).unwrap();
         self.stage.apply(&event, &mut self.out).unwrap()
     }
 

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn read(text: &str) -> Result<Members<'_>, Malformed> {
-    let mut record = Record::default();
-    record.read(text).map(|_| record.members)
+    let mut document = Document::default();
+    document.read(text).map(|_| document.members)
 }
 
 /// How many fields each object of an array has, and why it ended early.
@@ -58,7 +58,7 @@ fn what_is_json_but_no_object_is_told_from_what_is_not_json() {
     ];
     for (texts, expected) in [(&objects[..], Some(true)), (&others[..], Some(false)), (&malformed[..], None)] {
         for text in texts {
-            assert_eq!(Record::default().read(text).ok(), expected, "{text}");
+            assert_eq!(Document::default().read(text).ok(), expected, "{text}");
         }
     }
 }
@@ -86,8 +86,8 @@ type Fields = Vec<(String, String)>;
 /// The fields of the objects of a list, up to the first error.
 fn objects_of(list: &str, takes_lists: bool) -> Option<(Vec<Fields>, Option<String>)> {
     let record_text = format!(r#"{{"items":{list}}}"#);
-    let mut record = Record::default();
-    record.read_fields(&record_text, takes_lists).ok()?;
+    let mut document = Document::default();
+    document.read_fields(&record_text, takes_lists).ok()?;
     let mut objects = Vec::new();
     let take = |members: &[Member<'_>]| {
         let text = |raw: Raw<'_>| match raw {
@@ -97,8 +97,8 @@ fn objects_of(list: &str, takes_lists: bool) -> Option<(Vec<Fields>, Option<Stri
         objects.push(members.iter().map(|(name, raw)| (name.0.to_string(), text(*raw))).collect());
         Ok::<_, ()>(())
     };
-    let stopped = match Value::of(record.members[0].1) {
-        Value::Array(array) => record.each_object(array, take),
+    let stopped = match Value::of(document.members[0].1) {
+        Value::Array(array) => document.each_object(array, take),
         _ => Ok(()),
     };
     Some((objects, stopped.err().map(|stopped| format!("{stopped:?}"))))
@@ -188,7 +188,7 @@ proptest! {
     #[test]
     fn what_is_refused_is_no_json_or_has_such_names(text in nearly_json()) {
         let begins_as_object = text.trim_start().starts_with('{');
-        match Record::default().read(&text) {
+        match Document::default().read(&text) {
             Ok(is_object) => prop_assert!(is_json(&text) && is_object == begins_as_object),
             Err(Malformed::Twice(_)) => prop_assert!(is_json(&text) && begins_as_object),
             // Half of a surrogate pair in a name is the one thing more.

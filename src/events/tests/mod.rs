@@ -5,6 +5,7 @@ mod digest;
 mod fields;
 mod purchase;
 mod records;
+mod sources;
 
 use serde_json::{Value, json};
 

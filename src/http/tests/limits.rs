@@ -10,7 +10,7 @@ fn limited(limits: Limits) -> Server {
 
 fn connect(server: &Server) -> TcpStream {
     let stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream
 }
 
@@ -78,7 +78,7 @@ fn connections_beyond_the_limit_wait() {
     second.set_read_timeout(Some(SOON)).unwrap();
     assert!((&second).read(&mut [0]).is_err(), "it is not answered while the first is open");
     drop(first);
-    second.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    second.set_read_timeout(Some(LIMIT)).unwrap();
     assert_eq!(status_line(&second), "HTTP/1.1 200");
 }
 

@@ -1,12 +1,16 @@
 //! One partition of a stage, as its worker holds it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::epoch::{EPOCH_KEY, Epoch};
 use super::progress::{PROGRESS_KEY, Progress};
 use super::stored_settings::{SETTINGS_KEY, StoredSettings};
-use crate::engine::{Last, Stage};
-use crate::format::{self, FormatError};
+use crate::engine::{Last, Sizes, Stage};
+use crate::format::{self, Format, FormatError};
 use crate::kafka::error::WorkerError;
+use crate::kafka::faults;
+use crate::kafka::watermarks::Heard;
 use crate::settings::Settings;
 use crate::time::Millis;
 
@@ -26,6 +30,44 @@ pub struct Partition<S> {
     pub place: Place,
     /// Whether this transaction changed something here.
     pub touched: bool,
+    /// What all of its records have in common, as the changelog holds it.
+    pub written: Epoch,
+    /// How far they are written again.
+    pub rewriting: Rewriting,
+    /// Why all of them are to be written again, whatever they were written under.
+    pub doubt: Option<String>,
+    /// When the moment as of which history is compacted was moved on.
+    trusted_at: Instant,
+    /// What it was told of its inputs, since it is here; none in format 1.
+    pub heard: Option<Heard>,
+    /// Of campaigns, while something of that has waited for long: what the figures are read through.
+    pub read_through: Option<Millis>,
+    /// Timestamp of the oldest record that this transaction applied here, milliseconds since the epoch.
+    pub since: Option<i64>,
+}
+
+/// History is compacted as of a moment that goes on at most so many times as fast as time itself: so a clock that is ahead for a
+/// while takes nothing along, and after a standstill the clock is caught up with by and by.
+const MOST_SPEED: i64 = 8;
+
+/// How far the records of a partition are written again, under the epoch of this number in this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rewriting {
+    /// What they were written under is to be looked at first.
+    #[default]
+    Unknown,
+    /// Some are left.
+    UnderWay {
+        /// Of which epoch.
+        epoch: u64,
+        /// The number of the first key that is left.
+        next: u32,
+    },
+    /// All are of this epoch.
+    Done {
+        /// Of which one.
+        epoch: u64,
+    },
 }
 
 /// How much of its changelog a state is.
@@ -62,6 +104,13 @@ impl<S: Stage> Partition<S> {
             narrowed: None,
             place: Place::Unknown,
             touched: false,
+            written: Epoch::default(),
+            rewriting: Rewriting::Unknown,
+            doubt: None,
+            trusted_at: Instant::now(),
+            heard: None,
+            read_through: None,
+            since: None,
         }
     }
 
@@ -105,6 +154,8 @@ impl<S: Stage> Partition<S> {
                 self.narrowed = checked.map_err(WorkerError::stored_settings(&topic, partition, offset))?;
                 value.clone_into(&mut self.settings_fact);
             }
+            (EPOCH_KEY, None) => self.written = Epoch::default(),
+            (EPOCH_KEY, Some(value)) => self.written = Epoch::read(value).map_err(unreadable)?,
             _ if key.first().is_some_and(u8::is_ascii_lowercase) => {
                 self.stage.restore(key, value).map_err(unreadable)?
             }
@@ -114,11 +165,65 @@ impl<S: Stage> Partition<S> {
         Ok(())
     }
 
-    /// Ends a restore.
-    pub fn restored(&mut self) {
+    /// Ends a restore, at this moment. Of a state that is [far ahead](Progress::is_far_ahead) of it the time goes back: all
+    /// records are to be written again.
+    pub fn restored(&mut self, now: Millis, format: Format) {
+        self.touched = false;
+        self.rewriting = Rewriting::Unknown;
+        if self.progress.is_far_ahead(now, format) {
+            self.doubt(&format!("its figures are of {}, ahead of the clock", self.progress.as_of));
+            self.progress.as_of = now;
+            self.progress.rolled_to = self.progress.rolled_to.min(now);
+            self.progress.trusted = self.progress.trusted.min(now);
+        }
+        self.trusted_at = Instant::now();
+        self.trust(now);
         let Progress { as_of, rolled_to, .. } = self.progress;
         self.stage.restored(self.has_state().then_some(Last { as_of, rolled_to }));
-        self.touched = false;
+    }
+
+    /// Moves on the moment as of which history is compacted.
+    pub fn trust(&mut self, now: Millis) {
+        let elapsed = std::mem::replace(&mut self.trusted_at, Instant::now()).elapsed();
+        let elapsed = i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX / MOST_SPEED);
+        let trusted = self.progress.trusted;
+        self.progress.trusted = if self.has_state() && !faults::is_time_let_pass() {
+            trusted.max(now.min(trusted.plus(elapsed.saturating_mul(MOST_SPEED))))
+        } else {
+            now
+        };
+        self.stage.set_trusted(self.progress.trusted);
+    }
+
+    /// All records are to be written again.
+    pub fn doubt(&mut self, why: &str) {
+        self.doubt = Some(why.to_owned());
+        self.rewriting = Rewriting::Unknown;
+    }
+
+    /// Notes that a record of this timestamp was applied.
+    pub fn applied(&mut self, written_at: Option<i64>) {
+        self.since = self.since.into_iter().chain(written_at).min();
+    }
+
+    /// What it is read through from now on. All records are to be written again where that begins, and where it ends.
+    pub fn set_read_through(&mut self, read_through: Option<Millis>) {
+        if self.read_through.is_some() != read_through.is_some() {
+            self.rewriting = Rewriting::Unknown;
+        }
+        self.read_through = read_through;
+        self.stage.set_read_through(read_through);
+    }
+
+    /// How many of its keys are still to be written again, about.
+    pub fn left_to_rewrite(&self) -> u64 {
+        match self.rewriting {
+            Rewriting::Unknown | Rewriting::Done { .. } => 0,
+            Rewriting::UnderWay { next, .. } => {
+                let Sizes { customers, campaigns, .. } = self.stage.sizes();
+                (customers + campaigns).saturating_sub(u64::from(next)).max(1)
+            }
+        }
     }
 
     /// Keeps the state for a later restore. All that it holds is committed, and the changelog now ends at `end`: where others
@@ -131,20 +236,14 @@ impl<S: Stage> Partition<S> {
         };
     }
 
-    /// Whether there is something to roll at this moment.
+    /// Whether time has changed something by this moment that is not written yet.
     pub fn is_roll_due(&self, as_of: Millis) -> bool {
-        self.stage.next_moment().is_some_and(|next| next <= as_of)
+        self.stage.next_moment().is_some_and(|moment| moment <= as_of)
     }
 
     /// The moment for figures that are shown now: the clock's, but never before one that was written.
     pub fn moment(&self, now: Millis) -> Millis {
         now.max(self.progress.as_of)
-    }
-
-    /// The moment for figures that are written now: later than any that was written, whatever the clocks of its writers say,
-    /// so that no two progresses of a partition are alike.
-    pub fn next_moment(&self, now: Millis) -> Millis {
-        now.max(self.progress.as_of.plus(1))
     }
 }
 
@@ -198,5 +297,84 @@ impl<S: Stage> Partitions<S> {
     /// Drops all.
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::customers::Customers;
+
+    const NOW: Millis = Millis(1_800_000_000_000);
+
+    fn partition(as_of: Millis, trusted: Millis) -> Partition<Customers> {
+        let mut partition = Partition::new(Arc::new(Settings::default()));
+        partition.progress = Progress { as_of, rolled_to: as_of, internal_offset: Some(1), ..Progress::default() };
+        partition.progress.trusted = trusted;
+        partition
+    }
+
+    fn format(number: u8) -> Format {
+        Format::new(number).unwrap()
+    }
+
+    #[test]
+    fn figures_of_a_wrong_clock_are_taken_back_to_the_present() {
+        let minutes = |minutes: i64| NOW.plus(minutes * Millis::MINUTE);
+        let restored = |as_of, of_format| {
+            let mut partition = partition(as_of, as_of);
+            partition.restored(NOW, format(of_format));
+            let Progress { as_of, rolled_to, trusted, .. } = partition.progress;
+            assert!(rolled_to == as_of && trusted <= as_of.max(NOW));
+            (as_of, partition.doubt.is_some())
+        };
+        assert_eq!(restored(minutes(-5), 2), (minutes(-5), false));
+        assert_eq!(restored(minutes(5), 2), (minutes(5), false), "clocks differ");
+        assert_eq!(restored(minutes(6), 2), (NOW, true));
+        assert_eq!(restored(minutes(6), 1), (minutes(6), false), "nothing else tells one progress from another");
+    }
+
+    #[test]
+    fn history_is_not_compacted_by_a_clock_that_jumps() {
+        let month = NOW.plus(30 * Millis::DAY);
+        let mut partition = partition(NOW, NOW);
+        partition.restored(month, format(2));
+        partition.trust(month);
+        let trusted = partition.progress.trusted;
+        assert!(NOW <= trusted && trusted < NOW.plus(Millis::HOUR), "{trusted}");
+        // Right again.
+        partition.trust(NOW.plus(1));
+        assert!(partition.progress.trusted >= trusted);
+        // It is followed by and by.
+        partition.trusted_at = partition.trusted_at.checked_sub(std::time::Duration::from_secs(3_600)).unwrap();
+        partition.trust(month);
+        let after = partition.progress.trusted.0 - NOW.0;
+        assert!((8 * Millis::HOUR..9 * Millis::HOUR).contains(&after), "{after}");
+        partition.trusted_at = partition.trusted_at.checked_sub(std::time::Duration::from_secs(3_600)).unwrap();
+        partition.trust(NOW.plus(9 * Millis::HOUR));
+        assert_eq!(partition.progress.trusted, NOW.plus(9 * Millis::HOUR), "and never overtaken");
+    }
+
+    #[test]
+    fn a_state_that_begins_goes_by_the_clock() {
+        let mut partition: Partition<Customers> = Partition::new(Arc::new(Settings::default()));
+        partition.restored(NOW, format(2));
+        assert_eq!(partition.progress.trusted, NOW);
+    }
+
+    #[test]
+    fn an_epoch_is_forgotten_when_its_fact_is_deleted() {
+        let settings = StoredSettings::of(&Settings::default(), 1, 1);
+        let mut partition = partition(NOW, NOW);
+        let mut restore = |value: Option<&[u8]>| {
+            partition
+                .restore(EPOCH_KEY, value, &settings, || (String::new(), 0, 0))
+                .map_err(|error| error.to_string())?;
+            Ok::<_, String>(partition.written.clone())
+        };
+        let epoch = Epoch::read(b"\x02output topic = a\n").unwrap();
+        assert_eq!(restore(Some(&epoch.fact(format(2)))), Ok(epoch));
+        assert_eq!(restore(None), Ok(Epoch::default()));
+        assert!(restore(Some(b"\xff")).unwrap_err().contains("format 255"));
     }
 }

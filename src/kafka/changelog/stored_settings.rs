@@ -16,8 +16,11 @@ pub struct StoredSettings {
     format: Format,
     text: String,
     reaches: [Reach; 2],
+    /// The value of [`IGNORED`], as format 1 has it and as those after it do.
+    ignored: [String; 2],
 }
 
+const IGNORED: &str = "attribution.ignore_channels";
 const HOURS_KEPT: &str = "windows: hours that are kept singly";
 const DAYS_KEPT: &str = "windows: days that are kept singly";
 
@@ -44,13 +47,16 @@ impl StoredSettings {
         let mut ignored = attribution.ignore_channels.clone();
         ignored.sort();
         ignored.dedup();
+        // Format 1 has them as Rust shows a list to its programmers.
+        let ignored = [format!("{ignored:?}"), serde_json::Value::from(ignored).to_string()];
+        let ignored_now = ignored[usize::from(settings.format.number() >= 2)].clone();
         let lines = [
             ("reporting.currency", settings.currency.as_str().to_owned()),
             ("reporting.time_zone", settings.zone.name().to_owned()),
             ("attribution.model", model.to_owned()),
             ("attribution.lookback_days", days(attribution.lookback)),
             ("attribution.half_life_days", days(attribution.half_life)),
-            ("attribution.ignore_channels", format!("{ignored:?}")),
+            (IGNORED, ignored_now),
             ("history.complete_from", optional(settings.complete_from.map(|at| at.to_string()))),
             ("costs.default_margin", optional(settings.default_margin.map(|margin| margin.to_string()))),
             (HOURS_KEPT, settings.hours_kept().to_string()),
@@ -65,6 +71,7 @@ impl StoredSettings {
                 Reach { key: HOURS_KEPT, kept: settings.hours_kept(), needed: settings.hours_needed() },
                 Reach { key: DAYS_KEPT, kept: settings.retention.days, needed: settings.days_needed() },
             ],
+            ignored,
         }
     }
 
@@ -106,7 +113,8 @@ impl StoredSettings {
             stored.lines().chain(self.text.lines()).filter_map(|line| line.split_once(" = ")).map(|(key, _)| key);
         for key in keys.filter(|key| self.reaches.iter().all(|reach| reach.key != *key)) {
             let (stored, configured) = (value_of(stored, key), value_of(&self.text, key));
-            if stored != configured {
+            let is_same_list = key == IGNORED && stored.as_ref().is_some_and(|stored| self.ignored.contains(stored));
+            if stored != configured && !is_same_list {
                 let shown = |value: Option<String>| value.unwrap_or_else(|| "not set".to_owned());
                 let (stored, configured) = (shown(stored), shown(configured));
                 return Err(Contradiction { key: key.to_owned(), stored, configured }.into());
@@ -127,6 +135,7 @@ fn days(millis: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::WRITES;
     use crate::money::Micros;
     use crate::settings::{Retention, Window, WindowSpan};
 
@@ -191,6 +200,29 @@ mod tests {
             "{error}"
         );
         assert!(of(&[], Some(40)).check(&fact_of(&narrowed)).is_ok(), "what is kept from now on does not matter");
+    }
+
+    #[test]
+    fn channels_are_known_in_every_form_that_was_ever_stored() {
+        let settings = |channels: &[&str]| {
+            let mut settings = Settings::default();
+            settings.attribution.ignore_channels = channels.iter().map(|channel| (*channel).to_owned()).collect();
+            settings
+        };
+        let channels = ["direct", "a \"b\"", "l\u{2019}\u{e9}t\u{e9}\n"];
+        let now = StoredSettings::of(&settings(&channels), 1, 1);
+        let mut fact = Vec::new();
+        now.write(&mut fact);
+        let text = std::str::from_utf8(&fact[1..]).unwrap();
+        let [before, json] = [r#"["a \"b\"", "direct", "l’été\n"]"#, r#"["a \"b\"","direct","l’été\n"]"#];
+        let of_format = if WRITES >= 2 { json } else { before };
+        assert_eq!(value_of(text, IGNORED).as_deref(), Some(of_format));
+        for form in [before, json] {
+            let stored = [&[WRITES][..], text.replace(of_format, form).as_bytes()].concat();
+            assert_eq!(now.check(&stored), Ok(None), "{form}");
+            let error = StoredSettings::of(&settings(&channels[..2]), 1, 1).check(&stored).unwrap_err();
+            assert!(error.to_string().starts_with("`attribution.ignore_channels` is"), "{error}");
+        }
     }
 
     #[test]

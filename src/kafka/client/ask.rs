@@ -13,6 +13,7 @@ use super::errors::is_hopeless;
 use super::link::Link;
 use super::reachability::Reachability;
 use super::settings::Clients;
+use crate::kafka::claim::Claim;
 
 /// How long one question to the broker may take; whoever asks asks again.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
@@ -59,16 +60,24 @@ impl Watcher {
     /// # Errors
     /// The committed offsets can't be asked for, or a writer can't be fenced.
     pub fn fence_writers(&self, inputs: TopicPartitionList, own: &str) -> KafkaResult<()> {
-        let committed = self.client.committed_offsets(inputs, ANSWER_WITHIN)?;
+        let committed = self.committed(inputs)?;
         let elements = committed.elements();
-        let writers: BTreeSet<&str> =
-            elements.iter().map(|element| element.metadata()).filter(|id| !id.is_empty() && *id != own).collect();
+        let writers = elements.iter().map(|element| Claim::read(element.metadata()).writer);
+        let writers: BTreeSet<&str> = writers.filter(|id| !id.is_empty() && *id != own).collect();
         for id in writers {
             tracing::warn!(transactional_id = id, "the last writer left a transaction open: fencing it");
             let producer: BaseProducer<Link> = self.clients.producer(id).create_with_context(Link::idle())?;
             producer.init_transactions(Duration::from_secs(5))?;
         }
         Ok(())
+    }
+
+    /// The offsets that the group has committed, with the [`Claim`] beside each.
+    ///
+    /// # Errors
+    /// As [`Watcher::low_watermarks`].
+    pub fn committed(&self, inputs: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
+        self.client.committed_offsets(inputs, ANSWER_WITHIN)
     }
 
     fn ask(&self, partitions: &TopicPartitionList, which: Offset) -> KafkaResult<TopicPartitionList> {

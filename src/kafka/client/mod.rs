@@ -2,6 +2,7 @@
 //! writing.
 //!
 //! - [`settings`] makes clients, each with a [`link`] that takes what librdkafka says.
+//! - [`trial`] makes some and lets go of them, to find what no client can be made with.
 //! - [`contact`] tells a broker that refuses from one that is away, [`reachability`] what all clients know of that.
 //! - [`statistics`]: where the partitions end that a consumer reads, as it is told beside the records.
 //! - [`ask`]: watermarks, committed offsets, and who wrote last. [`errors`]: what an error means to whoever asked.
@@ -13,6 +14,8 @@ pub mod link;
 pub mod reachability;
 pub mod settings;
 pub mod statistics;
+pub mod topic_ids;
+pub mod trial;
 
 pub use self::link::{Link, Rebalance};
 pub use self::reachability::{Reach, Reachability};

@@ -29,6 +29,13 @@ impl Clients {
         for (key, value) in kafka.properties.iter() {
             base.set(key, value);
         }
+        if cfg!(feature = "vendored") {
+            // An OpenSSL of its own does not know where the machine keeps the authorities that it trusts.
+            set_unless_given(&mut base, "ssl.ca.location", PROBE);
+            if cfg!(feature = "oidc") && base.get("https.ca.pem").is_none() {
+                set_unless_given(&mut base, "https.ca.location", PROBE);
+            }
+        }
         Clients { base, limits: config.limits.clone() }
     }
 
@@ -109,6 +116,8 @@ impl Clients {
     }
 }
 
+/// Lets librdkafka look through the places where systems have them.
+const PROBE: &str = "probe";
 /// The largest record that is produced, and the least that internal topics must take.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;
 

@@ -1,12 +1,12 @@
 //! Records that can't be used: their raw key, value and headers, with what is wrong and where they came from.
 
 use std::fmt::Write as _;
-use std::panic::{self, AssertUnwindSafe};
 
-use rdkafka::message::{BorrowedMessage, Header, Headers, Message, OwnedHeaders};
+use rdkafka::message::{BorrowedMessage, Header, Message, OwnedHeaders};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::origin::{self, Origin};
+use super::read::size_of_headers;
 use crate::events::Rejection;
 use crate::kafka::client::MAX_MESSAGE_BYTES;
 
@@ -61,16 +61,6 @@ impl<'a> DeadLetter<'a> {
     }
 }
 
-/// The bytes that a record's headers take, 0 without any; `None` when a name can't be read.
-pub fn size_of_headers(record: &BorrowedMessage<'_>) -> Option<usize> {
-    let Some(headers) = record.headers() else { return Some(0) };
-    // The client panics at names that are not UTF-8; Kafka does not check them.
-    panic::catch_unwind(AssertUnwindSafe(|| {
-        headers.iter().map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + 16).sum()
-    }))
-    .ok()
-}
-
 fn cut<'a>(bytes: &'a [u8], most: usize, name: &str, headers: &mut OwnedHeaders) -> &'a [u8] {
     let Some(kept) = bytes.get(..most).filter(|kept| kept.len() < bytes.len()) else { return bytes };
     let mut what = String::new();
@@ -82,6 +72,8 @@ fn cut<'a>(bytes: &'a [u8], most: usize, name: &str, headers: &mut OwnedHeaders)
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::message::Headers;
+
     use super::*;
 
     #[test]

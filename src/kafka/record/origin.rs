@@ -2,8 +2,15 @@
 
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
-/// Header of a record that holds differences of the customers stage; any other on an internal topic is a forwarded one.
+/// Header of a record that holds differences of the customers stage; one on an internal topic with no header of these kinds is
+/// a forwarded one.
 pub const DIFFERENCES: &str = "payback.differences";
+
+/// Header of a record that asks for all records of its partition anew.
+const REQUEST: &str = "payback.republish";
+
+/// Header of a record that says how far inputs are read.
+const WATERMARKS: &str = "payback.watermarks";
 
 const TOPIC: &str = "payback.topic";
 const PARTITION: &str = "payback.partition";
@@ -64,12 +71,45 @@ impl<'a> Origin<'a> {
 
 /// Whether a record of an internal topic holds differences.
 pub fn holds_differences(record: &BorrowedMessage<'_>) -> bool {
-    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, DIFFERENCES).is_some())
+    record.headers().is_some_and(|headers| match headers.count() {
+        1 => text(headers, 0, DIFFERENCES).is_some(),
+        2 => text(headers, 0, DIFFERENCES).is_some() && text(headers, 1, TIMESTAMP).is_some(),
+        _ => false,
+    })
 }
 
-/// The headers of a record of differences.
-pub fn differences_headers() -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(1).insert(Header { key: DIFFERENCES, value: Some("1") })
+/// The timestamp of the oldest record that differences come from, milliseconds since the epoch; format 1 does not say.
+pub fn differences_since(record: &BorrowedMessage<'_>) -> Option<i64> {
+    text(record.headers()?, 1, TIMESTAMP)?.parse().ok()
+}
+
+/// The headers of a record of differences, which come from records of this timestamp and later ones.
+pub fn differences_headers(since: Option<i64>) -> OwnedHeaders {
+    let headers = OwnedHeaders::new_with_capacity(2).insert(Header { key: DIFFERENCES, value: Some("1") });
+    match since {
+        Some(since) => headers.insert(Header { key: TIMESTAMP, value: Some(&since.to_string()) }),
+        None => headers,
+    }
+}
+
+/// Whether a record of an internal topic says how far inputs are read. Format 1 has no such records.
+pub fn holds_watermarks(record: &BorrowedMessage<'_>) -> bool {
+    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, WATERMARKS).is_some())
+}
+
+/// The headers of a record that says how far inputs are read.
+pub fn watermarks_headers() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: WATERMARKS, value: Some("1") })
+}
+
+/// Whether a record of an internal topic asks for all records of its partition anew. Format 1 has no such records.
+pub fn is_request(record: &BorrowedMessage<'_>) -> bool {
+    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, REQUEST).is_some())
+}
+
+/// The headers of a record that asks for all records of its partition anew.
+pub fn request_headers() -> OwnedHeaders {
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: REQUEST, value: Some("1") })
 }
 
 /// The headers of `record`, as they are, to add some to.

@@ -20,6 +20,7 @@ use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::retry_policy::RetryPolicy;
 use crate::settings::Settings;
+use crate::time::Millis;
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
@@ -42,6 +43,8 @@ pub struct Surroundings<'a> {
     pub inputs: TopicPartitionList,
     /// This worker's own transactional id.
     pub own: &'a str,
+    /// The present.
+    pub now: Millis,
 }
 
 /// The partitions of a lane, each with its number.
@@ -389,7 +392,11 @@ fn begin_anew<S: Stage>(changelog: &str, share: &mut Share<'_, S>, around: &Surr
     for (number, partition) in share.iter_mut().filter(|(_, partition)| partition.place == Place::Unknown) {
         **partition = Partition::new(Arc::clone(around.settings));
         let open = |checkpoints: &Checkpoints| checkpoints.open(changelog, *number, around.stored_settings);
-        loading.extend(around.checkpoints.and_then(open).map(|checkpoint| (*number, checkpoint)));
+        let checkpoint = around.checkpoints.and_then(open);
+        // The moment of a state never goes back, so that one of a wrong clock is of no use.
+        let checkpoint =
+            checkpoint.filter(|loading| !loading.progress().is_far_ahead(around.now, around.settings.format));
+        loading.extend(checkpoint.map(|checkpoint| (*number, checkpoint)));
     }
     loading
 }

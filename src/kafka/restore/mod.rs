@@ -71,7 +71,8 @@ impl Restore {
         });
         let done = outcomes.into_iter().try_fold(true, |all, lane| Ok::<bool, WorkerError>(lane? && all))?;
         if done {
-            partitions.iter_mut().for_each(|(_, partition)| partition.restored());
+            let format = around.settings.format;
+            partitions.iter_mut().for_each(|(_, partition)| partition.restored(around.now, format));
         }
         Ok(done)
     }

@@ -22,6 +22,7 @@ use crate::engine::customers::Customers;
 use crate::kafka::client::Reachability;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
+use crate::kafka::client::errors;
 use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
@@ -29,13 +30,16 @@ use crate::kafka::names::{self, StageKind};
 use crate::kafka::read_back::ReadBack;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout};
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
 use crate::kafka::trim::{Consumed, TrimSchedule, Trimmer};
+use crate::kafka::watermarks::Expected;
 use crate::kafka::worker::inputs::{Input, Inputs};
 use crate::kafka::worker::outbox::Outputs;
 use crate::kafka::worker::pipeline::{Parts, Pipeline};
 use crate::kafka::worker::report::Report;
+use crate::kafka::worker::route::Homes;
 use crate::kafka::worker::{Cadence, State, Worker};
 use crate::metrics::Metrics;
 use crate::status::Status;
@@ -65,6 +69,10 @@ pub fn run(
 ) -> Result<(), RunError> {
     let clients = Clients::new(config);
     let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
+    let lookout = match broker {
+        Broker::Kafka => identify(config, &clients, &layout, status, stop)?,
+        Broker::Mock => None,
+    };
     let (trimmer, wishes) = mpsc::channel();
     let service = Service {
         instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
@@ -78,9 +86,34 @@ pub fn run(
         status,
         stop,
         trimmer,
+        destinations: lookout.as_ref().map(Lookout::destinations).unwrap_or_default(),
     };
     tracing::info!(instance = service.instance.id(), "starting");
-    service.run(wishes)
+    service.run(lookout, wishes)
+}
+
+/// Finds out which topics the output topics are, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
+fn identify(
+    config: &Config,
+    clients: &Clients,
+    layout: &Layout,
+    status: &Arc<Status>,
+    stop: &Arc<AtomicBool>,
+) -> Result<Option<Lookout>, RunError> {
+    let failed = |cause| RunError::Worker { worker: "lookout".to_owned(), cause: Box::new(cause) };
+    let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
+    let topics = vec![config.topics.ltv_updates.clone(), config.topics.roas_updates.clone()];
+    let lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
+    while !stop.load(Ordering::Relaxed) {
+        match lookout.look() {
+            Ok(()) => return Ok(Some(lookout)),
+            Err(error) if errors::is_hopeless(&error) => {
+                return Err(failed(WorkerError::Kafka { what: "the output topics".to_owned(), cause: error }));
+            }
+            Err(error) => status.waits_for(format!("kafka: the output topics: {error}")),
+        }
+    }
+    Ok(None)
 }
 
 /// Where checkpoints are kept, if they are. Without them a start takes longer, so that a folder that can't be used is no
@@ -144,19 +177,25 @@ struct Service<'a> {
     status: &'a Arc<Status>,
     stop: &'a Arc<AtomicBool>,
     trimmer: Sender<Vec<Consumed>>,
+    destinations: Arc<Destinations>,
 }
 
 impl Service<'_> {
-    fn run(&self, wishes: Receiver<Vec<Consumed>>) -> Result<(), RunError> {
+    fn run(&self, lookout: Option<Lookout>, wishes: Receiver<Vec<Consumed>>) -> Result<(), RunError> {
         let mut threads = Threads::default();
-        let started = self.start(&mut threads, wishes);
+        let started = self.start(&mut threads, lookout, wishes);
         let mut limit = LimitWatch::default();
         let ended = threads.wait(started, self.stop, || limit.look(self.status));
         faults::hang_by(faults::Fault::EndHangs);
         ended
     }
 
-    fn start(&self, threads: &mut Threads, wishes: Receiver<Vec<Consumed>>) -> Result<(), RunError> {
+    fn start(
+        &self,
+        threads: &mut Threads,
+        lookout: Option<Lookout>,
+        wishes: Receiver<Vec<Consumed>>,
+    ) -> Result<(), RunError> {
         for stage in [StageKind::Customers, StageKind::Campaigns] {
             self.status.set_partitions(stage.name(), self.homes(stage));
         }
@@ -171,8 +210,8 @@ impl Service<'_> {
             &self.clients,
             &self.config.kafka.application_id,
             topic,
-            self.layout.partitions(topic),
             &self.reachability,
+            Arc::clone(&self.destinations),
             Arc::clone(self.status),
             Arc::clone(self.stop),
         )
@@ -180,6 +219,9 @@ impl Service<'_> {
         threads.start("read-back".to_owned(), read_back, ReadBack::run, drop)?;
         let trimmer = Trimmer::new(self.clients.clone(), wishes, Arc::clone(self.stop));
         threads.start("trimmer".to_owned(), trimmer, Trimmer::run, drop)?;
+        if let Some(lookout) = lookout {
+            threads.start("lookout".to_owned(), lookout, Lookout::run, drop)?;
+        }
         self.status.has_started();
         Ok(())
     }
@@ -240,12 +282,17 @@ impl Service<'_> {
         };
         let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
         let [customers, campaigns] = [StageKind::Customers, StageKind::Campaigns].map(|stage| self.homes(stage));
+        // Any event may come on any source.
+        let sources_of_all = topics.purchases.iter().chain(&topics.ad_spend);
+        let sources_of_all = sources_of_all.map(|topic| (topic.clone(), self.layout.partitions(topic)));
+        let before = (kafka.internal_topic(StageKind::Customers.name()), customers);
+        let expected = Expected::new(sources_of_all.chain((kind == StageKind::Campaigns).then_some(before)));
         let mut settings = self.config.settings.clone();
         settings.campaign_partitions = campaigns;
         Parts {
             kind,
             settings: Arc::new(settings),
-            homes: [customers, campaigns],
+            homes: Homes { customers, campaigns },
             inputs: Inputs::new(sources.iter().cloned().map(input).collect(), input(kafka.internal_topic(kind.name()))),
             outputs: Outputs {
                 changelog: kafka.changelog_topic(kind.name()),
@@ -257,6 +304,8 @@ impl Service<'_> {
             },
             transactions,
             transactional_id,
+            destinations: Arc::clone(&self.destinations),
+            expected: Arc::new(expected),
         }
     }
 

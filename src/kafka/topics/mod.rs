@@ -1,6 +1,7 @@
 //! The topics: created when they are missing, and checked when they are there, for a topic that does not fit would lose
 //! state or records sooner or later.
 
+pub mod destinations;
 mod misfit;
 mod role;
 

@@ -21,11 +21,12 @@ struct Topic {
 
 impl Expected {
     /// These topics, each with its number of partitions. One that is there twice counts once.
-    pub fn new<'a>(topics: impl IntoIterator<Item = (&'a str, u32)>) -> Expected {
+    pub fn new(topics: impl IntoIterator<Item = (impl Into<String>, u32)>) -> Expected {
         let mut expected = Expected { topics: Vec::new(), inputs: 0 };
         for (name, partitions) in topics {
+            let name = name.into();
             if expected.topics.iter().all(|topic| topic.name != name) {
-                expected.topics.push(Topic { name: name.to_owned(), partitions, first: expected.inputs });
+                expected.topics.push(Topic { name, partitions, first: expected.inputs });
                 expected.inputs += partitions as usize;
             }
         }

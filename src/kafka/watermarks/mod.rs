@@ -25,7 +25,7 @@ mod heard;
 mod herald;
 mod wire;
 
-pub use self::backlog::Backlog;
+pub use self::backlog::{Backlog, Reading};
 pub use self::heard::{Expected, Heard};
 pub use self::herald::Herald;
 pub use self::wire::{Statement, read, write};

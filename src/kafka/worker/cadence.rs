@@ -49,6 +49,11 @@ impl Cadence {
         self.is_swift = false;
     }
 
+    /// Whether the last transaction was committed, and soon.
+    pub fn is_swift(&self) -> bool {
+        self.is_swift
+    }
+
     /// How long a worker with nothing to do may wait.
     pub fn interval(&self) -> Duration {
         self.interval

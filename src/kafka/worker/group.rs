@@ -71,6 +71,7 @@ impl<S: Stage> Worker<S> {
         self.state.membership = None;
         self.state.phase = Phase::Idle;
         self.pipeline.inputs.clear();
+        self.pipeline.rewriter.dropped();
         self.status.revoke_all();
         self.report.revoked();
         Ok(())
@@ -78,7 +79,7 @@ impl<S: Stage> Worker<S> {
 
     /// Keeps each partition's state as one that reaches to the end of its changelog; whether it does is proven when it is
     /// taken up again. `false`: the ends are not known.
-    fn park(&mut self) -> bool {
+    pub(super) fn park(&mut self) -> bool {
         faults::at(faults::Point::BeforePark);
         let changelog = self.pipeline.outputs.changelog.clone();
         let mut list = TopicPartitionList::new();

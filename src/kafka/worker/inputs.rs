@@ -21,6 +21,10 @@ struct Position {
     next: i64,
     /// Whether a record came since the assignment.
     moved: bool,
+    /// Up to where there was nothing but transactions' markers; never before `next`.
+    read_to: i64,
+    /// What the consumer told as its position before the assignment.
+    former: Option<i64>,
 }
 
 impl Inputs {
@@ -45,9 +49,13 @@ impl Inputs {
         index + 1 == self.topics.len()
     }
 
+    pub fn internal_index(&self) -> usize {
+        self.topics.len() - 1
+    }
+
     pub fn internal(&self) -> &Input {
         // There is always one: `new` puts it there.
-        &self.topics[self.topics.len() - 1]
+        &self.topics[self.internal_index()]
     }
 
     pub fn clear(&mut self) {
@@ -61,33 +69,55 @@ impl Inputs {
         if positions.len() <= partition {
             positions.resize(partition + 1, None);
         }
-        positions[partition] = Some(Position { next, moved: false });
+        positions[partition] = Some(Position { next, moved: false, read_to: next, former: None });
+    }
+
+    /// Notes which positions the consumer tells when it is yet to be assigned these inputs.
+    pub fn distrust(&mut self, consumed: &TopicPartitionList) {
+        for element in consumed.elements() {
+            if let Offset::Offset(next) = element.offset()
+                && let Some(position) = self.slot(element.topic(), element.partition())
+            {
+                position.former = Some(next);
+            }
+        }
     }
 
     /// Notes that the record before `next` was taken.
     pub fn advance(&mut self, index: usize, partition: i32, next: i64) {
         let position = usize::try_from(partition).ok().and_then(|partition| self.positions[index].get_mut(partition));
-        if let Some(position) = position {
-            *position = Some(Position { next, moved: true });
+        if let Some(Some(position)) = position {
+            *position = Position { next, moved: true, read_to: next, ..*position };
         }
     }
 
     /// Moves on over transactions' markers that follow the last record taken, by the consumer's own positions: else
     /// records would seem to be missing once the markers are deleted. Before its first record the consumer may still
-    /// tell the position of an earlier assignment.
+    /// tell the position of an earlier assignment: of one that it did not tell then it is only known that this was read.
     pub fn pass_markers(&mut self, consumed: &TopicPartitionList) {
         for element in consumed.elements() {
-            let (Some(index), Offset::Offset(next)) = (self.index_of(element.topic()), element.offset()) else {
+            let (Some(position), Offset::Offset(next)) =
+                (self.slot(element.topic(), element.partition()), element.offset())
+            else {
                 continue;
             };
-            let slot = usize::try_from(element.partition()).ok().and_then(|at| self.positions[index].get_mut(at));
-            if let Some(Some(position)) = slot
-                && position.moved
-                && next > position.next
-            {
-                position.next = next;
+            if position.moved {
+                position.next = position.next.max(next);
+            }
+            if position.moved || position.former != Some(next) {
+                position.read_to = position.read_to.max(next);
             }
         }
+    }
+
+    fn slot(&mut self, topic: &str, partition: i32) -> Option<&mut Position> {
+        let index = self.index_of(topic)?;
+        self.positions[index].get_mut(usize::try_from(partition).ok()?)?.as_mut()
+    }
+
+    /// Up to where a partition is read: no record that is not taken stands before this offset.
+    pub fn read_to(&self, index: usize, partition: usize) -> Option<i64> {
+        Some(self.positions.get(index)?.get(partition).copied()??.read_to)
     }
 
     /// Sets all positions to those of a list, and no others.
@@ -183,6 +213,28 @@ mod tests {
         inputs.advance(0, 0, 120);
         inputs.pass_markers(&consumed);
         assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 120)), "positions never go back");
+    }
+
+    #[test]
+    fn markers_before_the_first_record_are_read_but_not_committed() {
+        let mut inputs = inputs();
+        inputs.set(0, 0, 10);
+        let told = |next| {
+            let mut consumed = TopicPartitionList::new();
+            consumed.add_partition_offset("orders", 0, Offset::Offset(next)).unwrap();
+            consumed
+        };
+        inputs.distrust(&told(99));
+        inputs.pass_markers(&told(99));
+        assert_eq!(inputs.read_to(0, 0), Some(10), "of an earlier assignment");
+        inputs.pass_markers(&told(12));
+        assert_eq!((inputs.read_to(0, 0), inputs.position("orders", 0)), (Some(12), Some(10)));
+        inputs.advance(0, 0, 99);
+        inputs.pass_markers(&told(99));
+        assert_eq!(inputs.read_to(0, 0), Some(99));
+        inputs.pass_markers(&told(101));
+        assert_eq!((inputs.read_to(0, 0), inputs.position("orders", 0)), (Some(101), Some(101)));
+        assert_eq!((inputs.read_to(0, 1), inputs.read_to(3, 0)), (None, None));
     }
 
     #[test]

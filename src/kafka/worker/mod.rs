@@ -2,6 +2,7 @@
 //! assigned. It joins its group, restores, works, and gives its partitions up again, each when the group says so.
 
 mod cadence;
+mod commit;
 mod group;
 pub mod inputs;
 pub mod outbox;
@@ -9,8 +10,11 @@ pub mod pipeline;
 mod positions;
 mod recovery;
 pub mod report;
+mod rewriting;
+pub mod route;
 mod tally;
 mod trouble;
+mod waiting;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +25,10 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
 pub use self::cadence::Cadence;
-use self::pipeline::{Pipeline, Roll};
+use self::commit::Left;
+use self::pipeline::Pipeline;
 use self::report::Report;
+use self::rewriting::Pace;
 use crate::engine::Stage;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::statistics::Ends;
@@ -250,6 +256,13 @@ impl<S: Stage> Worker<S> {
                 self.report.lag(&self.consumer, &self.pipeline.inputs, &ends);
             }
             self.report.sizes(&self.status, &self.pipeline.partitions);
+            if self.pipeline.rewriter.look() {
+                // Its partitions are others as well: a producer that learns of them some time later would send a key's next
+                // records elsewhere.
+                tracing::warn!(worker = %self.status, topic = self.pipeline.outputs.updates, "the output topic was created again");
+                self.renew_producer()?;
+            }
+            self.go_back_in_time()?;
         }
         Ok(())
     }
@@ -257,15 +270,36 @@ impl<S: Stage> Worker<S> {
     /// Takes what was told of where the inputs end. `false`: it is known.
     fn hear_of_ends(&mut self) -> bool {
         let news = self.consumer.context().news_of_ends();
-        let is_news = news.is_some();
-        self.state.ends = news.or(self.state.ends.take());
-        is_news
+        let Some(news) = news else { return false };
+        if let Ok(positions) = self.consumer.position() {
+            self.pipeline.inputs.pass_markers(&positions);
+        }
+        let now = clock();
+        self.pipeline.waiting.look(&self.pipeline.inputs, &news, now);
+        self.status.set_backlog(self.pipeline.waiting.backlog(&self.pipeline.inputs, now));
+        self.state.ends = Some(news);
+        true
+    }
+
+    /// Restores partitions anew whose figures are of a moment that a wrong clock has given. No transaction may be open.
+    fn go_back_in_time(&mut self) -> Result<(), Trouble> {
+        let (now, format) = (clock(), self.pipeline.settings.format);
+        if self.pipeline.partitions.iter().all(|(_, partition)| !partition.progress.is_far_ahead(now, format)) {
+            return Ok(());
+        }
+        if !self.park() {
+            self.pipeline.partitions.clear();
+            if let Some(membership) = &self.state.membership {
+                self.pipeline.partitions.retain_and_add(&membership.owned, &self.pipeline.settings);
+            }
+        }
+        self.begin_restore()
     }
 
     fn is_commit_due(&self) -> bool {
         match self.commit_due_in() {
             Some(left) => left.is_zero() || self.pipeline.records >= MAX_RECORDS,
-            None => self.cadence.left(Instant::now()).is_zero() && self.pipeline.is_roll_due(clock()),
+            None => self.cadence.left(Instant::now()).is_zero() && self.pipeline.is_due(clock()),
         }
     }
 
@@ -283,15 +317,17 @@ impl<S: Stage> Worker<S> {
         if let Ok(positions) = self.consumer.position() {
             self.pipeline.inputs.pass_markers(&positions);
         }
-        let roll = self.pipeline.commit(&membership.group, clock(), Patience::of(within))?;
+        let pace = Pace::of(self.cadence.is_swift());
+        let left = self.pipeline.commit(&membership.group, clock(), pace, Patience::of(within))?;
         self.state.began = None;
         let took = begun.elapsed();
         self.cadence.committed(Instant::now(), took);
-        if roll == Roll::Begun {
-            // A backlog does not hold its next slice up.
+        if left == Left::Rolling {
+            // A backlog does not hold the rest up.
             self.cadence.catch_up();
         }
         self.report.committed(&mut self.pipeline.tally, clock(), took);
+        self.report.read_through(&self.status, &self.pipeline.partitions);
         self.report.sizes(&self.status, &self.pipeline.partitions);
         self.answer_if_committed();
         if let Some(trim) = &mut self.trim {

@@ -35,12 +35,33 @@ pub struct Outbox<'a> {
     transactions: &'a mut Transactions,
     outputs: &'a Outputs,
     partition: i32,
+    /// Timestamp of the oldest record that the effects come from.
+    since: Option<i64>,
+    /// That it has taken.
+    records: usize,
+    /// Of their keys and values.
+    bytes: usize,
     failure: Option<Failure>,
 }
 
 impl<'a> Outbox<'a> {
     pub fn new(transactions: &'a mut Transactions, outputs: &'a Outputs, partition: i32) -> Outbox<'a> {
-        Outbox { transactions, outputs, partition, failure: None }
+        Outbox { transactions, outputs, partition, since: None, records: 0, bytes: 0, failure: None }
+    }
+
+    /// Of effects that come from records of this timestamp and later ones.
+    pub fn since(self, since: Option<i64>) -> Outbox<'a> {
+        Outbox { since, ..self }
+    }
+
+    /// How many records it has taken.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// How many bytes their keys and values have.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether all went out.
@@ -52,6 +73,8 @@ impl<'a> Outbox<'a> {
     }
 
     fn send(&mut self, record: BaseRecord<'_, [u8], [u8]>) {
+        self.records += 1;
+        self.bytes += record.key.map_or(0, <[u8]>::len) + record.payload.map_or(0, <[u8]>::len);
         if self.failure.is_none() {
             self.failure = self.transactions.send(record).err();
         }
@@ -78,7 +101,7 @@ impl Effects for Outbox<'_> {
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.outputs.campaign_events)
             .partition(partition)
             .payload(payload)
-            .headers(differences_headers());
+            .headers(differences_headers(self.since));
         self.send(record);
     }
 }

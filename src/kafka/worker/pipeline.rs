@@ -2,40 +2,40 @@
 
 use std::sync::Arc;
 
-use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::BaseRecord;
 
 use super::inputs::Inputs;
 use super::outbox::{Outbox, Outputs};
+use super::rewriting::Rewriter;
+use super::route::{Homes, Route};
 use super::tally::Tally;
-use crate::engine::{Effects, Stage};
-use crate::events::{Decoder, Event, Home, Reason, Rejection};
-use crate::home::home;
+use super::waiting::Waiting;
+use crate::engine::{Outcome, Stage};
+use crate::events::{Decoder, Event, Rejection, Source};
+use crate::format::FormatError;
 use crate::kafka::changelog::partition::Partitions;
-use crate::kafka::changelog::progress::PROGRESS_KEY;
-use crate::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
-use crate::kafka::client::MAX_MESSAGE_BYTES;
+use crate::kafka::changelog::stored_settings::StoredSettings;
 use crate::kafka::error::{Trouble, WorkerError};
-use crate::kafka::faults;
 use crate::kafka::names::StageKind;
-use crate::kafka::record::dead_letter::{DeadLetter, size_of_headers};
+use crate::kafka::record::dead_letter::DeadLetter;
 use crate::kafka::record::origin::{self, Origin};
-use crate::kafka::transaction::{Failure, Patience, Transactions};
+use crate::kafka::record::read;
+use crate::kafka::topics::destinations::Destinations;
+use crate::kafka::transaction::{Failure, Transactions};
+use crate::kafka::watermarks::{self, Expected};
 use crate::settings::Settings;
 use crate::time::Millis;
-
-/// Keys that one slice of a roll looks at, of each partition. Tests that end in the middle of a roll need slices.
-const ROLL_BUDGET: usize = if cfg!(debug_assertions) { 50 } else { 2_000 };
 
 /// What a worker does with records, and the state that it does it to.
 pub struct Pipeline<S> {
     pub kind: StageKind,
     pub settings: Arc<Settings>,
     pub stored_settings: StoredSettings,
+    /// How the records of all source topics are read.
+    pub source: Source,
     pub decoder: Decoder,
-    /// Partitions of the customers' and of the campaigns' internal topic.
-    pub homes: [u32; 2],
+    pub homes: Homes,
     pub inputs: Inputs,
     pub outputs: Outputs,
     pub partitions: Partitions<S>,
@@ -43,6 +43,8 @@ pub struct Pipeline<S> {
     /// Stands beside committed offsets, and tells the next owner whom to fence.
     pub transactional_id: String,
     pub tally: Tally,
+    pub rewriter: Rewriter,
+    pub waiting: Waiting,
     /// Records of the open transaction.
     pub records: usize,
 }
@@ -51,19 +53,25 @@ pub struct Pipeline<S> {
 pub struct Parts {
     pub kind: StageKind,
     pub settings: Arc<Settings>,
-    /// Partitions of the customers' and of the campaigns' internal topic.
-    pub homes: [u32; 2],
+    pub homes: Homes,
     pub inputs: Inputs,
     pub outputs: Outputs,
     pub transactions: Transactions,
     pub transactional_id: String,
+    pub destinations: Arc<Destinations>,
+    /// All inputs that the stage's figures come from.
+    pub expected: Arc<Expected>,
 }
 
 impl<S: Stage> Pipeline<S> {
     pub fn new(parts: Parts) -> Pipeline<S> {
+        let topic = &parts.outputs.updates;
         Pipeline {
             kind: parts.kind,
-            stored_settings: StoredSettings::of(&parts.settings, parts.homes[0], parts.homes[1]),
+            rewriter: Rewriter::new(parts.kind, Arc::clone(&parts.settings), parts.destinations, topic),
+            waiting: Waiting::new(&parts.settings, parts.expected),
+            stored_settings: StoredSettings::of(&parts.settings, parts.homes.customers, parts.homes.campaigns),
+            source: Source::default(),
             decoder: Decoder::new(&parts.settings),
             settings: parts.settings,
             homes: parts.homes,
@@ -88,44 +96,75 @@ impl<S: Stage> Pipeline<S> {
             return Err(misplaced(record, "it comes from a topic that was not subscribed to"));
         };
         if self.inputs.is_internal(input) {
-            self.take_internal(record)?;
+            self.take_internal(record, now)?;
         } else {
             self.take_source(record, now)?;
         }
         self.inputs.advance(input, record.partition(), record.offset() + 1);
+        self.waiting.taken(input, record);
         self.records += 1;
         Ok(())
     }
 
     fn take_source(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
-        let event = match self.decoder.decode(record.payload().unwrap_or_default(), now) {
-            Ok(event) => event,
-            Err(rejection) => return self.reject(record, &Origin::of(record), false, &rejection),
+        let origin = Origin::of(record);
+        let headers = || read::named_headers(record);
+        let texts = match self.source.texts(&read::as_read(record, &headers)) {
+            Ok(texts) => texts,
+            Err(rejection) => return self.reject(record, &origin, false, &rejection),
         };
-        let (stage, partition) = self.home_of(&event);
-        if stage != self.kind {
-            return self.forward(record, stage, partition);
+        let routed = self.decoder.events(&texts, now).and_then(|events| {
+            let may_leave = |index: usize| read::check_room(record, &texts[index]);
+            let routes = self.homes.routes(&events, &self.partitions, may_leave)?;
+            Ok((events, routes))
+        });
+        let (events, routes) = match routed {
+            Ok(routed) => routed,
+            Err(rejection) => return self.reject(record, &origin, false, &rejection),
+        };
+        for ((event, text), route) in events.iter().zip(&texts).zip(routes) {
+            match route {
+                Route::Here(partition) => match self.apply(partition, event, origin.timestamp)? {
+                    Taken::Here => {}
+                    Taken::TooLate(rejection) => {
+                        debug_assert!(events.len() == 1, "of several events, all were checked");
+                        return self.reject(record, &origin, false, &rejection);
+                    }
+                    Taken::NotHere => return Err(misplaced(record, "its partition is not this worker's")),
+                },
+                Route::Away(stage, partition) => self.forward(record, &origin, text, stage, partition)?,
+            }
         }
-        match self.apply(partition, &event, record.timestamp().to_millis())? {
-            Taken::Here => Ok(()),
-            Taken::NotHere => self.forward(record, stage, partition),
-            Taken::TooLate(rejection) => self.reject(record, &Origin::of(record), false, &rejection),
-        }
+        Ok(())
     }
 
-    fn take_internal(&mut self, record: &BorrowedMessage<'_>) -> Result<(), Trouble> {
+    fn take_internal(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
         let here = u32::try_from(record.partition()).unwrap_or(u32::MAX);
+        if origin::is_request(record) {
+            let Some(partition) = self.partitions.get_mut(here) else {
+                return Err(misplaced(record, "its partition is not this worker's"));
+            };
+            partition.doubt("somebody has asked for it (payback republish)");
+            return Ok(());
+        }
         if origin::holds_differences(record) {
             let Some(partition) = self.partitions.get_mut(here) else {
                 return Err(misplaced(record, "its partition is not this worker's"));
             };
-            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| WorkerError::Format {
-                topic: record.topic().to_owned(),
-                partition: record.partition(),
-                offset: record.offset(),
-                cause,
-            })?;
+            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| unreadable(record, cause))?;
             partition.touched = true;
+            self.tally.differences_since.extend(origin::differences_since(record));
+            return Ok(());
+        }
+        if origin::holds_watermarks(record) {
+            let Some(partition) = self.partitions.get_mut(here) else {
+                return Err(misplaced(record, "its partition is not this worker's"));
+            };
+            let statements = watermarks::read(record.payload().unwrap_or_default());
+            let statements = statements.map_err(|cause| unreadable(record, cause))?;
+            if let Some(heard) = &mut partition.heard {
+                self.waiting.hear(heard, &statements, (self.inputs.internal_index(), record), now);
+            }
             return Ok(());
         }
         let Some(origin) = Origin::of_forwarded(record) else {
@@ -136,20 +175,13 @@ impl<S: Stage> Pipeline<S> {
             Ok(event) => event,
             Err(rejection) => return self.reject(record, &origin, true, &rejection),
         };
-        if self.home_of(&event) != (self.kind, here) {
+        if self.homes.of(&event) != (self.kind, here) {
             return Err(misplaced(record, "its home is elsewhere"));
         }
         match self.apply(here, &event, origin.timestamp)? {
             Taken::Here => Ok(()),
             Taken::NotHere => Err(misplaced(record, "its partition is not this worker's")),
             Taken::TooLate(rejection) => self.reject(record, &origin, true, &rejection),
-        }
-    }
-
-    fn home_of(&self, event: &Event<'_>) -> (StageKind, u32) {
-        match event.home() {
-            Home::Customer(id) => (StageKind::Customers, home(id, self.homes[0])),
-            Home::Campaign(id) => (StageKind::Campaigns, home(id, self.homes[1])),
         }
     }
 
@@ -162,6 +194,9 @@ impl<S: Stage> Pipeline<S> {
         partition.touched = true;
         Ok(match outcome {
             Ok(outcome) => {
+                if outcome == Outcome::Applied {
+                    partition.applied(written_at);
+                }
                 self.tally.event(event.kind(), outcome, written_at);
                 Taken::Here
             }
@@ -169,21 +204,19 @@ impl<S: Stage> Pipeline<S> {
         })
     }
 
-    fn forward(&mut self, record: &BorrowedMessage<'_>, stage: StageKind, partition: u32) -> Result<(), Trouble> {
-        let origin = Origin::of(record);
-        let size = size_of_headers(record)
-            .map(|headers| headers + record.key().map_or(0, <[u8]>::len) + record.payload().map_or(0, <[u8]>::len));
-        // Room for the headers that are added and for what wraps a record.
-        if size.is_none_or(|size| size > MAX_MESSAGE_BYTES - (64 << 10)) {
-            let detail =
-                "key and headers leave no room to forward it to its home, or a header's name is not valid UTF-8";
-            let rejection = Rejection { reason: Reason::TooLarge, detail: detail.to_owned() };
-            return self.reject(record, &origin, false, &rejection);
-        }
+    /// Sends an event of a record to its home: its text, with the key and headers of the record and where that was read.
+    fn forward(
+        &mut self,
+        record: &BorrowedMessage<'_>,
+        origin: &Origin<'_>,
+        text: &str,
+        stage: StageKind,
+        partition: u32,
+    ) -> Result<(), Failure> {
         self.transactions.send(BaseRecord {
             topic: self.outputs.internal_of(stage),
             partition: Some(signed(partition)),
-            payload: record.payload(),
+            payload: Some(text.as_bytes()),
             key: record.key(),
             timestamp: None,
             headers: Some(origin.add_to(origin::headers_of(record))),
@@ -221,94 +254,6 @@ impl<S: Stage> Pipeline<S> {
         );
         Ok(())
     }
-
-    /// Whether there is something to roll in some partition.
-    pub fn is_roll_due(&self, now: Millis) -> bool {
-        self.partitions.iter().any(|(_, partition)| partition.is_roll_due(partition.moment(now)))
-    }
-
-    /// Writes all that changed, and commits it with the positions of all inputs. Does one slice of a roll that is
-    /// due, and says what. `group` is the membership under which the partitions were assigned.
-    ///
-    /// # Errors
-    /// The transaction has failed, or whether it was committed is not known: all that it did is to be undone.
-    pub fn commit(
-        &mut self,
-        group: &Arc<ConsumerGroupMetadata>,
-        now: Millis,
-        patience: Patience,
-    ) -> Result<Roll, Trouble> {
-        self.transactions.begin()?;
-        let records = self.records;
-        if cfg!(debug_assertions) && self.is_roll_due(now) {
-            faults::at(faults::Point::BeforeRoll);
-        }
-        let roll = self.write(now)?;
-        self.transactions.acknowledge(patience)?;
-        let without_offsets = roll != Roll::NotDue && records == 0 && faults::has(faults::Fault::RollWithoutOffsets);
-        let offsets = if without_offsets {
-            rdkafka::TopicPartitionList::new()
-        } else {
-            self.inputs.offsets(Some(&self.transactional_id)).map_err(WorkerError::kafka("offsets to commit"))?
-        };
-        self.transactions.commit(&offsets, group, patience)?;
-        self.records = 0;
-        for (_, partition) in self.partitions.iter_mut() {
-            partition.touched = false;
-        }
-        if roll == Roll::Begun {
-            faults::at(faults::Point::DuringRoll);
-        }
-        Ok(roll)
-    }
-
-    /// Hands what changed to the producer, and a slice of a roll that is due.
-    fn write(&mut self, now: Millis) -> Result<Roll, Failure> {
-        let mut roll = Roll::NotDue;
-        for (number, partition) in self.partitions.iter_mut() {
-            let as_of = partition.next_moment(now);
-            let mut outbox = Outbox::new(&mut self.transactions, &self.outputs, signed(number));
-            if partition.touched {
-                partition.stage.flush(as_of, &mut outbox);
-            }
-            let mut is_rolled = true;
-            if partition.is_roll_due(as_of) {
-                partition.touched = true;
-                is_rolled = partition.stage.roll(as_of, ROLL_BUDGET, &mut outbox);
-                roll = roll.max(if is_rolled { Roll::Completed } else { Roll::Begun });
-            }
-            if is_rolled {
-                partition.progress.rolled_to = as_of;
-            }
-            let internal_offset = self.inputs.internal_position(number);
-            if partition.touched || partition.progress.internal_offset != internal_offset {
-                partition.progress.as_of = as_of;
-                partition.progress.internal_offset = internal_offset;
-                partition.progress.source_offsets.clear();
-                let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
-                partition.progress.source_offsets.extend(sources);
-                partition.progress.write(self.settings.format, &mut partition.progress_fact);
-                outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
-            }
-            if !partition.has_settings() {
-                let narrowed = partition.narrowed.take();
-                narrowed.as_ref().unwrap_or(&self.stored_settings).write(&mut partition.settings_fact);
-                outbox.fact(SETTINGS_KEY, Some(&partition.settings_fact));
-            }
-            outbox.finish()?;
-        }
-        Ok(roll)
-    }
-}
-
-/// What a commit does of a roll: of all partitions, that which leaves most to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Roll {
-    NotDue,
-    /// All of it, or what was left of it.
-    Completed,
-    /// A slice; others are to come.
-    Begun,
 }
 
 /// What became of an event of this stage.
@@ -319,8 +264,13 @@ enum Taken {
     TooLate(Rejection),
 }
 
-fn signed(partition: u32) -> i32 {
+pub(super) fn signed(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+fn unreadable(record: &BorrowedMessage<'_>, cause: FormatError) -> WorkerError {
+    let (topic, partition, offset) = (record.topic().to_owned(), record.partition(), record.offset());
+    WorkerError::Format { topic, partition, offset, cause }
 }
 
 fn misplaced(record: &BorrowedMessage<'_>, what: &str) -> Trouble {

@@ -1,5 +1,6 @@
 //! From an assignment to work: state is restored, offsets are asked for, inputs go on exactly there.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,9 @@ use rdkafka::consumer::Consumer;
 
 use super::inputs::Inputs;
 use super::positions::{Known, set_positions};
-use super::{COMMIT_WITHIN, Phase, Worker};
+use super::{COMMIT_WITHIN, Phase, Worker, clock};
 use crate::engine::Stage;
+use crate::kafka::changelog::partition::Partition;
 use crate::kafka::client::{ask, errors};
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
@@ -26,6 +28,14 @@ impl<S: Stage> Worker<S> {
             self.state.phase = Phase::Idle;
             return Ok(());
         };
+        let now = clock();
+        let settings = &self.pipeline.settings;
+        for (number, partition) in self.pipeline.partitions.iter_mut() {
+            if partition.progress.is_far_ahead(now, settings.format) {
+                tracing::warn!(worker = %self.status, partition = number, as_of = %partition.progress.as_of, "its figures are far ahead of the clock: it is restored, and all of its records are written again as of now");
+                *partition = Partition::new(Arc::clone(settings));
+            }
+        }
         let changelog = &self.pipeline.outputs.changelog;
         let restore = Restore::new(&self.clients, changelog, &membership.owned)?;
         self.state.phase = Phase::Restoring(Box::new(restore));
@@ -47,6 +57,7 @@ impl<S: Stage> Worker<S> {
             watcher: &self.watcher,
             inputs,
             own: &pipeline.transactional_id,
+            now: clock(),
         };
         let facts = restore.facts();
         let done = restore.step(&mut pipeline.partitions, &around, STEP)?;
@@ -116,12 +127,15 @@ impl<S: Stage> Worker<S> {
             },
         }
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka("positions"))?;
+        if let Ok(former) = self.consumer.position() {
+            self.pipeline.inputs.distrust(&former);
+        }
         self.consumer.assign(&positions).map_err(WorkerError::kafka("resuming inputs"))?;
         self.consumer.context().forget_ends();
         self.state.ends = None;
-        for number in &membership.owned {
-            let sizes = self.pipeline.partitions.get(*number).map(|partition| partition.stage.sizes());
-            self.status.set_current(*number, sizes.unwrap_or_default());
+        self.pipeline.begin_waiting(&high, clock());
+        for (number, partition) in self.pipeline.partitions.iter() {
+            self.status.set_current(number, partition.stage.sizes(), partition.read_through);
         }
         self.state.phase = Phase::Working;
         if membership.owned.is_empty() {

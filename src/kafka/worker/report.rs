@@ -26,6 +26,7 @@ pub struct Report {
     metrics: Arc<Metrics>,
     stage: StageMetrics,
     latency: LocalHistogram,
+    purchase_to_roas: LocalHistogram,
     last_sizes: Option<Instant>,
     lagging: Vec<(String, i32)>,
 }
@@ -34,7 +35,8 @@ impl Report {
     pub fn new(metrics: Arc<Metrics>, stage: &str) -> Report {
         let stage = metrics.stage(stage);
         let latency = stage.event_latency.local();
-        Report { metrics, stage, latency, last_sizes: None, lagging: Vec::new() }
+        let purchase_to_roas = metrics.purchase_to_roas().local();
+        Report { metrics, stage, latency, purchase_to_roas, last_sizes: None, lagging: Vec::new() }
     }
 
     /// Counts what a transaction did that was committed at `now`, and clears the tally.
@@ -48,11 +50,12 @@ impl Report {
             self.metrics.count_rejected(*reason, *events);
         }
         self.stage.forwarded.inc_by(tally.forwarded);
-        for written_at in &tally.written_at {
-            // A producer's clock may be ahead.
-            self.latency.observe((now.0 - written_at).max(0) as f64 / 1_000.0);
-        }
+        // A producer's clock may be ahead.
+        let seconds_since = |written_at: &i64| (now.0 - written_at).max(0) as f64 / 1_000.0;
+        tally.written_at.iter().map(seconds_since).for_each(|seconds| self.latency.observe(seconds));
+        tally.differences_since.iter().map(seconds_since).for_each(|seconds| self.purchase_to_roas.observe(seconds));
         self.latency.flush();
+        self.purchase_to_roas.flush();
         self.stage.commit_duration.observe(took.as_secs_f64());
         tally.clear();
     }
@@ -80,7 +83,16 @@ impl Report {
             self.last_sizes = Some(Instant::now());
             for (number, partition) in partitions.iter() {
                 status.set_sizes(number, partition.stage.sizes());
+                let as_of = partition.has_state().then_some(partition.progress.as_of);
+                status.set_written(number, as_of, partition.left_to_rewrite());
             }
+        }
+    }
+
+    /// Tells status what the figures of the partitions are read through, while something waits for them.
+    pub fn read_through<S: Stage>(&self, status: &status::Worker, partitions: &Partitions<S>) {
+        for (number, partition) in partitions.iter() {
+            status.set_read_through(number, partition.read_through);
         }
     }
 

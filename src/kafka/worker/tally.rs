@@ -13,6 +13,8 @@ pub struct Tally {
     pub forwarded: u64,
     /// When the records that were dealt with here were written to their source, milliseconds since the epoch.
     pub written_at: Vec<i64>,
+    /// Of each record of differences, the same of the oldest record that these come from.
+    pub differences_since: Vec<i64>,
 }
 
 impl Tally {
@@ -33,7 +35,9 @@ impl Tally {
     pub fn clear(&mut self) {
         let mut written_at = std::mem::take(&mut self.written_at);
         written_at.clear();
-        *self = Tally { written_at, ..Tally::default() };
+        let mut differences_since = std::mem::take(&mut self.differences_since);
+        differences_since.clear();
+        *self = Tally { written_at, differences_since, ..Tally::default() };
     }
 }
 

@@ -65,6 +65,7 @@ impl<S: Stage> Worker<S> {
         self.stay_if_faulty();
         self.pipeline.partitions.clear();
         self.pipeline.tally.clear();
+        self.pipeline.rewriter.dropped();
         self.pipeline.records = 0;
         self.state.began = None;
         self.cadence.failed();
@@ -98,6 +99,11 @@ impl<S: Stage> Worker<S> {
             }
         }
         tracing::info!(worker = %self.status, "a new producer takes over");
+        self.renew_producer()
+    }
+
+    /// Puts a new producer in the place of the one that there is, and ends what that left open.
+    pub(super) fn renew_producer(&mut self) -> Result<(), WorkerError> {
         self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
         self.introduce().map(drop)
     }

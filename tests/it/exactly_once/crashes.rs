@@ -45,7 +45,9 @@ fn no_crash_changes_a_figure() {
     let feed = Feed::start(&processor, during, 150);
 
     for point in CRASHES {
-        let mut instance = processor.start_with("a", &[("PAYBACK_TEST_CRASH_AT", point), clock.variable()]);
+        // A roll is done in parts.
+        let slices = ("PAYBACK_TEST_KEYS", "50");
+        let mut instance = processor.start_with("a", &[("PAYBACK_TEST_CRASH_AT", point), slices, clock.variable()]);
         if point.starts_with("during-roll") {
             // At the turn of a real hour it rolls, and so ends, without being made to.
             wait_until("it is ready, or has ended", Duration::from_secs(60), || {

@@ -11,6 +11,7 @@
 
 mod abroad;
 mod away;
+mod backlog;
 mod check;
 mod checkpoints;
 mod clock;
@@ -18,6 +19,7 @@ mod crashes;
 mod end_to_end;
 mod errors;
 mod feed;
+mod fresh;
 mod frozen;
 mod load;
 mod sharing;

@@ -19,6 +19,9 @@ use crate::records::{ByKey, difference};
 /// transaction is left open, so that it can be seen at once how far all has come.
 const CRASHES: [&str; 4] = ["during-roll:1", "after-send-offsets:2", "after-commit-sent:2", "during-roll:1"];
 
+/// A roll is done in parts.
+const SLICES: (&str, &str) = ("PAYBACK_TEST_KEYS", "50");
+
 const WINDOWS: [&str; 3] = ["24h", "5d", "lifetime"];
 
 /// What [`SHORT`] says, for the batch.
@@ -70,7 +73,7 @@ fn dies_in_the_midst<S: Stage>(kinds: &Kinds, history: &[Value], later: &[Value]
     for (number, point) in (1..).zip(CRASHES) {
         let crash = format!("{point}@{}", S::NAME);
         let mut dying = variables.clone();
-        dying.push(("PAYBACK_TEST_CRASH_AT", &crash));
+        dying.extend([("PAYBACK_TEST_CRASH_AT", crash.as_str()), SLICES]);
         let mut instance = processor.start_with("a", &dying);
         assert_eq!(instance.wait_for_end().signal(), Some(6), "it aborts at {crash}:\n{}", instance.log());
         if number == 1 || number == CRASHES.len() {

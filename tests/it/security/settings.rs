@@ -86,3 +86,30 @@ fn what_would_wait_for_ever_or_log_nothing_is_refused() {
     assert_eq!(refused.status.code(), Some(2), "{said}");
     assert!(said.starts_with("payback: --brokers: expected host:port") && !said.contains("zq7x"), "{said}");
 }
+
+#[test]
+fn a_client_that_can_t_be_made_is_found_without_connecting() {
+    let protocol = ("PAYBACK_KAFKA__PROPERTIES__SECURITY_PROTOCOL", "SASL_SSL");
+    let mechanism = "PAYBACK_KAFKA__PROPERTIES__SASL_MECHANISM";
+    let mistakes = [
+        ((mechanism, "NTLM"), "kafka.properties: Unsupported SASL mechanism"),
+        ((mechanism, "PLAIN"), "kafka.properties: sasl.username and sasl.password must be set"),
+        ((mechanism, "OAUTHBEARER"), "kafka.properties.sasl.mechanism: OAUTHBEARER has tokens only by"),
+        (
+            ("PAYBACK_KAFKA__PROPERTIES__SSL_CA_LOCATION", "/nowhere/zq7x"),
+            if cfg!(feature = "kerberos") {
+                "kafka.properties.ssl.ca.location: can't be read: No such file"
+            } else {
+                "kafka.properties.sasl.mechanism: GSSAPI (Kerberos), which is librdkafka's own default, is not in this build"
+            },
+        ),
+    ];
+    for ((mistake, expected), command) in
+        mistakes.iter().flat_map(|mistake| ["run", "check-config", "topics"].map(|command| (mistake, command)))
+    {
+        let refused = payback(command, &[protocol, *mistake]);
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{command} {mistake:?}: {said}");
+        assert!(said.contains(&format!("payback: {expected}")) && !said.contains("zq7x"), "{said}");
+    }
+}

@@ -5,8 +5,9 @@ use super::*;
 fn too_late(shop: &mut Shop, event: Value) -> String {
     let text = event.to_string();
     let event = shop.decoder.decode(text.as_bytes(), Millis::MAX).unwrap();
+    let checked = shop.stage.check(&event);
     let rejection = shop.stage.apply(&event, &mut shop.out).unwrap_err();
-    assert_eq!(rejection.reason, Reason::TooLate);
+    assert_eq!((rejection.reason, Err(rejection.clone())), (Reason::TooLate, checked));
     rejection.detail
 }
 
@@ -173,4 +174,19 @@ fn a_parked_state_follows_one_that_carries() {
     }
     assert_eq!(shop.stage.sizes().orders_refunded_in_excess, 1);
     assert_eq!(kinds(&shop), "fkz");
+}
+
+/// What a clock that is ahead for a while gives up can't be had back.
+#[test]
+fn nothing_is_given_up_by_a_clock_that_is_not_trusted() {
+    let mut shop = Shop::new(short_memory);
+    shop.take(order("first", 380, 100));
+    shop.flush();
+    pass(&mut shop, 0, 8);
+    shop.stage.set_trusted(Millis(NOW.0 + 8 * DAY));
+    pass(&mut shop, 8, 30);
+    assert_eq!(shop.stage.sizes().orders, 1);
+    shop.stage.set_trusted(Millis(NOW.0 + 30 * DAY));
+    pass(&mut shop, 30, 31);
+    assert_eq!(shop.stage.sizes().orders, 0);
 }

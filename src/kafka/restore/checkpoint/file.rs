@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::engine::{Sizes, Stage};
+use crate::format::Format;
 use crate::kafka::changelog::partition::{Partition, Proof};
 
 /// With the version of the format, that of snapshots included.
@@ -24,9 +25,10 @@ pub struct Header {
     pub partition: u32,
     /// The offset after the last record of the changelog that is in the state.
     pub end: i64,
-    /// As the changelog holds it, and the settings.
+    /// As the changelog holds it, and the settings; the epoch as well, empty where there is none.
     pub progress: Vec<u8>,
     pub settings: Vec<u8>,
+    pub epoch: Vec<u8>,
     /// Counts, so that a reader can reserve room.
     pub customers: u64,
     pub orders: u64,
@@ -35,12 +37,14 @@ pub struct Header {
 impl Header {
     pub fn of<S: Stage>(changelog: &str, number: u32, proof: &Proof, partition: &Partition<S>) -> Header {
         let Sizes { customers, orders, .. } = partition.stage.sizes();
+        let written = &partition.written;
         Header {
             changelog: changelog.to_owned(),
             partition: number,
             end: proof.end,
             progress: proof.progress.clone(),
             settings: partition.settings_fact.clone(),
+            epoch: if written.is_empty() { Vec::new() } else { written.fact(Format::default()) },
             customers,
             orders,
         }

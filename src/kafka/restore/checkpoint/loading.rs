@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{END, Header, MAGIC, MAX_PART};
 use crate::engine::{Sizes, Stage};
+use crate::kafka::changelog::epoch::Epoch;
 use crate::kafka::changelog::partition::{Partition, Place, Proof};
 use crate::kafka::changelog::progress::Progress;
 use crate::kafka::changelog::stored_settings::StoredSettings;
@@ -36,6 +37,8 @@ pub struct Loading<R = File> {
     file: R,
     sum: Xxh3,
     header: Header,
+    /// As the header has it.
+    progress: Progress,
     /// What there is room to be made for.
     expected: Sizes,
     /// As [`Partition::narrowed`].
@@ -61,6 +64,7 @@ impl<R: Read> Loading<R> {
             file,
             sum: Xxh3::new(),
             header: Header::default(),
+            progress: Progress::default(),
             expected: Sizes::default(),
             narrowed: None,
             block: Vec::new(),
@@ -76,12 +80,18 @@ impl<R: Read> Loading<R> {
         if (header.changelog.as_str(), header.partition) != (changelog, partition) {
             return Err(Unfit::Foreign(format!("{} partition {}", header.changelog, header.partition)));
         }
+        loading.progress = Progress::read(&header.progress).map_err(|_| Unfit::Damaged)?;
         // A damaged header may expect anything, but each takes some bytes.
         let most = (size / MIN_RECORD).min(MOST_EXPECTED);
         loading.expected.customers = header.customers.min(most);
         loading.expected.orders = header.orders.min(most);
         loading.narrowed = stored_settings.check(&header.settings).map_err(|_| Unfit::Settings)?;
         Ok(loading)
+    }
+
+    /// How far the state had come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
     }
 
     /// Reads on until then. `true`: all is read, and the partition is in its place, which is to be proven.
@@ -111,9 +121,12 @@ impl<R: Read> Loading<R> {
             return Err(Unfit::Damaged);
         }
         let header = &self.header;
-        partition.progress = Progress::read(&header.progress).map_err(|_| Unfit::Damaged)?;
+        partition.progress.clone_from(&self.progress);
         partition.progress_fact.clone_from(&header.progress);
         partition.settings_fact.clone_from(&header.settings);
+        if !header.epoch.is_empty() {
+            partition.written = Epoch::read(&header.epoch).map_err(|_| Unfit::Damaged)?;
+        }
         partition.narrowed.clone_from(&self.narrowed);
         partition.place = Place::Kept(Proof { end: header.end, progress: header.progress.clone() });
         Ok(())

@@ -42,7 +42,7 @@ fn partition() -> Partition<Customers> {
     }
     partition.stage.flush(Millis(9), &mut Nowhere);
     partition.progress =
-        Progress { as_of: Millis(9), rolled_to: Millis(8), internal_offset: Some(7), source_offsets: Vec::new() };
+        Progress { as_of: Millis(9), rolled_to: Millis(8), internal_offset: Some(7), ..Progress::default() };
     partition.progress.write(settings().format, &mut partition.progress_fact);
     stored_settings().write(&mut partition.settings_fact);
     partition.park(400);
@@ -69,7 +69,7 @@ fn read(file: &[u8]) -> Result<Partition<Customers>, Unfit> {
     loop {
         // Time is always up: a step makes some way all the same.
         if loading.step(&mut partition, Instant::now())? {
-            partition.restored();
+            partition.restored(Millis(9), settings().format);
             return Ok(partition);
         }
     }

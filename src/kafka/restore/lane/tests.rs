@@ -85,6 +85,7 @@ impl Changelog {
             watcher: &self.watcher,
             inputs: TopicPartitionList::new(),
             own: "",
+            now: NOW,
         }
     }
 
@@ -99,7 +100,7 @@ impl Changelog {
         while !lane.step(&mut share, &self.around(checkpoints), Instant::now() + Duration::from_millis(100)).unwrap() {
             assert!(Instant::now() < until, "it comes to no end");
         }
-        partition.restored();
+        partition.restored(NOW, self.settings.format);
         (lane.facts, lane.loaded)
     }
 }
@@ -130,7 +131,8 @@ fn take(changelog: &Changelog, partition: &mut Partition<Customers>, orders: Ran
         let event = decoder.decode(purchase.as_bytes(), NOW).unwrap();
         assert!(partition.stage.apply(&event, &mut facts).is_ok());
     }
-    let as_of = partition.next_moment(NOW);
+    let as_of = partition.progress.next_moment(NOW, changelog.settings.format);
+    partition.progress.sequence += 1;
     partition.stage.flush(as_of, &mut facts);
     partition.progress.as_of = as_of;
     partition.progress.internal_offset = Some(0);

@@ -1,0 +1,208 @@
+//! The output topics as they are now. A topic that is deleted and created again has the name of before and nothing of what
+//! was written to it, so that its id is looked at again and again, beside the workers' way.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+
+use super::Layout;
+use crate::config::Config;
+use crate::kafka::claim::Claim;
+use crate::kafka::client::ask::Watcher;
+use crate::kafka::client::topic_ids::{TopicId, topic_ids};
+use crate::kafka::client::{Clients, Link};
+use crate::kafka::error::WorkerError;
+use crate::kafka::faults;
+use crate::kafka::names::{self, StageKind};
+use crate::status::Status;
+
+/// How often the topics are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often campaigns are, as long as not all are on their topic.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
+/// Between two looks at whether to stop.
+const WAIT: Duration = Duration::from_millis(100);
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// An output topic as it was found last. Shown as what tells it from every other topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The topic's name.
+    pub topic: String,
+    /// `None` where the cluster gives it no id: the name alone tells then.
+    pub id: Option<TopicId>,
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => id.fmt(f),
+            None => self.topic.fmt(f),
+        }
+    }
+}
+
+/// The ids of the output topics, for all that go by them.
+#[derive(Debug, Default)]
+pub struct Destinations(RwLock<BTreeMap<String, TopicId>>);
+
+impl Destinations {
+    /// The topic of this name.
+    pub fn get(&self, topic: &str) -> Destination {
+        let ids = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        Destination { topic: topic.to_owned(), id: ids.get(topic).copied() }
+    }
+
+    /// Whether the topic is still the one that it was.
+    pub fn is_still(&self, destination: &Destination) -> bool {
+        let ids = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        ids.get(&destination.topic) == destination.id.as_ref()
+    }
+
+    fn set(&self, topic: &str, id: TopicId) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), id);
+    }
+}
+
+/// How it is found whether all campaigns are on their topic: each partition's owner says so beside the offset that it
+/// commits.
+pub struct CampaignsWritten {
+    /// The topic that they are to be on.
+    topic: String,
+    /// Looks at the group of their stage.
+    watcher: Watcher,
+    /// The stage's internal topic, and how many partitions it has.
+    internal: String,
+    partitions: u32,
+}
+
+impl CampaignsWritten {
+    /// Of a configuration; `None` with format 1, which does not say it.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(config: &Config, clients: &Clients, layout: &Layout) -> Result<Option<CampaignsWritten>, WorkerError> {
+        if config.settings.format.number() < 2 {
+            return Ok(None);
+        }
+        let group = names::group(&config.kafka.application_id, StageKind::Campaigns);
+        let watcher = Watcher::new(clients, &group, Arc::default());
+        let internal = config.kafka.internal_topic(StageKind::Campaigns.name());
+        Ok(Some(CampaignsWritten {
+            topic: config.topics.roas_updates.clone(),
+            watcher: watcher.map_err(WorkerError::kafka("a client for the campaigns' group"))?,
+            partitions: layout.partitions(&internal),
+            internal,
+        }))
+    }
+
+    /// Whether the owner of each partition, if there ever was one, has written all of its records to the topic.
+    fn are_all_on(&self, destination: &Destination) -> KafkaResult<bool> {
+        let mut inputs = TopicPartitionList::new();
+        inputs.add_partition_range(&self.internal, 0, i32::try_from(self.partitions).unwrap_or(i32::MAX) - 1);
+        let committed = self.watcher.committed(inputs)?;
+        let wanted = destination.to_string();
+        Ok(committed.elements().iter().all(|partition| {
+            let claim = Claim::read(partition.metadata());
+            claim.writer.is_empty() || claim.whole_on == Some(wanted.as_str())
+        }))
+    }
+}
+
+/// Looks at the output topics, and at whether all campaigns are on theirs.
+pub struct Lookout {
+    client: BaseConsumer<Link>,
+    /// The topics to look at.
+    topics: Vec<String>,
+    destinations: Arc<Destinations>,
+    campaigns: Option<CampaignsWritten>,
+    /// The topic that all campaigns were seen to be on.
+    whole: Option<Destination>,
+    counted: Option<Instant>,
+    status: Arc<Status>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Lookout {
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn new(
+        clients: &Clients,
+        topics: Vec<String>,
+        campaigns: Option<CampaignsWritten>,
+        status: Arc<Status>,
+        stop: Arc<AtomicBool>,
+    ) -> Result<Lookout, WorkerError> {
+        let client = clients.admin().create_with_context(Link::idle());
+        let client = client.map_err(WorkerError::kafka("a client for the output topics"))?;
+        status.set_all_campaigns_written(campaigns.is_none());
+        let (destinations, whole, counted) = (Arc::default(), None, None);
+        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, status, stop })
+    }
+
+    /// What it finds.
+    pub fn destinations(&self) -> Arc<Destinations> {
+        Arc::clone(&self.destinations)
+    }
+
+    /// Looks at the topics once.
+    ///
+    /// # Errors
+    /// No broker answers in time, or a topic is not there: what was found before stays.
+    pub fn look(&self) -> KafkaResult<()> {
+        // Nothing is assigned, so there are no records: only what librdkafka has to say.
+        let _ = self.client.poll(Duration::ZERO);
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        let ids = topic_ids(self.client.client(), &topics, ANSWER_WITHIN)?;
+        for (topic, id) in topics.into_iter().zip(ids) {
+            if let Some(id) = id {
+                self.destinations.set(topic, id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks again and again, until told to stop.
+    ///
+    /// # Errors
+    /// None: what can't be seen now is looked at later.
+    pub fn run(&mut self) -> Result<(), WorkerError> {
+        let mut looked = Instant::now();
+        while !self.stop.load(Ordering::Relaxed) {
+            if looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY) {
+                looked = Instant::now();
+                if let Err(error) = self.look() {
+                    tracing::debug!(%error, "the output topics can't be looked at");
+                }
+            }
+            self.count();
+            thread::sleep(WAIT);
+        }
+        Ok(())
+    }
+
+    /// Looks whether all campaigns are on their topic, until they are.
+    fn count(&mut self) {
+        let Some(campaigns) = &self.campaigns else { return };
+        let is_due = self.counted.is_none_or(|last| last.elapsed() >= COUNT_EVERY);
+        if !is_due || self.whole.as_ref().is_some_and(|whole| self.destinations.is_still(whole)) {
+            return;
+        }
+        self.counted = Some(Instant::now());
+        let destination = self.destinations.get(&campaigns.topic);
+        match campaigns.are_all_on(&destination) {
+            Ok(all) => {
+                self.status.set_all_campaigns_written(all);
+                self.whole = all.then_some(destination);
+            }
+            Err(error) => tracing::debug!(%error, "the group of the campaigns can't be looked at"),
+        }
+    }
+}
