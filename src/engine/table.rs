@@ -5,6 +5,7 @@
 //! and a million of them don't hold up what comes. The place of a value that was removed is taken by a later one.
 
 use std::hash::BuildHasher;
+use std::mem;
 use std::ops::{Index, IndexMut};
 
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
@@ -186,6 +187,22 @@ impl<T: Identity> Table<T> {
         }
     }
 
+    /// Adds a place without a value, to be [vacated](Table::vacate) once all others are there.
+    pub fn add_vacant(&mut self) -> u32
+    where
+        T: Default,
+    {
+        self.slab.put(T::default())
+    }
+
+    /// Gives a place that never had a value to a later one.
+    pub fn vacate(&mut self, slot: u32)
+    where
+        T: Default,
+    {
+        self.slab.remove(slot);
+    }
+
     /// Makes room for so many more values: the index grows once, and not again and again.
     pub fn reserve(&mut self, values: usize) {
         self.index.reserve(values, Entry::spread);
@@ -236,12 +253,23 @@ impl<T> IndexMut<u32> for Table<T> {
     }
 }
 
-/// Texts with a number each, for campaigns, channels and skus that many orders name.
+/// Texts with a number each, for campaigns, channels and skus that many orders name. One that nothing holds any more is
+/// forgotten, and its number given to another.
 #[derive(Debug, Default)]
-pub struct Names(Table<Name>);
+pub struct Names {
+    table: Table<Name>,
+    /// Numbers that nothing holds, or did not for a moment.
+    unused: Vec<u32>,
+    /// Places of a snapshot that hold no text.
+    vacant: Vec<u32>,
+}
 
-#[derive(Debug)]
-struct Name(Id);
+#[derive(Debug, Default)]
+struct Name {
+    id: Id,
+    /// What holds it.
+    uses: u32,
+}
 
 impl Identity for Name {
     fn owner(&self) -> u32 {
@@ -249,14 +277,22 @@ impl Identity for Name {
     }
 
     fn id(&self) -> &Id {
-        &self.0
+        &self.id
     }
 }
 
 impl Names {
     /// The number of a text, new or known.
     pub fn number(&mut self, text: &str) -> u32 {
-        self.0.find_or_insert(0, text, || Name(text.into()))
+        let (mut is_new, table) = (false, &mut self.table);
+        let number = table.find_or_insert(0, text, || {
+            is_new = true;
+            Name { id: text.into(), uses: 0 }
+        });
+        if is_new {
+            self.unused.push(number);
+        }
+        number
     }
 
     /// The number of a text that may be missing: [`NONE`] then.
@@ -264,22 +300,69 @@ impl Names {
         text.map_or(NONE, |text| self.number(text))
     }
 
-    pub fn len(&self) -> u32 {
-        self.0.len()
+    /// One thing more says the text of this number.
+    pub fn hold(&mut self, number: u32) {
+        if number != NONE {
+            self.table[number].uses += 1;
+        }
     }
 
-    /// The texts in the order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(_, name)| name.id().as_str())
+    /// What [held](Names::hold) it doesn't any more.
+    pub fn release(&mut self, number: u32) {
+        if number != NONE {
+            let uses = &mut self.table[number].uses;
+            *uses -= 1;
+            if *uses == 0 {
+                self.unused.push(number);
+            }
+        }
+    }
+
+    /// Forgets the texts that nothing holds. Whoever has a number without [holding](Names::hold) it must not use it any more.
+    pub fn forget_unused(&mut self) {
+        for number in mem::take(&mut self.unused) {
+            // It may be here twice: of a place without a text nothing is removed.
+            if self.table[number].uses == 0 {
+                self.table.remove(number);
+            }
+        }
+        for number in mem::take(&mut self.vacant) {
+            if self.table[number].uses == 0 {
+                self.table.vacate(number);
+            }
+        }
+    }
+
+    /// One more than the largest number given so far.
+    pub fn places(&self) -> u32 {
+        self.table.places()
+    }
+
+    /// The texts in the order of their numbers; none where one was forgotten.
+    pub fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        self.table.iter().map(|(_, name)| (name.uses > 0).then(|| name.id.as_str()))
+    }
+
+    /// Takes what [`Names::iter`] gives, and says whether that can be.
+    pub fn add_next(&mut self, text: Option<&str>) -> bool {
+        let next = self.places();
+        match text {
+            Some(text) => self.number(text) == next,
+            None => {
+                let vacant = self.table.add_vacant();
+                self.vacant.push(vacant);
+                true
+            }
+        }
     }
 
     /// The text of a number; `None` for [`NONE`].
     pub fn text(&self, number: u32) -> Option<&str> {
-        (number != NONE).then(|| self.0[number].id().as_str())
+        (number != NONE).then(|| self.table[number].id.as_str())
     }
 
     pub fn bytes(&self) -> usize {
-        self.0.bytes()
+        self.table.bytes() + (self.unused.capacity() + self.vacant.capacity()) * size_of::<u32>()
     }
 }
 

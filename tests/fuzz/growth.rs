@@ -21,6 +21,8 @@ use crate::events::{Recorded, settings};
 const ORDERS: u64 = 1_000_000;
 /// Enough to see it where the first test has seen a million.
 const FEWER_ORDERS: u64 = 200_000;
+/// As often is each thing done that is measured.
+const ROUNDS: u64 = 200;
 /// A hundredth of what proportion would make it, and far over what noise does to the fastest of many.
 const MOST: u32 = 10;
 
@@ -77,8 +79,9 @@ fn refund(order: u64, number: u64) -> String {
     )
 }
 
-/// Orders are made by `order`, in its order; `disturb` is what hurts: of which order, the how-many-eth time.
-fn stays_flat(orders: u64, order: impl Fn(u64) -> String, disturb: impl Fn(u64, u64) -> Vec<String>) {
+/// Orders are made by `order`, in its order; `disturb` is what hurts: of which order, the how-many-eth time. What it takes is
+/// measured with the flush after it.
+fn stays_flat(orders: u64, order: impl Fn(u64) -> String, disturb: impl Fn(u64, u64) -> Vec<String>) -> Shop {
     let mut shop = Shop::new();
     let mut early = None;
     for number in 0..orders {
@@ -87,10 +90,11 @@ fn stays_flat(orders: u64, order: impl Fn(u64) -> String, disturb: impl Fn(u64, 
             shop.flush();
         }
         if number == 999 || number == orders - 1 {
-            let disturbed = shop.fastest(200, |shop, round| {
-                disturb(number, round).iter().for_each(|record| shop.take(record));
-            });
             shop.flush();
+            let disturbed = shop.fastest(ROUNDS, |shop, round| {
+                disturb(number, round).iter().for_each(|record| shop.take(record));
+                shop.flush();
+            });
             match early {
                 None => early = Some(disturbed),
                 Some(early) => {
@@ -99,23 +103,24 @@ fn stays_flat(orders: u64, order: impl Fn(u64) -> String, disturb: impl Fn(u64, 
             }
         }
     }
-    assert_eq!(shop.orders(), orders);
+    shop
 }
 
 #[test]
 fn orders_one_after_the_other_and_refunds_of_the_first_and_the_last() {
-    stays_flat(
+    let shop = stays_flat(
         ORDERS,
         |number| order(number, NOW - 2_000_000_000 + number as i64, 5),
         |last, round| vec![refund(0, round + 1_000 * last), refund(last, round + 1_000 * last)],
     );
+    assert_eq!(shop.orders(), ORDERS);
 }
 
 /// Each is the first at its arrival, and says an earlier first purchase than all before.
 #[test]
 fn each_order_earlier_than_all_before_and_amendments_of_the_earliest() {
     let at = |number: u64| NOW - 2_000_000_000 - number as i64;
-    stays_flat(
+    let shop = stays_flat(
         FEWER_ORDERS,
         move |number| order(number, at(number), at(number) - 1),
         move |last, round| {
@@ -124,15 +129,49 @@ fn each_order_earlier_than_all_before_and_amendments_of_the_earliest() {
             vec![amended, refund(last, round)]
         },
     );
+    assert_eq!(shop.orders(), FEWER_ORDERS);
 }
 
 #[test]
 fn all_orders_at_one_moment_and_refunds_of_the_first() {
-    stays_flat(
+    let shop = stays_flat(
         FEWER_ORDERS,
         |number| order(number, NOW - 2_000_000_000, 5),
         |last, round| vec![refund(0, round + 1_000 * last)],
     );
+    assert_eq!(shop.orders(), FEWER_ORDERS);
+}
+
+/// Each time another is the first, by its id.
+#[test]
+fn all_orders_at_one_moment_and_the_first_is_cancelled_again_and_again() {
+    // Ids of one length, so that they are in the order of their numbers.
+    const FIRST: u64 = 1_000_000;
+    let shop = stays_flat(
+        FEWER_ORDERS,
+        |number| order(FIRST + number, NOW - 2_000_000_000, NOW),
+        |last, round| {
+            let next = FIRST + if last < ROUNDS * 10 { round } else { ROUNDS + round };
+            vec![format!(r#"{{"type":"cancellation","customer_id":"c","order_id":{next},"occurred_at":{NOW}}}"#)]
+        },
+    );
+    assert_eq!(shop.orders(), FEWER_ORDERS - 2 * ROUNDS);
+}
+
+/// Each order says another first purchase; each time the one that says the earliest takes it back.
+#[test]
+fn the_earliest_first_purchase_is_taken_back_again_and_again() {
+    let at = |number: u64| NOW - 2_000_000_000 + number as i64;
+    let shop = stays_flat(
+        FEWER_ORDERS,
+        move |number| order(number, at(number), 5 + number as i64),
+        move |last, round| {
+            let number = if last < ROUNDS * 10 { round } else { ROUNDS + round };
+            let amended = order(number, at(number), 5 + FEWER_ORDERS as i64);
+            vec![amended.replacen('{', &format!(r#"{{"updated_at":{},"#, NOW - 1_000_000), 1)]
+        },
+    );
+    assert_eq!(shop.orders(), FEWER_ORDERS);
 }
 
 /// Whoever acquired the customer also decides what each of its orders counts as: these are all booked over, once a flush. It

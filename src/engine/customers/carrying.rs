@@ -10,6 +10,7 @@ use std::mem;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::contribution::Sign;
 use super::facts::{CarriedFact, FirstFact, Key};
 use super::known::Known;
 use super::state::{Acquisition, CARRIED, Counted, Customer};
@@ -263,17 +264,19 @@ impl Customers {
         let entries = self.customers[slot].timeline.iter();
         let due: Vec<(Millis, u32)> = entries.take_while(|(at, _)| *at < before).collect();
         let Some(&(last_at, _)) = due.last() else { return 0 };
-        self.settle(slot);
         self.reclassify(slot);
         let first = self.first_of(&self.customers[slot]);
         let mut carried = self.customers[slot].carried.take().unwrap_or_default();
-        carried.first = carried.first.or(first);
+        if carried.first.is_none() {
+            carried.first = first;
+            first.iter().for_each(|first| self.hold_first(first, Sign::Plus));
+        }
         carried.last_at = carried.last_at.max(last_at);
         carried.orders += due.len() as u64;
-        for &(at, order) in &due {
+        for &(_, order) in &due {
             let counted = Counted::of(&self.orders, &self.refunds, order);
             carried.refunded_in_excess += u64::from(counted.is_some_and(|counted| counted.is_refunded_in_excess()));
-            self.customers[slot].timeline.remove((at, order));
+            self.list(order, Sign::Minus);
             self.drop_order(order, &mut carried, effects);
         }
         let customer = &mut self.customers[slot];
@@ -281,13 +284,6 @@ impl Customers {
             customer.contributed.order = CARRIED;
         }
         customer.carried = Some(carried);
-        // Of those that are left, the first is looked for anew.
-        customer.since_orders = 0;
-        customer.first_is_gone = customer.timeline.first().is_some();
-        if !customer.first_is_gone {
-            (customer.first_order, customer.since) = (NONE, Millis::MAX);
-        }
-        self.settle(slot);
         due.len()
     }
 
@@ -295,7 +291,6 @@ impl Customers {
     fn carry_order(&mut self, order: u32, effects: &mut impl Effects) {
         let slot = self.orders[order].customer;
         // What is told of the customer may still be as of before it was cancelled.
-        self.settle(slot);
         self.reclassify(slot);
         let mut carried = self.customers[slot].carried.take().unwrap_or_default();
         self.drop_order(order, &mut carried, effects);
@@ -312,12 +307,12 @@ impl Customers {
         if order.cancelled_at().is_some() {
             self.facts.delete(&Key::Cancellation { customer, order: &order.id }, effects);
         }
-        if let Some(placed) = &order.placed {
-            self.totals.placed_bytes -= size_of_val(&*placed.touches);
+        if order.placed.is_some() {
             self.facts.delete(&Key::Order { customer, order: &order.id }, effects);
         }
         let block = carried.known.insert(order_fingerprint(&order.id));
         self.unwritten.push((order.customer, block));
+        order.placed.iter().for_each(|placed| self.hold_placed(placed, Sign::Minus));
     }
 
     fn carry_cost(&mut self, slot: u32, effects: &mut impl Effects) {
@@ -340,7 +335,7 @@ impl Customers {
         let touch = if known_before { None } else { self.acquiring(placed) };
         Some(First {
             at: placed.occurred_at,
-            since: self.since(customer).0,
+            since: customer.since.earliest(),
             known_before,
             campaign: touch.map_or(NONE, |touch| touch.campaign),
             channel: touch.map_or(NONE, |touch| touch.channel),
@@ -473,6 +468,10 @@ impl Customers {
             channel: self.channels.optional_number(first.channel),
             sku: self.skus.optional_number(first.sku),
         });
+        first.iter().for_each(|first| self.hold_first(first, Sign::Plus));
+        if let Some(before) = self.customers[slot].carried.as_ref().and_then(|carried| carried.first) {
+            self.hold_first(&before, Sign::Minus);
+        }
         let customer = &mut self.customers[slot];
         customer.sums += fact.sums - sums;
         self.totals.sums += fact.sums - sums;
@@ -504,8 +503,10 @@ impl Customers {
             CARRIED => Some(customer.carried.as_ref()?.first?.at),
             NONE => None,
             // The customer knows it: no order is fetched from memory.
-            order if order == customer.first_order && !customer.first_is_gone => Some(customer.first_at),
-            order => Some(self.order_at(order)?.counting()?.occurred_at),
+            order => match customer.timeline.first() {
+                Some((at, first)) if first == order => Some(at),
+                _ => Some(self.order_at(order)?.counting()?.occurred_at),
+            },
         }
     }
 }

@@ -7,8 +7,7 @@
 
 use std::collections::HashMap;
 
-use hashbrown::DefaultHashBuilder;
-
+use super::KEPT;
 use super::state::{Acquisition, Counted, Customer, Placed, Touch};
 use crate::domain::attribution::{PerTouch, acquiring, split, weights};
 use crate::domain::order::OrderSums;
@@ -27,7 +26,7 @@ const MOST_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
 /// The differences since the last flush, by campaign and hour.
 #[derive(Debug, Default)]
-pub struct Ledger(HashMap<(u32, Millis), LedgerSums, DefaultHashBuilder>);
+pub struct Ledger(hashbrown::HashMap<(u32, Millis), LedgerSums>);
 
 /// What a customer contributes to the campaign that acquired it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -154,6 +153,11 @@ impl Ledger {
         }
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.0.allocation_size()
+    }
+
     /// Books an acquired customer, or takes it back.
     pub fn acquired(&mut self, acquired: Acquired, sign: Sign) {
         let sums = LedgerSums {
@@ -195,6 +199,7 @@ impl Ledger {
             }
         }
         self.0.clear();
+        self.0.shrink_to(KEPT.max(2 * buckets.len()));
         for (partition, payload) in payloads.iter().filter(|(_, payload)| !payload.is_empty()) {
             effects.differences(*partition, payload.as_bytes());
         }

@@ -1,14 +1,14 @@
 //! Keeps a customer's sums as its orders change: an order's figures leave all sums before a change and enter them after.
 
-use std::cmp::Ordering;
 use std::mem;
 
 use super::Customers;
+use super::carrying::First;
 use super::contribution::{Acquired, Sign};
 use super::record;
 use super::refunds::Refunds;
-use super::state::{Contributing, Counted, Customer, Order};
-use crate::engine::table::NONE;
+use super::state::{Contributing, Counted, Order, Placed};
+use crate::engine::table::{NONE, Names};
 use crate::money::Sum;
 use crate::time::Millis;
 
@@ -47,78 +47,70 @@ impl Customers {
         }
         let (placed, figures) = (counted.placed, counted.figures());
         let excess = u64::from(counted.is_refunded_in_excess());
-        let entry = (placed.occurred_at, slot);
         match sign {
             Sign::Plus => {
                 customer.sums += figures;
                 self.totals.sums += figures;
                 self.totals.refunded_in_excess += excess;
                 customer.items += i128::from(placed.items);
-                customer.timeline.insert(entry);
-                match placed.customer_since.cmp(&customer.since) {
-                    Ordering::Less => (customer.since, customer.since_orders) = (placed.customer_since, 1),
-                    Ordering::Equal => customer.since_orders += 1,
-                    Ordering::Greater => {}
-                }
-                let is_first = customer.first_order == NONE
-                    || (entry.0, &*order.id) <= (customer.first_at, &*self.orders[customer.first_order].id);
-                if is_first {
-                    (customer.first_order, customer.first_at, customer.first_is_gone) = (slot, entry.0, false);
-                }
             }
             Sign::Minus => {
                 customer.sums -= figures;
                 self.totals.sums -= figures;
                 self.totals.refunded_in_excess -= excess;
                 customer.items -= i128::from(placed.items);
-                customer.timeline.remove(entry);
-                if placed.customer_since == customer.since {
-                    customer.since_orders -= 1;
-                }
-                if customer.timeline.first().is_none() {
-                    (customer.first_order, customer.first_is_gone, customer.since) = (NONE, false, Millis::MAX);
-                } else if customer.first_order == slot {
-                    customer.first_is_gone = true;
-                }
             }
         }
+        self.list(slot, sign);
     }
 
-    /// Looks for what an order took along when it went; see [`Customer::is_settled`].
-    pub(super) fn settle(&mut self, customer: u32) {
-        if self.customers[customer].is_settled() {
-            return;
+    /// Lists an order that counts among those of its customer that are kept individually, or takes it off.
+    pub(super) fn list(&mut self, slot: u32, sign: Sign) {
+        let orders = &self.orders;
+        let Some(placed) = orders[slot].counting() else { return };
+        let customer = &mut self.customers[orders[slot].customer];
+        let entry = (placed.occurred_at, slot);
+        let is_smaller = |one: u32, other: u32| *orders[one].id < *orders[other].id;
+        self.totals.since_bytes -= customer.since.bytes();
+        match sign {
+            Sign::Plus => {
+                customer.timeline.insert(entry, is_smaller);
+                customer.since.add(placed.customer_since);
+            }
+            Sign::Minus => {
+                customer.timeline.remove(entry, is_smaller);
+                customer.since.remove(placed.customer_since);
+            }
         }
-        let (first_order, (since, since_orders)) =
-            (self.first_order(&self.customers[customer]), self.since(&self.customers[customer]));
-        let first_at =
-            self.order_at(first_order).and_then(Order::counting).map_or(Millis::MAX, |first| first.occurred_at);
-        let customer = &mut self.customers[customer];
-        (customer.first_order, customer.first_at, customer.first_is_gone) = (first_order, first_at, false);
-        (customer.since, customer.since_orders) = (since, since_orders);
+        self.totals.since_bytes += customer.since.bytes();
     }
 
-    /// The earliest of a customer's orders that count, or [`NONE`]; of equal times the smaller id.
-    pub(super) fn first_order(&self, customer: &Customer) -> u32 {
-        if !customer.first_is_gone {
-            return customer.first_order;
+    /// Counts what an order's event holds elsewhere: names, and the memory of its touchpoints.
+    pub(super) fn hold_placed(&mut self, placed: &Placed, sign: Sign) {
+        let bytes = size_of_val(&*placed.touches);
+        match sign {
+            Sign::Plus => self.totals.placed_bytes += bytes,
+            Sign::Minus => self.totals.placed_bytes -= bytes,
         }
-        let Some((first, _)) = customer.timeline.first() else { return NONE };
-        let earliest = customer.timeline.iter().take_while(|entry| entry.0 == first).map(|entry| entry.1);
-        earliest.min_by_key(|&slot| &*self.orders[slot].id).unwrap_or(NONE)
+        let hold = sign.of_names();
+        hold(&mut self.skus, placed.sku);
+        for touch in &placed.touches {
+            hold(&mut self.campaigns, touch.campaign);
+            hold(&mut self.channels, touch.channel);
+        }
     }
 
-    /// The earliest `customer_since` of a customer's orders that count, [`Millis::MAX`] for none, and how many say it.
-    pub(super) fn since(&self, customer: &Customer) -> (Millis, u32) {
-        if customer.since_orders > 0 {
-            return (customer.since, customer.since_orders);
-        }
-        let said = customer.timeline.iter().filter_map(|(_, slot)| Some(self.orders[slot].counting()?.customer_since));
-        said.fold((Millis::MAX, 0), |(since, orders), said| match said.cmp(&since) {
-            Ordering::Less => (said, 1),
-            Ordering::Equal => (since, orders + 1),
-            Ordering::Greater => (since, orders),
-        })
+    /// As [`Customers::hold_placed`], of a first order that is not kept individually.
+    pub(super) fn hold_first(&mut self, first: &First, sign: Sign) {
+        let hold = sign.of_names();
+        hold(&mut self.campaigns, first.campaign);
+        hold(&mut self.channels, first.channel);
+        hold(&mut self.skus, first.sku);
+    }
+
+    /// Forgets the names that nothing holds any more. All that was told with them must have been handed over.
+    pub(super) fn forget_names(&mut self) {
+        [&mut self.campaigns, &mut self.channels, &mut self.skus].into_iter().for_each(Names::forget_unused);
     }
 
     /// Counts the customer as contributing or not, as it is now.
@@ -141,5 +133,15 @@ impl Customers {
         let customer = &mut self.customers[slot];
         let next = customer.next_moment(as_of);
         self.moments.note(slot, &mut customer.indexed, next);
+    }
+}
+
+impl Sign {
+    /// Whether names are held, or released.
+    fn of_names(self) -> fn(&mut Names, u32) {
+        match self {
+            Sign::Plus => Names::hold,
+            Sign::Minus => Names::release,
+        }
     }
 }

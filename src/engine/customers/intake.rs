@@ -4,6 +4,7 @@
 use std::mem;
 
 use super::Customers;
+use super::contribution::Sign;
 use super::facts::{CancellationFact, CostFact, Key, RefundFact};
 use super::order_fact::{Details, OrderFact};
 use super::state::{Cost, Customer, Order, Placed, Touch};
@@ -69,11 +70,7 @@ impl Customers {
             touches: touches.collect(),
             sku: self.skus.optional_number(fact.sku),
         };
-        self.totals.placed_bytes += size_of_val(&*placed.touches);
-        if let Some(before) = &self.orders[slot].placed {
-            self.totals.placed_bytes -= size_of_val(&*before.touches);
-        }
-        self.change(slot, |order, _| order.placed = Some(placed));
+        self.put_placed(slot, Some(placed));
     }
 
     pub(super) fn refund(&mut self, refund: &events::Refund<'_>, effects: &mut impl Effects) -> Outcome {
@@ -103,10 +100,14 @@ impl Customers {
 
     /// The fact of an order was deleted: it is carried now, as a restore finds.
     pub(super) fn displace(&mut self, slot: u32) {
-        if let Some(placed) = &self.orders[slot].placed {
-            self.totals.placed_bytes -= size_of_val(&*placed.touches);
-        }
-        self.change(slot, |order, _| order.placed = None);
+        self.put_placed(slot, None);
+    }
+
+    fn put_placed(&mut self, slot: u32, placed: Option<Placed>) {
+        placed.iter().for_each(|placed| self.hold_placed(placed, Sign::Plus));
+        let mut before = None;
+        self.change(slot, |order, _| before = mem::replace(&mut order.placed, placed));
+        before.iter().for_each(|before| self.hold_placed(before, Sign::Minus));
     }
 
     /// As [`Customers::displace`], of a refund.

@@ -19,6 +19,7 @@ mod known;
 mod order_fact;
 mod record;
 mod refunds;
+mod since;
 mod snapshot;
 mod state;
 mod timeline;
@@ -49,6 +50,9 @@ use crate::time::Millis;
 
 /// The days that `purchases_per_year` looks back, and `observed_days` counts at most.
 const YEAR: i64 = 365 * Millis::DAY;
+
+/// Room for so many of what is gathered between two flushes is kept whatever comes.
+const KEPT: usize = 128;
 
 /// Before any moment that an order can have, by more than a year.
 const NEVER: Millis = Millis(i64::MIN / 2);
@@ -95,6 +99,7 @@ struct Totals {
     contributing: [u64; 3],
     refunded_in_excess: u64,
     placed_bytes: usize,
+    since_bytes: usize,
     carried_bytes: usize,
 }
 
@@ -102,12 +107,13 @@ impl Customers {
     /// Whether the customer bought before this stream knows of it, by the orders that are kept individually.
     fn known_before(&self, customer: &Customer) -> bool {
         let Some(first) = self.first_placed(customer).map(|placed| placed.occurred_at) else { return false };
-        self.since(customer).0 < first || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
+        customer.since.earliest() < first
+            || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
     }
 
     /// The first of the orders that are kept individually.
     fn first_placed(&self, customer: &Customer) -> Option<&Placed> {
-        self.order_at(self.first_order(customer)).and_then(Order::counting)
+        self.order_at(customer.first_order()).and_then(Order::counting)
     }
 
     /// Who acquired the customer, as things are now.
@@ -119,7 +125,7 @@ impl Customers {
         match self.first_placed(customer).filter(|_| !self.known_before(customer)) {
             Some(placed) => {
                 let touch = self.acquiring(placed);
-                let order = self.first_order(customer);
+                let order = customer.first_order();
                 Acquisition { campaign: touch.map_or(NONE, |touch| touch.campaign), order }
             }
             None => Acquisition::NOBODY,
@@ -129,7 +135,6 @@ impl Customers {
     /// Takes a restored customer as one of whom all that followed was sent when its facts were written, and what time changed
     /// up to `rolled_to` as well.
     fn adopt(&mut self, slot: u32, rolled_to: Millis) {
-        self.settle(slot);
         let acquisition = self.acquisition(&self.customers[slot]);
         let customer = &mut self.customers[slot];
         customer.contributed = acquisition;
@@ -304,6 +309,7 @@ impl Stage for Customers {
         if mem::take(&mut self.deleted) {
             self.drop_empty_orders();
         }
+        self.forget_names();
         self.as_of = self.as_of.max(last.map(|last| last.as_of));
         self.sweep = Sweep::default();
         self.restoring = false;
@@ -313,8 +319,8 @@ impl Stage for Customers {
         self.move_horizon(as_of, effects);
         let mut json = mem::take(&mut self.json);
         let mut touched = mem::take(&mut self.touched);
+        let most = KEPT.max(2 * touched.len());
         for (slot, before) in touched.drain(..) {
-            self.settle(slot);
             self.reclassify(slot);
             let customer = &self.customers[slot];
             let acquired_at = self.acquired_at(customer, customer.contributed);
@@ -333,9 +339,11 @@ impl Stage for Customers {
             }
             self.customers[slot].touched = false;
         }
+        touched.shrink_to(most);
         self.touched = touched;
         self.json = json;
         self.ledger.drain(&self.settings, &self.campaigns, effects);
+        self.forget_names();
     }
 
     fn rewrite(&mut self, from: u32, budget: usize, as_of: Millis, effects: &mut impl Effects) -> Option<u32> {
@@ -382,9 +390,11 @@ impl Stage for Customers {
     fn sizes(&self) -> Sizes {
         let timelines = self.totals.placed_bytes
             + self.totals.carried_bytes
+            + self.totals.since_bytes
             + self.orders.len() as usize * size_of::<timeline::Entry>();
         let tables =
             self.customers.bytes() + self.orders.bytes() + self.refunds.bytes() + self.costs.bytes() + timelines;
+        let gathered = self.ledger.bytes() + self.touched.capacity() * size_of::<(u32, Option<Acquired>)>();
         let names = self.campaigns.bytes() + self.channels.bytes() + self.skus.bytes();
         Sizes {
             customers: self.customers.len().into(),
@@ -395,7 +405,7 @@ impl Stage for Customers {
             ltv_historic: self.totals.sums.revenue.0,
             ltv_gross_profit: self.totals.sums.gross_profit.0,
             covered_revenue: self.totals.sums.covered_revenue.0,
-            bytes: (tables + names + self.moments.bytes()) as u64,
+            bytes: (tables + names + gathered + self.moments.bytes()) as u64,
         }
     }
 

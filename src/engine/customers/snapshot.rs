@@ -35,10 +35,10 @@ const FETCHED: usize = 64;
 /// `P` is what is placed: borrowed to be written, owned when read.
 #[derive(Serialize, Deserialize)]
 enum Record<'a, P> {
-    /// The next text of its table.
-    Campaign(&'a str),
-    Channel(&'a str),
-    Sku(&'a str),
+    /// The next text of its table; none where it was forgotten.
+    Campaign(Option<&'a str>),
+    Channel(Option<&'a str>),
+    Sku(Option<&'a str>),
     Moment {
         as_of: Option<Millis>,
         /// What time changed up to then was written.
@@ -234,7 +234,7 @@ impl Customers {
     ) -> Result<(), FormatError> {
         if let Some(placed) = &placed {
             self.check_names(placed)?;
-            self.totals.placed_bytes += size_of_val(&*placed.touches);
+            self.hold_placed(placed, Sign::Plus);
         }
         let mut order = Order::new(self.customer_at_hand()?, id);
         order.placed = placed;
@@ -267,7 +267,7 @@ impl Customers {
     }
 
     fn check_names(&self, placed: &Placed) -> Result<(), FormatError> {
-        let known = |number: u32, names: &Names| number == NONE || number < names.len();
+        let known = |number: u32, names: &Names| number == NONE || number < names.places();
         let of_touches = placed.touches.iter();
         let mut known_touches =
             of_touches.map(|touch| known(touch.campaign, &self.campaigns) && known(touch.channel, &self.channels));
@@ -284,9 +284,8 @@ fn write_owner<E>(
     if mem::replace(last, customer) == customer { Ok(()) } else { blocks.put(&Row::Of(customer)) }
 }
 
-fn add_name(names: &mut Names, text: &str) -> Result<(), FormatError> {
-    let next = names.len();
-    if names.number(text) == next { Ok(()) } else { Err(MALFORMED) }
+fn add_name(names: &mut Names, text: Option<&str>) -> Result<(), FormatError> {
+    if names.add_next(text) { Ok(()) } else { Err(MALFORMED) }
 }
 
 fn existing(number: u32, places: u32) -> Result<u32, FormatError> {

@@ -7,6 +7,7 @@ use crate::domain::spend::CustomerCostKind;
 use crate::engine::customers::YEAR;
 use crate::engine::customers::carrying::Carried;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
+use crate::engine::customers::since::Since;
 use crate::engine::customers::timeline::Timeline;
 use crate::engine::moments::Indexed;
 use crate::engine::table::{Id, Identity, NONE, Table};
@@ -24,15 +25,8 @@ pub struct Customer {
     pub items: i128,
     pub acquisition_cost: Sum,
     pub retention_cost: Sum,
-    /// The earliest `customer_since` of the orders that count ([`Millis::MAX`]: none), and how many of them say it. When
-    /// none says it any more, all that is known is that no other is as early: see [`Customer::is_settled`].
-    pub since: Millis,
-    pub since_orders: u32,
-    /// The first of the orders that count, or [`NONE`], and when it was.
-    pub first_order: u32,
-    pub first_at: Millis,
-    /// That order counts no more, or was moved: all that is known is that each other comes after where it was.
-    pub first_is_gone: bool,
+    /// What the orders that count say.
+    pub since: Since,
     /// What is not kept individually of its orders and costs; none while all is.
     pub carried: Option<Box<Carried>>,
     /// The acquisition with which the differences sent so far were computed.
@@ -76,11 +70,7 @@ impl Customer {
             items: 0,
             acquisition_cost: Sum::ZERO,
             retention_cost: Sum::ZERO,
-            since: Millis::MAX,
-            since_orders: 0,
-            first_order: NONE,
-            first_at: Millis::MAX,
-            first_is_gone: false,
+            since: Since::default(),
             carried: None,
             contributed: Acquisition::NOBODY,
             touched: false,
@@ -89,10 +79,9 @@ impl Customer {
         }
     }
 
-    /// Whether `since` and `first_order` are known. An order that goes may take them along; they are looked for once, when
-    /// they are needed, since many orders may have to be looked at.
-    pub fn is_settled(&self) -> bool {
-        !self.first_is_gone && (self.since_orders > 0 || self.first_order == NONE)
+    /// The earliest of the orders that count, or [`NONE`]; of equal times the smaller id.
+    pub fn first_order(&self) -> u32 {
+        self.timeline.first().map_or(NONE, |(_, slot)| slot)
     }
 
     /// Orders in the last 365 days: (as_of - 365 days, as_of].

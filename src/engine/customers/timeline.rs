@@ -1,4 +1,5 @@
-//! The orders of one customer in order of time, for any number of orders.
+//! The orders of one customer in order of time, for any number of orders. Those of one moment are in the order of their ids,
+//! which the caller knows: it is asked for these alone.
 //!
 //! Most customers have a handful: one sorted list, which takes no memory elsewhere up to [`INLINE`] entries. Above [`BLOCK`]
 //! entries it is a list of sorted blocks, so that adding an order moves at most one block, and counting adds up the lengths
@@ -37,14 +38,16 @@ impl Timeline {
         }
     }
 
-    pub fn insert(&mut self, entry: Entry) {
+    /// `is_smaller` compares the ids of two orders by their numbers.
+    pub fn insert(&mut self, entry: Entry, is_smaller: impl Fn(u32, u32) -> bool) {
+        let is_before = |one: &Entry, other: &Entry| comes_before(*one, *other, &is_smaller);
         match self {
             Timeline::Few(entries) => {
                 if entries.len() == entries.capacity() {
                     // Growing by half, not by doubling: most customers never buy again.
                     entries.reserve_exact(1 + entries.len() / 2);
                 }
-                entries.insert(count_first(entries, |&other| other < entry), entry);
+                entries.insert(count_first(entries, |other| is_before(other, &entry)), entry);
                 if entries.len() >= BLOCK {
                     let mut lower = mem::take(entries).into_vec();
                     let upper = lower.split_off(BLOCK / 2);
@@ -52,9 +55,9 @@ impl Timeline {
                 }
             }
             Timeline::Many(blocks) => {
-                let i = blocks.partition_point(|block| block[0] <= entry).saturating_sub(1);
+                let i = blocks.partition_point(|block| !is_before(&entry, &block[0])).saturating_sub(1);
                 let block = &mut blocks[i];
-                block.insert(count_first(block, |&other| other < entry), entry);
+                block.insert(count_first(block, |other| is_before(other, &entry)), entry);
                 if block.len() >= BLOCK {
                     // A history mostly grows at its end: full blocks there stay nearly full.
                     let keep = if i + 1 == blocks.len() { BLOCK - BLOCK / 8 } else { BLOCK / 2 };
@@ -65,16 +68,20 @@ impl Timeline {
         }
     }
 
-    pub fn remove(&mut self, entry: Entry) {
+    /// `is_smaller` as it was when the entry was inserted.
+    pub fn remove(&mut self, entry: Entry, is_smaller: impl Fn(u32, u32) -> bool) {
+        let is_before = |one: &Entry, other: &Entry| comes_before(*one, *other, &is_smaller);
         match self {
             Timeline::Few(entries) => {
-                if let Ok(i) = entries.binary_search(&entry) {
+                let i = entries.partition_point(|other| is_before(other, &entry));
+                if entries.get(i) == Some(&entry) {
                     entries.remove(i);
                 }
             }
             Timeline::Many(blocks) => {
-                let i = blocks.partition_point(|block| block[0] <= entry).saturating_sub(1);
-                if let Ok(j) = blocks[i].binary_search(&entry) {
+                let i = blocks.partition_point(|block| !is_before(&entry, &block[0])).saturating_sub(1);
+                let j = blocks[i].partition_point(|other| is_before(other, &entry));
+                if blocks[i].get(j) == Some(&entry) {
                     blocks[i].remove(j);
                     if blocks[i].is_empty() {
                         blocks.remove(i);
@@ -144,6 +151,10 @@ impl Timeline {
     }
 }
 
+fn comes_before(one: Entry, other: Entry, is_smaller: &impl Fn(u32, u32) -> bool) -> bool {
+    one.0 < other.0 || one.0 == other.0 && one.1 != other.1 && is_smaller(one.1, other.1)
+}
+
 /// The number of entries at the front for which `is_before` holds. It is mostly that of all, or none: a search through the
 /// middle would wait for memory that has nothing to say.
 fn count_first(entries: &[Entry], is_before: impl Fn(&Entry) -> bool) -> usize {
@@ -175,10 +186,10 @@ mod tests {
             for (at, slot, insert) in steps {
                 let entry = (Millis(at), slot);
                 if insert && model.insert(entry) {
-                    timeline.insert(entry);
+                    timeline.insert(entry, |one, other| one < other);
                 } else if !insert {
                     model.remove(&entry);
-                    timeline.remove(entry);
+                    timeline.remove(entry, |one, other| one < other);
                 }
             }
             prop_assert_eq!(timeline.iter().collect::<Vec<_>>(), model.iter().copied().collect::<Vec<_>>());
