@@ -112,7 +112,10 @@ fn a_certificate_of_another_host_is_not_trusted() {
         let localhost = broker::guarded("TLS").replace("127.0.0.1", "localhost");
         client.and("PAYBACK_KAFKA__BROKERS", &localhost)
     });
-    assert!(line.contains("certificate verify failed"), "{line}");
+    // As OpenSSL says it, or librdkafka for it: that goes by the version.
+    let is_said =
+        ["certificate verify failed", "certificate could not be verified"].iter().any(|said| line.contains(said));
+    assert!(is_said, "{line}");
 }
 
 #[test]
