@@ -54,7 +54,7 @@ impl Present<'_> {
     /// When a window of hours changes.
     fn hours(&self, campaign: &Campaign, span: &Span, from: Millis, to: Millis) -> Option<Millis> {
         let next_hour = self.calendar.next_hour();
-        if campaign.hours.keys(to..).first().is_some() {
+        if !campaign.hours.keys(to..).is_empty() {
             // It is of the hours to come.
             return Some(next_hour);
         }

@@ -323,15 +323,6 @@ fn while_something_waits_every_verdict_says_so() {
     assert_eq!(shop.rewrite(NOW), ["campaign/b", "campaign/c"]);
     assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (Some(None), Verdict::Deficit));
 
-    // Whoever takes over writes it again, also if all was read meanwhile.
-    shop.stage.set_read_through(Some(waits));
-    shop.roll(NOW);
-    let mut restored = shop.restored(&Settings::default(), Some(NOW), &[]);
-    assert_eq!(restored.roll(NOW), ["campaign/b", "campaign/c"]);
-    assert_eq!(restored.record("c").verdict.value, Verdict::Deficit);
-    let mut again = restored.restored(&Settings::default(), Some(NOW), &[]);
-    assert!(again.roll(NOW).is_empty(), "once");
-
     // Who reads format 1 knows no such verdict.
     let mut shop = Shop::new(Settings { format: Format::new(1).unwrap(), ..Settings::default() });
     shop.apply(Event::AdSpend(spend("c", "1", hour(1), 100)));
