@@ -147,25 +147,34 @@ impl Listener {
     fn heard(&self) -> MutexGuard<'_, Heard> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn hear(&self, error: &KafkaError, reason: &str) {
+        let mut heard = self.heard();
+        match Complaint::of(error, reason) {
+            Complaint::Refused(reason) => heard.refused = Some(reason),
+            Complaint::Away(reason) => heard.away(reason),
+            Complaint::Passing => {}
+        }
+    }
 }
 
 impl ClientContext for Listener {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         log(level, facility, message);
-        // What may be wrong with a connection that is cut stands here alone.
         if facility == "FAIL" {
-            self.heard().away(plain(message));
+            // The error that says so as well may come after the time is over.
+            if message.contains("certificate verify failed") {
+                self.hear(&KafkaError::Global(RDKafkaErrorCode::SSL), message);
+            } else {
+                // What may be wrong with a connection that is cut stands here alone.
+                self.heard().away(plain(message));
+            }
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "client error");
-        let mut heard = self.heard();
-        match Complaint::of(&error, reason) {
-            Complaint::Refused(reason) => heard.refused = Some(reason),
-            Complaint::Away(reason) => heard.away(reason),
-            Complaint::Passing => {}
-        }
+        self.hear(&error, reason);
     }
 }
 
@@ -222,6 +231,18 @@ mod tests {
             reason.starts_with("ssl://kafka:9094/1: SSL handshake failed: certificate verify failed: "),
             "{reason}"
         );
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_a_refusal_where_the_log_alone_says_so() {
+        let listener = Listener::default();
+        let failed = "[thrd:ssl://localhost:9093/bootstrap]: ssl://localhost:9093/bootstrap: SSL handshake failed: \
+                      error:0A000086:SSL routines::certificate verify failed (after 5ms in state SSL_HANDSHAKE)";
+        listener.log(RDKafkaLogLevel::Error, "FAIL", failed);
+        let refused = listener.heard().refused.clone();
+        let expected =
+            "ssl://localhost:9093: SSL handshake failed: certificate verify failed: check ssl.* in kafka.properties";
+        assert_eq!(refused.as_deref(), Some(expected));
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn abort_on(topic: &str, partitions: i32) {
 /// Spend is few records and read at once, the orders behind it take longer: no campaign is a loss meanwhile.
 #[test]
 fn nothing_is_judged_before_its_orders_are_read() {
-    const ORDERS: usize = 5_000;
+    const ORDERS: usize = 15_000;
     let processor = Processor::new("backlog", Partitions { purchases: 6, spend: 3, internal: 4 });
     let steady = Steady::new(4, ORDERS);
     let load = steady.deliveries();
