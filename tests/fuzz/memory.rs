@@ -17,8 +17,8 @@ use crate::corpus::NOW;
 /// 10,000 campaigns in 1.5 GB.
 const MOST: i64 = 150_000;
 const CAMPAIGNS: i64 = 8;
-/// More than are kept one by one.
-const DAYS: i64 = 830;
+/// Hours are kept for three days, and days for longer than that.
+const DAYS: i64 = 150;
 
 struct Nowhere;
 

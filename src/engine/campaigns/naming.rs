@@ -1,7 +1,5 @@
 //! What a campaign is called and how far its spend is known: of each, the latest that a current spend event says.
 
-use std::collections::HashMap;
-
 use crate::engine::table::{NONE, Names};
 use crate::time::Millis;
 
@@ -23,34 +21,6 @@ impl Default for Labels {
 impl Labels {
     fn all(&self) -> [u32; 4] {
         [self.channel, self.name, self.platform, self.objective]
-    }
-}
-
-/// Labels with a number each: thousands of cells have the same.
-#[derive(Debug, Default)]
-pub struct LabelSets {
-    sets: Vec<Labels>,
-    numbers: HashMap<Labels, u32>,
-}
-
-impl LabelSets {
-    /// The number of labels, new or known.
-    pub fn number(&mut self, labels: Labels) -> u32 {
-        *self.numbers.entry(labels).or_insert_with(|| {
-            self.sets.push(labels);
-            self.sets.len() as u32 - 1
-        })
-    }
-
-    /// The labels of a number.
-    pub fn get(&self, number: u32) -> Labels {
-        self.sets.get(number as usize).copied().unwrap_or_default()
-    }
-
-    /// Estimate of the bytes held.
-    pub fn bytes(&self) -> usize {
-        let index = self.numbers.capacity() * (size_of::<(Labels, u32)>() + 1) * 8 / 7;
-        self.sets.capacity() * size_of::<Labels>() + index
     }
 }
 
@@ -107,9 +77,9 @@ impl Naming {
         }
     }
 
-    /// What the current events of a campaign say together with those that are compacted.
-    pub fn of(compacted: Option<&Naming>, claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
-        let mut naming = compacted.cloned().unwrap_or_default();
+    /// What the current events of a campaign say together with those that are settled.
+    pub fn of(settled: Option<&Naming>, claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
+        let mut naming = settled.cloned().unwrap_or_default();
         claims.for_each(|claim| naming.replace(None, Some(claim), names));
         naming
     }
