@@ -135,11 +135,10 @@ struct Heard {
     away: Option<String>,
 }
 
-impl Heard {
-    fn away(&mut self, reason: String) {
-        if self.away.as_ref().is_none_or(|heard| heard.len() < reason.len()) {
-            self.away = Some(reason);
-        }
+/// One failure is told in some lines, and not always in the same order.
+fn keep_what_says_most(heard: &mut Option<String>, reason: String) {
+    if heard.as_ref().is_none_or(|heard| heard.len() < reason.len()) {
+        *heard = Some(reason);
     }
 }
 
@@ -151,8 +150,8 @@ impl Listener {
     fn hear(&self, error: &KafkaError, reason: &str) {
         let mut heard = self.heard();
         match Complaint::of(error, reason) {
-            Complaint::Refused(reason) => heard.refused = Some(reason),
-            Complaint::Away(reason) => heard.away(reason),
+            Complaint::Refused(reason) => keep_what_says_most(&mut heard.refused, reason),
+            Complaint::Away(reason) => keep_what_says_most(&mut heard.away, reason),
             Complaint::Passing => {}
         }
     }
@@ -167,7 +166,7 @@ impl ClientContext for Listener {
                 self.hear(&KafkaError::Global(RDKafkaErrorCode::SSL), message);
             } else {
                 // What may be wrong with a connection that is cut stands here alone.
-                self.heard().away(plain(message));
+                keep_what_says_most(&mut self.heard().away, plain(message));
             }
         }
     }
