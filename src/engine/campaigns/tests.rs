@@ -1,10 +1,9 @@
 //! The stage as a whole: events and differences in, records out.
 
-mod compaction;
 mod figures;
-mod moments;
 mod naming;
 mod restore;
+mod settling;
 mod snapshots;
 mod time;
 
