@@ -2,8 +2,7 @@
 
 use rdkafka::message::{BorrowedHeaders, BorrowedMessage, Header, Headers, Message, OwnedHeaders};
 
-/// Header of a record that holds differences of the customers stage; one on an internal topic with no header of these kinds is
-/// a forwarded one.
+/// Header of a record that holds differences of the customers stage.
 pub const DIFFERENCES: &str = "payback.differences";
 
 /// Header of a record that asks for all records of its partition anew.
@@ -69,18 +68,38 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// Whether a record of an internal topic holds differences.
-pub fn holds_differences(record: &BorrowedMessage<'_>) -> bool {
-    record.headers().is_some_and(|headers| match headers.count() {
-        1 => text(headers, 0, DIFFERENCES).is_some(),
-        2 => text(headers, 0, DIFFERENCES).is_some() && text(headers, 1, TIMESTAMP).is_some(),
-        _ => false,
-    })
+/// What a record of an internal topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Internal {
+    /// Differences of the customers stage.
+    Differences {
+        /// Timestamp of the oldest record that they come from, milliseconds since the epoch; format 1 does not say.
+        since: Option<i64>,
+    },
+    /// How far inputs are read. Format 1 has no such records.
+    Watermarks,
+    /// Somebody asks for all records of the partition anew. Format 1 has no such records.
+    Request,
+    /// An event that was read elsewhere.
+    Forwarded,
 }
 
-/// The timestamp of the oldest record that differences come from, milliseconds since the epoch; format 1 does not say.
-pub fn differences_since(record: &BorrowedMessage<'_>) -> Option<i64> {
-    text(record.headers()?, 1, TIMESTAMP)?.parse().ok()
+impl Internal {
+    /// By its headers: what is forwarded has more of them.
+    pub fn of(record: &BorrowedMessage<'_>) -> Internal {
+        let Some(headers) = record.headers() else { return Internal::Forwarded };
+        let first = |name| text(headers, 0, name).is_some();
+        match headers.count() {
+            1 if first(DIFFERENCES) => Internal::Differences { since: None },
+            1 if first(WATERMARKS) => Internal::Watermarks,
+            1 if first(REQUEST) => Internal::Request,
+            2 if first(DIFFERENCES) => match text(headers, 1, TIMESTAMP) {
+                Some(since) => Internal::Differences { since: since.parse().ok() },
+                None => Internal::Forwarded,
+            },
+            _ => Internal::Forwarded,
+        }
+    }
 }
 
 /// The headers of a record of differences, which come from records of this timestamp and later ones.
@@ -92,19 +111,9 @@ pub fn differences_headers(since: Option<i64>) -> OwnedHeaders {
     }
 }
 
-/// Whether a record of an internal topic says how far inputs are read. Format 1 has no such records.
-pub fn holds_watermarks(record: &BorrowedMessage<'_>) -> bool {
-    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, WATERMARKS).is_some())
-}
-
 /// The headers of a record that says how far inputs are read.
 pub fn watermarks_headers() -> OwnedHeaders {
     OwnedHeaders::new_with_capacity(1).insert(Header { key: WATERMARKS, value: Some("1") })
-}
-
-/// Whether a record of an internal topic asks for all records of its partition anew. Format 1 has no such records.
-pub fn is_request(record: &BorrowedMessage<'_>) -> bool {
-    record.headers().is_some_and(|headers| headers.count() == 1 && text(headers, 0, REQUEST).is_some())
 }
 
 /// The headers of a record that asks for all records of its partition anew.

@@ -14,11 +14,11 @@ use super::waiting::Waiting;
 use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{Decoder, Event, Rejection, Source};
 use crate::format::FormatError;
-use crate::kafka::changelog::partition::Partitions;
+use crate::kafka::changelog::partition::{Partition, Partitions};
 use crate::kafka::changelog::stored_settings::StoredSettings;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::record::dead_letter::DeadLetter;
-use crate::kafka::record::origin::{self, Origin};
+use crate::kafka::record::origin::{self, Internal, Origin};
 use crate::kafka::record::read;
 use crate::kafka::topics::destinations::Destinations;
 use crate::kafka::transaction::{Failure, Transactions};
@@ -126,7 +126,7 @@ impl<S: Stage> Pipeline<S> {
                         debug_assert!(events.len() == 1, "of several events, all were checked");
                         return self.reject(record, &origin, false, &rejection);
                     }
-                    Taken::NotHere => return Err(misplaced(record, "its partition is not this worker's")),
+                    Taken::NotHere => return Err(misplaced(record, NOT_HERE)),
                 },
                 Route::Away(stage, partition) => self.forward(record, &origin, text, stage, partition)?,
             }
@@ -136,33 +136,30 @@ impl<S: Stage> Pipeline<S> {
 
     fn take_internal(&mut self, record: &BorrowedMessage<'_>, now: Millis) -> Result<(), Trouble> {
         let here = u32::try_from(record.partition()).unwrap_or(u32::MAX);
-        if origin::is_request(record) {
-            let Some(partition) = self.partitions.get_mut(here) else {
-                return Err(misplaced(record, "its partition is not this worker's"));
-            };
-            partition.doubt("somebody has asked for it (payback republish)");
-            return Ok(());
-        }
-        if origin::holds_differences(record) {
-            let Some(partition) = self.partitions.get_mut(here) else {
-                return Err(misplaced(record, "its partition is not this worker's"));
-            };
-            partition.stage.absorb(record.payload().unwrap_or_default()).map_err(|cause| unreadable(record, cause))?;
-            partition.touched = true;
-            self.tally.differences_since.extend(origin::differences_since(record));
-            return Ok(());
-        }
-        if origin::holds_watermarks(record) {
-            let Some(partition) = self.partitions.get_mut(here) else {
-                return Err(misplaced(record, "its partition is not this worker's"));
-            };
-            let statements = watermarks::read(record.payload().unwrap_or_default());
-            let statements = statements.map_err(|cause| unreadable(record, cause))?;
-            if let Some(heard) = &mut partition.heard {
-                self.waiting.hear(heard, &statements, (self.inputs.internal_index(), record), now);
+        let value = record.payload().unwrap_or_default();
+        match Internal::of(record) {
+            Internal::Forwarded => return self.take_forwarded(record, here),
+            Internal::Differences { since } => {
+                let partition = owned(&mut self.partitions, here, record)?;
+                partition.stage.absorb(value).map_err(|cause| unreadable(record, cause))?;
+                partition.touched = true;
+                self.tally.differences_since.extend(since);
             }
-            return Ok(());
+            Internal::Watermarks => {
+                let partition = owned(&mut self.partitions, here, record)?;
+                let statements = watermarks::read(value).map_err(|cause| unreadable(record, cause))?;
+                if let Some(heard) = &mut partition.heard {
+                    self.waiting.hear(heard, &statements, (self.inputs.internal_index(), record), now);
+                }
+            }
+            Internal::Request => {
+                owned(&mut self.partitions, here, record)?.doubt("somebody has asked for it (payback republish)");
+            }
         }
+        Ok(())
+    }
+
+    fn take_forwarded(&mut self, record: &BorrowedMessage<'_>, here: u32) -> Result<(), Trouble> {
         let Some(origin) = Origin::of_forwarded(record) else {
             return Err(misplaced(record, "it does not say where it comes from"));
         };
@@ -176,7 +173,7 @@ impl<S: Stage> Pipeline<S> {
         }
         match self.apply(here, &event, origin.timestamp)? {
             Taken::Here => Ok(()),
-            Taken::NotHere => Err(misplaced(record, "its partition is not this worker's")),
+            Taken::NotHere => Err(misplaced(record, NOT_HERE)),
             Taken::TooLate(rejection) => self.reject(record, &origin, true, &rejection),
         }
     }
@@ -252,6 +249,8 @@ impl<S: Stage> Pipeline<S> {
     }
 }
 
+const NOT_HERE: &str = "its partition is not this worker's";
+
 /// What became of an event of this stage.
 enum Taken {
     Here,
@@ -262,6 +261,15 @@ enum Taken {
 
 pub(super) fn signed(partition: u32) -> i32 {
     i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// The partition that a record of the internal topic is of.
+fn owned<'a, S: Stage>(
+    partitions: &'a mut Partitions<S>,
+    number: u32,
+    record: &BorrowedMessage<'_>,
+) -> Result<&'a mut Partition<S>, Trouble> {
+    partitions.get_mut(number).ok_or_else(|| misplaced(record, NOT_HERE))
 }
 
 fn unreadable(record: &BorrowedMessage<'_>, cause: FormatError) -> WorkerError {
