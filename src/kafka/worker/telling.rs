@@ -49,7 +49,7 @@ impl<S: Stage> Pipeline<S> {
 
     /// Whether something is to be told, or campaigns begin or cease to wait.
     pub(super) fn is_news(&self, now: Millis) -> bool {
-        self.is_telling_due(now) || S::KIND == StageKind::Campaigns && self.turns(now)
+        self.due(now).is_some() || S::KIND == StageKind::Campaigns && self.turns(now)
     }
 
     fn turns(&self, now: Millis) -> bool {
@@ -59,20 +59,20 @@ impl<S: Stage> Pipeline<S> {
         })
     }
 
-    fn is_telling_due(&self, now: Millis) -> bool {
-        self.waiting.is_told && self.waiting.herald.may_be_due(now) && {
-            let throughs = throughs(&self.watermarks());
-            !throughs.is_empty() && self.waiting.herald.is_due(now, &throughs)
+    /// What is to be told by now, if anything is.
+    fn due(&self, now: Millis) -> Option<Vec<Watermark<'_>>> {
+        if !self.waiting.is_told || !self.waiting.herald.may_be_due(now) {
+            return None;
         }
+        let watermarks = self.watermarks();
+        let is_due = !watermarks.is_empty() && self.waiting.herald.is_due(now, &throughs(&watermarks));
+        is_due.then_some(watermarks)
     }
 
     /// Tells all partitions of both stages how far the sources are read that are assigned here, and campaigns how far the
     /// customers have come that are at home here: behind all that this transaction puts out for them.
     pub(super) fn tell(&mut self, now: Millis) -> Result<(), Failure> {
-        if !self.is_telling_due(now) {
-            return Ok(());
-        }
-        let watermarks = self.watermarks();
+        let Some(watermarks) = self.due(now) else { return Ok(()) };
         let throughs = throughs(&watermarks);
         let internal = &self.inputs.internal().topic;
         let mut told = Vec::new();

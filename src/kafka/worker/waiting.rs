@@ -69,26 +69,28 @@ impl Waiting {
         Told { through: heard.through(), of: Some(self.expected.fingerprint()) }
     }
 
+    fn backlog_of(&mut self, input: usize, partition: i32) -> Option<&mut Backlog> {
+        self.backlogs.get_mut(input)?.get_mut(usize::try_from(partition).ok()?)?.as_mut()
+    }
+
     /// Notes that a record was taken.
     pub fn taken(&mut self, input: usize, record: &BorrowedMessage<'_>) {
-        let backlog = usize::try_from(record.partition()).ok().and_then(|at| self.backlogs.get_mut(input)?.get_mut(at));
-        if let Some(Some(backlog)) = backlog {
+        if let Some(backlog) = self.backlog_of(input, record.partition()) {
             backlog.taken(record.timestamp().to_millis().map(Millis));
         }
     }
 
     /// Takes what a partition is told by a record, which stood here.
     pub fn hear(
-        &self,
+        &mut self,
         heard: &mut Heard,
         statements: &[Statement<'_>],
         (input, record): (usize, &BorrowedMessage<'_>),
         now: Millis,
     ) {
-        let backlog =
-            usize::try_from(record.partition()).ok().and_then(|at| self.backlogs.get(input)?.get(at)?.as_ref());
         let timestamp = record.timestamp().to_millis().map(Millis);
-        let at = backlog.map_or(now, |backlog| backlog.known_since(record.offset(), timestamp, now));
+        let known_since = |backlog: &mut Backlog| backlog.known_since(record.offset(), timestamp, now);
+        let at = self.backlog_of(input, record.partition()).map_or(now, known_since);
         for statement in statements {
             heard.hear((statement.topic, statement.partition), at, statement.age, statement.oldest.map(Millis));
         }
@@ -97,9 +99,8 @@ impl Waiting {
     /// Notes where inputs end.
     pub fn look(&mut self, inputs: &Inputs, ends: &Ends, now: Millis) {
         for (topic, partition, end) in ends.iter() {
-            let (Some(index), Ok(partition)) = (inputs.index_of(topic), usize::try_from(partition)) else { continue };
-            let backlog = self.backlogs.get_mut(index).and_then(|backlogs| backlogs.get_mut(partition)?.as_mut());
-            if let (Some(backlog), Some(next)) = (backlog, inputs.read_to(index, partition)) {
+            let (Some(index), Ok(number)) = (inputs.index_of(topic), usize::try_from(partition)) else { continue };
+            if let (Some(backlog), Some(next)) = (self.backlog_of(index, partition), inputs.read_to(index, number)) {
                 let age = i64::try_from(end.known.elapsed().as_millis()).unwrap_or(i64::MAX);
                 backlog.look(now.plus(-age), end.stable, next);
             }
