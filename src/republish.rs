@@ -5,17 +5,15 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseRecord;
 
 use crate::config::Config;
 use crate::engine::StageKind;
 use crate::kafka::Clients;
-use crate::kafka::client::Link;
 use crate::kafka::record::origin::request_headers;
 use crate::kafka::topics::{self, TopicsError};
 use crate::kafka::transaction::{Failure, Patience, Transactions};
@@ -87,11 +85,8 @@ pub fn republish(config: &Config) -> Result<Asked, RepublishError> {
     let client = |what| move |cause| RepublishError::Client { what, cause };
     let mut transactions =
         Transactions::new(clients.producer(&name), Arc::default()).map_err(client("the transactional producer"))?;
-    let began = Instant::now();
-    while !transactions.introduce(Duration::from_secs(2)).map_err(client("the transactional producer"))? {
-        if began.elapsed() > PATIENCE {
-            return Err(RepublishError::Unreachable);
-        }
+    if !transactions.introduce_within(PATIENCE).map_err(client("the transactional producer"))? {
+        return Err(RepublishError::Unreachable);
     }
     transactions.begin()?;
     for (topic, partitions) in &requests {
@@ -102,10 +97,7 @@ pub fn republish(config: &Config) -> Result<Asked, RepublishError> {
     }
     let patience = Patience::of(COMMIT_WITHIN);
     transactions.acknowledge(patience)?;
-    // No offsets are committed, so that no group is needed but in name.
-    let reader: BaseConsumer<Link> =
-        clients.reader(&name).create_with_context(Link::idle()).map_err(client("a consumer"))?;
-    let group = reader.group_metadata().ok_or(RepublishError::Unreachable)?;
+    let group = clients.group_in_name(&name).map_err(client("a consumer"))?.ok_or(RepublishError::Unreachable)?;
     transactions.commit(&TopicPartitionList::new(), &Arc::new(group), patience)?;
     let [(_, customers), (_, campaigns)] = requests;
     Ok(Asked { customers, campaigns })

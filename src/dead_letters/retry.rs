@@ -11,7 +11,7 @@ use rdkafka::TopicPartitionList;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::consumer::{BaseConsumer, ConsumerGroupMetadata};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::BaseRecord;
@@ -20,9 +20,8 @@ use super::choice::Choice;
 use super::reader::{Letter, Letters, LettersError, PATIENCE, answer, client_name, partitions_of};
 use super::sent::{self, Changes, Retries};
 use crate::config::Config;
-use crate::kafka::client::Reachability;
 use crate::kafka::client::ask::{offset_in, watermarks};
-use crate::kafka::client::{Clients, Link};
+use crate::kafka::client::{Clients, Link, Reachability};
 use crate::kafka::transaction::{Failure, Patience, Transactions};
 
 /// Of one transaction: letters, bytes of them, and how long it may be open. A broker aborts it after 10 s, and many letters
@@ -183,19 +182,12 @@ impl Sender {
         let reachability: Arc<Reachability> = Arc::default();
         let transactions =
             Transactions::new(clients.producer(&id), reachability).map_err(LettersError::kafka("a producer"))?;
-        let began = Instant::now();
-        while !transactions
-            .introduce(Duration::from_secs(2))
-            .map_err(LettersError::kafka("the transactional producer"))?
-        {
-            if began.elapsed() > PATIENCE {
-                return Err(LettersError::Unreachable { what: "the transactional producer".to_owned() });
-            }
+        let what = "the transactional producer";
+        if !transactions.introduce_within(PATIENCE).map_err(LettersError::kafka(what))? {
+            return Err(LettersError::Unreachable { what: what.to_owned() });
         }
-        // No offsets are committed, so that no group is needed but in name.
-        let group = consumer(clients.reader(&id))?
-            .group_metadata()
-            .ok_or_else(|| LettersError::Unreachable { what: id.clone() })?;
+        let group = clients.group_in_name(&id).map_err(LettersError::kafka("a consumer"))?;
+        let group = group.ok_or_else(|| LettersError::Unreachable { what: id.clone() })?;
         Ok(Sender {
             transactions,
             group: Arc::new(group),

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::KafkaError;
 
+use super::link::Link;
 use super::statistics::TOLD_EVERY;
 use crate::config::{Config, LimitsConfig};
 
@@ -81,6 +84,15 @@ impl Clients {
             .set("isolation.level", "read_committed")
             .set("auto.offset.reset", "earliest");
         config
+    }
+
+    /// For a transaction that commits no offsets: it needs a group in name alone. `None`: librdkafka has none for it.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn group_in_name(&self, client_id: &str) -> Result<Option<ConsumerGroupMetadata>, KafkaError> {
+        let reader: BaseConsumer<Link> = self.reader(client_id).create_with_context(Link::idle())?;
+        Ok(reader.group_metadata())
     }
 
     /// Sees watermarks and offsets of `group` as they are, with transactions that are still open; never joins.

@@ -1,5 +1,8 @@
 //! A worker's transactions: one open at a time, begun by its first record, and what became of it told by kind of [`Failure`].
 
+mod batch;
+mod failure;
+
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,15 +13,11 @@ use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use crate::kafka::client::{Link, TRANSACTION_TIMEOUT};
-use crate::kafka::faults;
-mod batch;
-mod failure;
-
 use self::batch::Batch;
 pub use self::failure::Failure;
-use crate::kafka::client::Reachability;
 use crate::kafka::client::errors::is_hopeless;
+use crate::kafka::client::{Link, Reachability, TRANSACTION_TIMEOUT};
+use crate::kafka::faults;
 use crate::status::OpenTransaction;
 
 /// The transactional producer of one worker.
@@ -38,6 +37,9 @@ const PUMP_EVERY: Duration = Duration::from_micros(250);
 
 /// How often it is asked, while records wait to be acknowledged, whether the transaction has failed meanwhile.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a broker is waited for until it is asked anew to know a producer.
+const INTRODUCTION: Duration = Duration::from_secs(2);
 
 /// So long after its limit a call is given up that has not come back.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -97,6 +99,20 @@ impl Transactions {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// As [`Transactions::introduce`], again and again for so long. `false`: no broker has answered.
+    ///
+    /// # Errors
+    /// The broker refuses the producer for good.
+    pub fn introduce_within(&self, limit: Duration) -> Result<bool, KafkaError> {
+        let began = Instant::now();
+        while !self.introduce(INTRODUCTION)? {
+            if began.elapsed() > limit {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Replaces the producer by a new one, which must be introduced again. What was open is settled by that.
