@@ -16,3 +16,10 @@ pub enum RunError {
     #[error("a thread can't be started: {0}")]
     Thread(std::io::Error),
 }
+
+impl RunError {
+    /// Of what a worker of this name, or another part, can't go on from.
+    pub fn of(worker: &str) -> impl Fn(WorkerError) -> RunError + Copy {
+        move |cause| RunError::Worker { worker: worker.to_owned(), cause: Box::new(cause) }
+    }
+}

@@ -19,11 +19,10 @@ use crate::config::{Config, Output};
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
 use crate::engine::{PerStage, Stage, StageKind};
-use crate::kafka::client::Reachability;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
-use crate::kafka::client::{Clients, Link};
+use crate::kafka::client::{Clients, Link, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -100,7 +99,7 @@ fn identify(
     status: &Arc<Status>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Lookout>, RunError> {
-    let failed = |cause| RunError::Worker { worker: "lookout".to_owned(), cause: Box::new(cause) };
+    let failed = RunError::of("lookout");
     let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
     let topics = StageKind::ALL.map(|stage| config.topics.output(Output::Updates(stage)).clone()).into();
     let lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
@@ -215,7 +214,7 @@ impl Service<'_> {
             Arc::clone(self.status),
             Arc::clone(self.stop),
         )
-        .map_err(|cause| RunError::Worker { worker: "read-back".to_owned(), cause: Box::new(cause) })?;
+        .map_err(RunError::of("read-back"))?;
         threads.start("read-back".to_owned(), read_back, ReadBack::run, drop)?;
         let trimmer = Trimmer::new(self.clients.clone(), wishes, Arc::clone(self.stop));
         threads.start("trimmer".to_owned(), trimmer, Trimmer::run, drop)?;
@@ -228,9 +227,7 @@ impl Service<'_> {
 
     fn start_worker<S: Stage>(&self, slot: usize, threads: &mut Threads) -> Result<(), RunError> {
         let name = format!("{}/{slot}", S::NAME);
-        let worker = self
-            .worker::<S>(slot)
-            .map_err(|cause| RunError::Worker { worker: name.clone(), cause: Box::new(cause) })?;
+        let worker = self.worker::<S>(slot).map_err(RunError::of(&name))?;
         threads.start(name, worker, Worker::run, Worker::leave)
     }
 

@@ -11,8 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::outbox::Outbox;
-use crate::engine::StageKind;
-use crate::engine::{Effects, Stage};
+use crate::engine::{Effects, Stage, StageKind};
 use crate::kafka::changelog::epoch::{EPOCH_KEY, Epoch};
 use crate::kafka::changelog::partition::{Partition, Partitions, Rewriting};
 use crate::kafka::faults;
