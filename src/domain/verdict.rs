@@ -129,8 +129,36 @@ pub fn spend_is_late(
     to.0 - from.0 <= Millis::DAY && behind * i128::from(SCALE) > i128::from(rules.max_spend_gap.0) * elapsed
 }
 
+/// The first moment at which [`spend_is_late`] in a window `[from, to)`; `None`: never, as long as the window stays where it
+/// is.
+pub fn late_from(from: Millis, to: Millis, spend_through: Millis, rules: &VerdictRules) -> Option<Millis> {
+    if to.0 - from.0 > Millis::DAY {
+        return None;
+    }
+    // as_of - through > gap x (as_of - from), solved for as_of.
+    let (scale, gap) = (i128::from(SCALE), i128::from(rules.max_spend_gap.0));
+    let (from, through) = (i128::from(from.0), i128::from(spend_through.0));
+    let (numerator, denominator) = (through * scale - gap * from, scale - gap);
+    if denominator <= 0 {
+        return (from > through).then_some(Millis::MIN);
+    }
+    Some(Millis(saturated(numerator.div_euclid(denominator) + 1)).plus(0))
+}
+
+/// A moment up to which spend is not late in any window that began at least `elapsed` milliseconds before.
+pub fn latest_not_late(spend_through: Millis, elapsed: i64, rules: &VerdictRules) -> Millis {
+    let gap = i128::from(rules.max_spend_gap.0) * i128::from(elapsed) / i128::from(SCALE);
+    spend_through.plus(saturated(gap))
+}
+
+fn saturated(number: i128) -> i64 {
+    i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::money::Micros;
 
@@ -183,6 +211,25 @@ mod tests {
         let strict = VerdictRules { max_spend_gap: Micros::ZERO, ..rules };
         assert!(!spend_is_late(hour(0), hour(24), hour(20), Some(hour(20)), &strict));
         assert!(spend_is_late(hour(0), hour(24), hour(20), Some(hour(20).plus(-1)), &strict));
+    }
+
+    proptest! {
+        #[test]
+        fn spend_is_late_from_the_moment_on_that_is_said(
+            (from, length, elapsed, through) in (0_i64..50_000, 1_i64..30 * Millis::HOUR, 0_i64..50_000, -50_000_i64..100_000),
+            gap in prop_oneof![Just(0), Just(250_000), Just(1_000_000), 0_i64..=1_000_000],
+        ) {
+            let rules = VerdictRules { max_spend_gap: Micros(gap), ..VerdictRules::default() };
+            let (from, to, through) = (Millis(from), Millis(from + length), Millis(through));
+            let late = late_from(from, to, through, &rules);
+            let edges = late.into_iter().flat_map(|late| [late.plus(-1), late]);
+            for as_of in edges.chain([from.plus(elapsed)]).filter(|as_of| *as_of >= from) {
+                let is_late = spend_is_late(from, to, as_of, Some(through), &rules);
+                prop_assert_eq!(is_late, late.is_some_and(|late| as_of >= late), "as of {:?}, from {:?}", as_of, late);
+            }
+            let not_late = latest_not_late(through, elapsed, &rules);
+            prop_assert!(!spend_is_late(not_late.plus(-elapsed), not_late.plus(1), not_late, Some(through), &rules));
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! When history may be given up. What is given up can't be changed any more, so there is time first for all of it to come.
+//! When history may be compacted. What is compacted can't be changed any more, so there is time first for all of it to come.
 
 use serde::{Deserialize, Serialize};
 
 use crate::time::Millis;
 
-/// How long nothing is given up: after a state has begun, and after it stood still for longer than that. A history, or what
+/// How long nothing is compacted: after a state has begun, and after it stood still for longer than that. A history, or what
 /// has piled up meanwhile, is read in this time, and in any order.
 pub const GRACE: i64 = 7 * Millis::DAY;
 
@@ -15,7 +15,7 @@ pub struct Grace {
 }
 
 impl Grace {
-    /// Whether at `as_of` history may be given up; `last` is the moment before it.
+    /// Whether at `as_of` history may be compacted; `last` is the moment before it.
     pub fn is_over(&mut self, last: Option<Millis>, as_of: Millis) -> bool {
         let stood_still = last.is_some_and(|last| as_of.0 - last.0 > GRACE);
         // A clock that was ahead, and is right again, has not kept up with anything.
@@ -25,6 +25,11 @@ impl Grace {
         };
         as_of.0 - since.0 >= GRACE
     }
+
+    /// When it is over, as things are at `as_of`.
+    pub fn end(&self, as_of: Millis) -> Millis {
+        self.since.map_or(Millis::MIN, |since| since.min(as_of).plus(GRACE))
+    }
 }
 
 #[cfg(test)]
@@ -32,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_given_up_in_the_week_after_a_beginning_or_a_standstill() {
+    fn nothing_is_compacted_in_the_week_after_a_beginning_or_a_standstill() {
         let mut grace = Grace::default();
         let day = |day: i64| Millis(day * Millis::DAY);
         let table = [

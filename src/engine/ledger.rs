@@ -101,7 +101,7 @@ fn read_difference<'a>(bytes: &mut &'a [u8]) -> Option<Difference<'a>> {
 /// One order changes few of the sums, and most are small: a mask says which are not zero, and these follow. Every change
 /// of an order is written and read twice over (as a difference, then as a fact), so this is much of its cost.
 impl LedgerSums {
-    const FIELDS: usize = 17;
+    pub(super) const FIELDS: usize = 17;
     /// The largest sum of money that is read: 8 x 10^9 orders of the largest amount. So that what is added up of stored sums,
     /// and multiplied for a ratio, fits.
     pub const MOST: u128 = 1 << 96;
@@ -133,7 +133,8 @@ impl LedgerSums {
         Self::from_fields(fields)
     }
 
-    fn fields(&self) -> [i128; Self::FIELDS] {
+    /// All of them, in the order in which they are written.
+    pub(super) fn fields(&self) -> [i128; Self::FIELDS] {
         let LedgerSums { attributed, others, acquired, .. } = self;
         [
             self.shares.into(),
@@ -157,31 +158,35 @@ impl LedgerSums {
     }
 
     fn from_fields(fields: [i128; Self::FIELDS]) -> Option<LedgerSums> {
-        if fields.iter().any(|field| field.unsigned_abs() > Self::MOST) {
-            return None;
-        }
+        let counts = [fields[0], fields[1], fields[11]];
+        let within = fields.iter().all(|field| field.unsigned_abs() <= Self::MOST)
+            && counts.iter().all(|count| count.unsigned_abs() <= Self::MOST_COUNTED.into());
+        within.then(|| Self::of_fields(fields))
+    }
+
+    /// Of what [`LedgerSums::fields`] has given.
+    pub(super) fn of_fields(fields: [i128; Self::FIELDS]) -> LedgerSums {
         let order_sums = |first: usize| OrderSums {
             revenue: Sum(fields[first]),
             covered_revenue: Sum(fields[first + 1]),
             gross_profit: Sum(fields[first + 2]),
             operating_profit: Sum(fields[first + 3]),
         };
-        let count = |field: i128| i64::try_from(field).ok().filter(|count| count.unsigned_abs() <= Self::MOST_COUNTED);
-        Some(LedgerSums {
-            shares: count(fields[0])?,
-            orders: count(fields[1])?,
+        LedgerSums {
+            shares: fields[0] as i64,
+            orders: fields[1] as i64,
             attributed: order_sums(2),
             others: order_sums(6),
             new_customer_revenue: Sum(fields[10]),
-            new_customers: count(fields[11])?,
+            new_customers: fields[11] as i64,
             acquired: order_sums(12),
             acquisition_cost: Sum(fields[16]),
-        })
+        }
     }
 }
 
 /// Seven bits a byte, the lowest first, the sign in the lowest of all.
-fn write_number(number: i128, to: &mut Vec<u8>) {
+pub(super) fn write_number(number: i128, to: &mut Vec<u8>) {
     let mut bytes = [0_u8; 19];
     let mut length = 0;
     let zigzag = (number << 1 ^ number >> 127) as u128;
@@ -207,7 +212,8 @@ fn write_number(number: i128, to: &mut Vec<u8>) {
     to.extend_from_slice(&bytes[..=length]);
 }
 
-fn read_number(bytes: &mut &[u8]) -> Option<i128> {
+/// Takes a number off the front that [`write_number`] has appended.
+pub(super) fn read_number(bytes: &mut &[u8]) -> Option<i128> {
     let length = bytes.iter().take(19).position(|byte| byte & 0x80 == 0)? + 1;
     let (number, rest) = bytes.split_at_checked(length)?;
     *bytes = rest;

@@ -1,5 +1,5 @@
 //! One customer with a million orders, one order with a hundred thousand refunds: an event costs what it costs with a
-//! thousand. One campaign with a hundred thousand amounts to be settled: a step costs what the last one costs.
+//! thousand. One campaign with a hundred thousand amounts to be compacted: a step costs what the last one costs.
 //!
 //! What a later event takes is compared with what an early one took, so that the speed of the machine does not count: were
 //! it in proportion to the history, it would be a thousand times as much.
@@ -232,7 +232,7 @@ fn refunds_of_one_order_one_after_the_other_and_again() {
 }
 
 #[test]
-fn amounts_of_a_long_history_that_are_settled_step_by_step() {
+fn amounts_of_a_long_history_that_are_compacted_step_by_step() {
     const DAYS: i64 = 1_000;
     const A_DAY: i64 = 100;
     let retention = Retention { days: 100_000, ..Retention::default() };

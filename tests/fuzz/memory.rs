@@ -14,11 +14,11 @@ use payback::time::Millis;
 use crate::bounds::allocated;
 use crate::corpus::NOW;
 
-/// 10,000 campaigns in 1.5 GB.
-const MOST: i64 = 150_000;
+/// 10,000 campaigns in 1.5 GB, with what an allocator leaves between buckets.
+const MOST: i64 = 140_000;
 const CAMPAIGNS: i64 = 8;
-/// Hours are kept for three days, and days for longer than that.
-const DAYS: i64 = 150;
+/// More than are kept one by one.
+const DAYS: i64 = 830;
 
 struct Nowhere;
 
@@ -27,15 +27,20 @@ impl Effects for Nowhere {
 
     fn update(&mut self, _: &str, _: Option<&[u8]>) {}
 
+    fn wants_updates(&self) -> bool {
+        false
+    }
+
     fn differences(&mut self, _: u32, _: &[u8]) {}
 }
 
-/// Sums as a shop has them: of 20 to 40 orders of some 100 units, with cents.
+/// Sums as a shop has them: of 20 to 40 orders of some 120 units, with cents.
 fn an_hour(number: i64) -> LedgerSums {
     let orders = 20 + number * 7 % 20;
     let sums = |percent: i64| {
-        let revenue = Sum(i128::from(orders * percent * (1_234_567 + number * 10_000)));
-        let gross_profit = Sum(revenue.0 * 2 / 5);
+        // In cents first.
+        let revenue = Sum(i128::from(orders * percent * (123 + number % 7)) * 10_000);
+        let gross_profit = Sum(revenue.0 / 10_000 * 2 / 5 * 10_000);
         let operating_profit = Sum(gross_profit.0 - 3_500_000 * i128::from(orders));
         OrderSums { revenue, covered_revenue: revenue, gross_profit, operating_profit }
     };
@@ -101,5 +106,31 @@ fn ten_thousand_campaigns_that_are_always_on_take_at_most_a_gigabyte_and_a_half(
     eprintln!("{held} bytes a campaign, {counted} as the state counts itself");
     assert!(held < MOST, "a campaign takes {held} bytes");
     assert!((held - counted).abs() < held / 4, "a campaign takes {held} bytes, and counts itself as {counted}");
+    drop(campaigns);
+}
+
+/// Of a history that is read at once no hour goes by in which its days could be packed.
+#[test]
+fn a_backlog_of_many_campaigns_does_not_take_what_its_days_take_for_a_moment() {
+    const CAMPAIGNS: i64 = 500;
+    let backlog = || {
+        let mut campaigns = Campaigns::new(Arc::new(Settings::default()));
+        let mut most = 0;
+        for day in 0..700 {
+            let mut payload = Payload::default();
+            for campaign in 0..CAMPAIGNS {
+                let (id, hour) = (format!("google:{campaign}"), NOW - NOW % Millis::HOUR - (700 - day) * Millis::DAY);
+                payload.push(&Difference { campaign_id: &id, hour: Millis(hour), sums: an_hour(day + campaign) });
+            }
+            campaigns.absorb(payload.as_bytes()).expect("differences");
+            campaigns.flush(Millis(NOW), &mut Nowhere);
+            most = most.max(campaigns.sizes().bytes);
+        }
+        (campaigns, most)
+    };
+    let ((campaigns, most), memory) = allocated(backlog);
+    eprintln!("{} bytes at most, {most} as the state counts itself", memory.bytes_max);
+    // 80 MB are open; 350,000 days as they come would take 140.
+    assert!(memory.bytes_max < 120_000_000, "{} bytes", memory.bytes_max);
     drop(campaigns);
 }

@@ -13,6 +13,8 @@ pub struct Calendar {
     pub day: Date,
     /// The local date as of which history is compacted: `day`, unless the clock is not trusted.
     pub compacted_day: Date,
+    /// When the next day begins.
+    pub next_day_at: Millis,
     /// Older days are kept whole; this one and later ones by the hour.
     pub recent_day: Date,
     /// When `recent_day` begins.
@@ -31,6 +33,8 @@ pub struct Span {
     pub bounds: Option<(Millis, Millis)>,
     /// The same as it is written out: it is alike in all records of an hour.
     pub texts: Option<(String, String)>,
+    /// A window of hours that is longer than it says, or will be in the next hour: clocks have changed by half an hour.
+    pub is_bent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +78,7 @@ impl Calendar {
             hour,
             day,
             compacted_day,
+            next_day_at: zone.start_of(day.plus(1)),
             recent_day,
             recent_from: zone.start_of(recent_day),
             mature_day: day.plus(settings.verdict.maturity_days.saturating_neg()),
@@ -85,15 +90,32 @@ impl Calendar {
     pub fn is_recent(&self, day: Date) -> bool {
         day >= self.recent_day
     }
+
+    /// When the next hour begins.
+    pub fn next_hour(&self) -> Millis {
+        self.hour.plus(Millis::HOUR)
+    }
+
+    /// When `day` begins.
+    pub fn start_of(&self, day: Date) -> Millis {
+        if day == self.day.plus(1) { self.next_day_at } else { self.zone.start_of(day) }
+    }
 }
 
 impl Span {
     fn new(span: WindowSpan, hour: Millis, day: Date, zone: &Zone) -> Span {
+        let mut is_bent = false;
         let (reach, bounds) = match span {
             WindowSpan::Hours(hours) => {
-                let to = hour.plus(Millis::HOUR);
-                // Clocks may have changed by less than an hour since: what is booked by the hour is not cut in two.
-                let from = zone.hour_start(to.plus(-i64::from(hours) * Millis::HOUR));
+                let length = i64::from(hours) * Millis::HOUR;
+                let bounds = |hour: Millis| {
+                    let to = hour.plus(Millis::HOUR);
+                    // Clocks may have changed by less than an hour since: what is booked by the hour is not cut in two.
+                    (zone.hour_start(to.plus(-length)), to)
+                };
+                let (from, to) = bounds(hour);
+                let next = bounds(zone.hour_start(to));
+                is_bent = [(from, to), next].iter().any(|(from, to)| to.0 - from.0 != length);
                 (Reach::Hours { from, to }, Some((from, to)))
             }
             WindowSpan::Days(days) => {
@@ -102,6 +124,7 @@ impl Span {
             }
             WindowSpan::Lifetime => (Reach::Lifetime, None),
         };
-        Span { reach, bounds, texts: bounds.map(|(from, to)| (from.to_string(), to.to_string())) }
+        let texts = bounds.map(|(from, to)| (from.to_string(), to.to_string()));
+        Span { reach, bounds, texts, is_bent }
     }
 }

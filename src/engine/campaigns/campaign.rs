@@ -1,12 +1,12 @@
 //! One campaign: its totals by hour, day and window, and what its spend events say it is called.
 
-use std::collections::BTreeMap;
-
+use super::buckets::Buckets;
 use super::calendar::{Calendar, Reach};
+use super::compacted::{Compacted, DueAmounts};
 use super::naming::Naming;
-use super::settling::{Carried, Due};
-use super::totals::{Bucket, Part, Totals};
+use super::totals::{Part, Totals};
 use crate::engine::ledger::LedgerSums;
+use crate::engine::moments::Indexed;
 use crate::engine::table::{Id, Identity};
 use crate::time::{Date, Millis, Zone};
 
@@ -24,24 +24,26 @@ pub struct Campaign {
     id: Id,
     pub lifetime: Totals,
     /// What is of the lifetime alone: its days are not kept.
-    pub before: Bucket,
-    pub days: BTreeMap<Date, Bucket>,
+    pub before: Totals,
+    pub days: Buckets<Date>,
     /// Recent hours. Their ledger halves are exactly the hour facts that the changelog holds, or will with the next
-    /// flush; so hours that have become old stay until their facts are joined into that of their day.
-    pub hours: BTreeMap<Millis, Bucket>,
+    /// flush; so hours that have become old stay until they are rolled up into their day.
+    pub hours: Buckets<Millis>,
     /// In the order of the configured windows; right for the hour `summed_for`, and empty before the first.
     windows: Box<[WindowSums]>,
     summed_for: Option<(Millis, Date)>,
     pub naming: Naming,
-    /// Numbers of its report series and of its amounts, but for those that are due.
+    /// Numbers of its report series and of its amounts, but for those that are due to be compacted.
     pub series: Vec<u32>,
     pub amounts: Vec<u32>,
-    pub due: Due,
-    /// What settled spend events say; none while there are none.
-    pub carried: Option<Box<Carried>>,
-    /// The horizons (of amounts, of days) before which all is settled, as far as is known.
-    pub settled_to: Option<(Date, Date)>,
-    /// Spend events that are current or settled.
+    pub due: DueAmounts,
+    /// No amount is of an earlier day, but for those that are due.
+    pub oldest_amount: Option<Date>,
+    /// No report is of an earlier day.
+    pub oldest_report: Option<Date>,
+    /// What compacted spend events say; none while there are none.
+    pub compacted: Option<Box<Compacted>>,
+    /// Spend events that are current or compacted.
     pub spend_events: u64,
     /// Changed since the last flush.
     pub touched: bool,
@@ -49,8 +51,11 @@ pub struct Campaign {
     pub counted: bool,
     /// Digest of the figures that were written last; `None` when that is not known.
     pub written: Option<u64>,
-    /// Its memory as the sizes count it.
+    /// Its memory as the sizes count it, and its open buckets.
     pub counted_bytes: usize,
+    pub counted_open: usize,
+    /// When time changes it next.
+    pub indexed: Indexed,
 }
 
 impl Identity for Campaign {
@@ -68,28 +73,37 @@ impl Campaign {
         Campaign {
             id: id.into(),
             lifetime: Totals::default(),
-            before: Bucket::default(),
-            days: BTreeMap::new(),
-            hours: BTreeMap::new(),
+            before: Totals::default(),
+            days: Buckets::default(),
+            hours: Buckets::default(),
             windows: Box::default(),
             summed_for: None,
             naming: Naming::default(),
             series: Vec::new(),
             amounts: Vec::new(),
-            due: Due::default(),
-            carried: None,
-            settled_to: None,
+            due: DueAmounts::default(),
+            oldest_amount: None,
+            oldest_report: None,
+            compacted: None,
             spend_events: 0,
             touched: false,
             counted: false,
             written: None,
             counted_bytes: 0,
+            counted_open: 0,
+            indexed: Indexed::NOT,
         }
     }
 
     /// The numbers of all its amounts.
     pub fn all_amounts(&self) -> impl Iterator<Item = u32> {
-        self.amounts.iter().copied().chain(self.due.amounts())
+        self.amounts.iter().copied().chain(self.due.numbers())
+    }
+
+    /// The earliest day of which it has a bucket, compacted amounts or a report, or an earlier one.
+    pub fn oldest_day(&self) -> Option<Date> {
+        let compacted = self.compacted.as_ref().and_then(|compacted| compacted.days.keys().next().copied());
+        [self.days.first(), compacted, self.oldest_report].into_iter().flatten().min()
     }
 
     /// Whether it has a record: a spend event, a share of an order or an acquired customer.
@@ -113,7 +127,7 @@ impl Campaign {
         for (hour, part) in hours {
             whole += part;
             if by_hour {
-                add_to_bucket(&mut self.hours, hour, part);
+                self.hours.add(hour, part);
             }
             let Some(calendar) = calendar.filter(|_| hour_is_current) else { continue };
             for (window, span) in self.windows.iter_mut().zip(&calendar.spans) {
@@ -139,13 +153,13 @@ impl Campaign {
     /// Adds to the lifetime and to a day as a whole, past the windows: these must be summed again.
     pub fn book_day<P: Part>(&mut self, day: Date, whole: P) {
         *P::half(&mut self.lifetime) += whole;
-        add_to_bucket(&mut self.days, day, whole);
+        self.days.add(day, whole);
     }
 
     /// Adds to what is of the lifetime alone. Customers that were acquired then have matured.
     pub fn book_before<P: Part>(&mut self, part: P, calendar: Option<&Calendar>) {
         *P::half(&mut self.lifetime) += part;
-        part.add_to(&mut self.before);
+        *P::half(&mut self.before) += part;
         let Some(calendar) = calendar.filter(|calendar| self.summed_for.is_some_and(|(_, day)| day == calendar.day))
         else {
             return;
@@ -154,32 +168,25 @@ impl Campaign {
         lifetimes.for_each(|(window, _)| window.mature_customers += part.new_customers());
     }
 
-    /// Adds to an hour alone: what the day has already.
-    pub fn book_hour<P: Part>(&mut self, hour: Millis, part: P) {
-        add_to_bucket(&mut self.hours, hour, part);
-    }
-
     /// The hours of a day that are kept individually. An hour is of the day that its start is in; where clocks change at
     /// midnight that may lie a little outside of what the day spans.
-    pub fn hours_of<'a>(&'a self, day: Date, zone: &'a Zone) -> impl Iterator<Item = (Millis, &'a Bucket)> {
+    pub fn hours_of<'a>(&'a self, day: Date, zone: &'a Zone) -> impl Iterator<Item = (Millis, Totals)> {
         let (from, to) =
             (zone.start_of(day).plus(-3 * Millis::HOUR), zone.start_of(day.plus(1)).plus(3 * Millis::HOUR));
-        let around = self.hours.range(from..to.max(from)).map(|(hour, bucket)| (*hour, bucket));
-        around.filter(move |(hour, _)| zone.date(*hour) == day)
+        self.hours.range(from..to.max(from)).filter(move |(hour, _)| zone.date(*hour) == day)
     }
 
     /// What a day has of the ledger beside its hours that are kept individually.
     pub fn ledger_of_day(&self, day: Date, zone: &Zone) -> LedgerSums {
-        let of = |bucket: &Bucket| bucket.ledger.as_deref().copied().unwrap_or_default();
-        let whole = self.days.get(&day).map(of).unwrap_or_default();
-        self.hours_of(day, zone).fold(whole, |sums, (_, bucket)| sums - of(bucket))
+        let whole = self.days.ledger(day).unwrap_or_default();
+        self.hours_of(day, zone).fold(whole, |sums, (_, hour)| sums - hour.ledger)
     }
 
-    /// Forgets the running sums, what was written and what is settled: all may have changed elsewhere.
+    /// Forgets the running sums, what was written and when time changes it: all may have changed elsewhere.
     pub fn forget(&mut self) {
+        self.indexed = Indexed::NOT;
         self.summed_for = None;
         self.written = None;
-        self.settled_to = None;
     }
 
     pub fn is_summed_for(&self, calendar: &Calendar) -> bool {
@@ -219,37 +226,45 @@ impl Campaign {
         let mut sums = WindowSums::default();
         match reach {
             Reach::Hours { from, to } => {
-                for (hour, bucket) in self.hours.range(from..to) {
-                    bucket.add_to(&mut sums.totals);
-                    if bucket.new_customers() != 0 {
-                        let day = calendar.zone.date(*hour);
-                        sums.mature_customers += mature(bucket.new_customers(), day, calendar);
+                for (hour, totals) in self.hours.range(from..to) {
+                    sums.totals += totals;
+                    let new_customers = totals.ledger.new_customers;
+                    if new_customers != 0 {
+                        sums.mature_customers += mature(new_customers, calendar.zone.date(hour), calendar);
                     }
                 }
             }
             Reach::Days { first, last } => {
-                for (day, bucket) in self.days.range(first..=last) {
-                    bucket.add_to(&mut sums.totals);
-                    sums.mature_customers += mature(bucket.new_customers(), *day, calendar);
+                for (day, totals) in self.days.range(first..=last) {
+                    sums.totals += totals;
+                    sums.mature_customers += mature(totals.ledger.new_customers, day, calendar);
                 }
             }
             Reach::Lifetime => {
                 let mature_days = self.days.range(..=calendar.mature_day);
-                sums.mature_customers = mature_days.map(|(_, bucket)| bucket.new_customers()).sum();
-                sums.mature_customers += self.before.new_customers();
+                sums.mature_customers = mature_days.map(|(_, totals)| totals.ledger.new_customers).sum();
+                sums.mature_customers += self.before.ledger.new_customers;
             }
         }
         sums
     }
 
+    /// How many of its buckets are open.
+    pub fn open(&self) -> usize {
+        self.days.open() + self.hours.open()
+    }
+
+    /// Packs what is at rest.
+    pub fn pack(&mut self, buffer: &mut Vec<u8>) {
+        self.days.pack(buffer);
+        self.hours.pack(buffer);
+    }
+
     /// Estimate of the memory of its buckets and lists.
     pub fn bytes(&self) -> usize {
-        // A node of the tree is two thirds full on the average; a bucket has one half more often than both.
-        let bucket = (size_of::<Bucket>() + size_of::<Millis>()) * 3 / 2 + size_of::<Totals>() * 3 / 4;
-        // A date and two sums.
-        let settled = self.carried.as_ref().map_or(0, |carried| size_of::<Carried>() + carried.days.len() * 64);
-        (self.days.len() + self.hours.len()) * bucket
-            + settled
+        self.days.bytes()
+            + self.hours.bytes()
+            + self.compacted.as_ref().map_or(0, |compacted| compacted.bytes())
             + self.windows.len() * size_of::<WindowSums>()
             + (self.series.capacity() + self.amounts.capacity()) * size_of::<u32>()
             + self.due.bytes()
@@ -258,15 +273,4 @@ impl Campaign {
 
 fn mature(new_customers: i64, day: Date, calendar: &Calendar) -> i64 {
     if day <= calendar.mature_day { new_customers } else { 0 }
-}
-
-fn add_to_bucket<K: Ord + Copy, P: Part>(buckets: &mut BTreeMap<K, Bucket>, key: K, part: P) {
-    if part == P::default() {
-        return;
-    }
-    let bucket = buckets.entry(key).or_default();
-    part.add_to(bucket);
-    if bucket.is_empty() {
-        buckets.remove(&key);
-    }
 }

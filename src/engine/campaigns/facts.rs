@@ -28,13 +28,13 @@ pub enum Key<'a> {
     Report { campaign: &'a str, date: Date, kind: SpendKind, breakdown: Option<&'a str> },
     /// A spend id's current [`AmountFact`].
     Amount { campaign: &'a str, spend: &'a str },
-    /// Amounts of a day that are not kept individually: a [`SettledFact`].
-    Settled { campaign: &'a str, day: Date },
-    /// What settled amounts and reports say: a [`CarriedFact`].
-    Carried { campaign: &'a str },
+    /// Amounts of a day that are not kept individually: a [`DaySpendFact`].
+    DaySpend { campaign: &'a str, day: Date },
+    /// What compacted amounts and reports say: a [`CompactedFact`].
+    Compacted { campaign: &'a str },
     /// What is of the lifetime alone: a [`LedgerSums`] and a [`SpendSums`].
     Before { campaign: &'a str },
-    /// The partition's `Horizons`.
+    /// The partition's [`Horizons`](super::horizons::Horizons).
     Horizons,
 }
 
@@ -45,18 +45,18 @@ impl FactKey for Key<'_> {
             Key::Day { .. } => b'd',
             Key::Report { .. } => b'r',
             Key::Amount { .. } => b'a',
-            Key::Settled { .. } => b's',
-            Key::Carried { .. } => b'c',
+            Key::DaySpend { .. } => b's',
+            Key::Compacted { .. } => b'c',
             Key::Before { .. } => b'b',
             Key::Horizons => b'z',
         };
         key.push(kind);
         match *self {
             Key::Hour { campaign, hour } => append(key, &(campaign, hour)),
-            Key::Day { campaign, day } | Key::Settled { campaign, day } => append(key, &(campaign, day)),
+            Key::Day { campaign, day } | Key::DaySpend { campaign, day } => append(key, &(campaign, day)),
             Key::Report { campaign, date, kind, breakdown } => append(key, &(campaign, date, kind, breakdown)),
             Key::Amount { campaign, spend } => append(key, &(campaign, spend)),
-            Key::Carried { campaign } | Key::Before { campaign } => append(key, &campaign),
+            Key::Compacted { campaign } | Key::Before { campaign } => append(key, &campaign),
             Key::Horizons => {}
         }
     }
@@ -74,8 +74,8 @@ impl<'a> Key<'a> {
                 whole(identity).map(|(campaign, date, kind, breakdown)| Key::Report { campaign, date, kind, breakdown })
             }
             b'a' => whole(identity).map(|(campaign, spend)| Key::Amount { campaign, spend }),
-            b's' => whole(identity).map(|(campaign, day)| Key::Settled { campaign, day }),
-            b'c' => whole(identity).map(|campaign| Key::Carried { campaign }),
+            b's' => whole(identity).map(|(campaign, day)| Key::DaySpend { campaign, day }),
+            b'c' => whole(identity).map(|campaign| Key::Compacted { campaign }),
             b'b' => whole(identity).map(|campaign| Key::Before { campaign }),
             b'z' if identity.is_empty() => Ok(Key::Horizons),
             _ => Err(MALFORMED),
@@ -109,13 +109,13 @@ pub struct AmountFact<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SettledFact {
+pub struct DaySpendFact {
     pub media: Sum,
     pub all: Sum,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CarriedFact<'a> {
+pub struct CompactedFact<'a> {
     pub events: u64,
     /// Channel, name, platform, objective: the latest of each, and when it was named.
     #[serde(borrow)]
@@ -160,22 +160,22 @@ pub fn read_before(value: &[u8]) -> Result<(LedgerSums, SpendSums), FormatError>
     Ok((ledger, spend))
 }
 
-/// Reads what was settled of a day.
+/// Reads what the compacted amounts of a day come to.
 ///
 /// # Errors
 /// As [`read_before`].
-pub fn read_settled(value: &[u8]) -> Result<SettledFact, FormatError> {
-    let fact: SettledFact = read(value)?;
+pub fn read_day_spend(value: &[u8]) -> Result<DaySpendFact, FormatError> {
+    let fact: DaySpendFact = read(value)?;
     within_bounds([fact.media.0, fact.all.0])?;
     Ok(fact)
 }
 
-/// Reads what settled events say.
+/// Reads what compacted events say.
 ///
 /// # Errors
 /// As [`read_before`].
-pub fn read_carried(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
-    let fact: CarriedFact<'_> = read(value)?;
+pub fn read_compacted(value: &[u8]) -> Result<CompactedFact<'_>, FormatError> {
+    let fact: CompactedFact<'_> = read(value)?;
     counted(fact.events)?;
     Ok(fact)
 }
@@ -214,8 +214,8 @@ mod tests {
             Key::Report { campaign: "ü", date: day, kind: SpendKind::Media, breakdown: Some("DE") },
             Key::Amount { campaign: "a", spend: "bc" },
             Key::Amount { campaign: "ab", spend: "c" },
-            Key::Settled { campaign: "ab", day },
-            Key::Carried { campaign: "ab" },
+            Key::DaySpend { campaign: "ab", day },
+            Key::Compacted { campaign: "ab" },
             Key::Before { campaign: "ab" },
             Key::Horizons,
         ];
@@ -270,7 +270,7 @@ mod tests {
             }
             let versioned = [&[format::WRITES], value.as_slice()].concat();
             let _ = (read::<ReportFact<'_>>(&versioned), read::<AmountFact<'_>>(&versioned), read_sums(&versioned));
-            let _ = (read_carried(&versioned), read_settled(&versioned), read_before(&versioned));
+            let _ = (read_compacted(&versioned), read_day_spend(&versioned), read_before(&versioned));
         }
     }
 }

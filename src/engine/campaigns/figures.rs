@@ -28,6 +28,11 @@ fn invested(totals: &Totals) -> Sum {
     totals.spend.all + totals.ledger.acquisition_cost
 }
 
+/// Whether there is anything to judge.
+pub fn is_judged(totals: &Totals) -> bool {
+    invested(totals) != Sum::ZERO
+}
+
 /// A profit of some orders.
 fn profit(settings: &Settings, sums: &OrderSums, profit: Sum) -> Result<Sum, Why> {
     if covered(settings, sums) { Ok(profit) } else { Err(Why::UnknownCost) }

@@ -1,5 +1,7 @@
 //! What a campaign is called and how far its spend is known: of each, the latest that a current spend event says.
 
+use std::collections::HashMap;
+
 use crate::engine::table::{NONE, Names};
 use crate::time::Millis;
 
@@ -24,6 +26,71 @@ impl Labels {
     }
 }
 
+/// Labels with a number each: thousands of cells have the same. What no cell has any more is forgotten.
+#[derive(Debug, Default)]
+pub struct LabelSets {
+    sets: Vec<LabelSet>,
+    numbers: HashMap<Labels, u32>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct LabelSet {
+    labels: Labels,
+    /// The cells that have it.
+    uses: u32,
+}
+
+impl LabelSets {
+    /// The number of labels, new or known.
+    pub fn number(&mut self, labels: Labels) -> u32 {
+        *self.numbers.entry(labels).or_insert_with(|| {
+            let set = LabelSet { labels, uses: 0 };
+            match self.free.pop() {
+                Some(number) => {
+                    self.sets[number as usize] = set;
+                    number
+                }
+                None => {
+                    self.sets.push(set);
+                    self.sets.len() as u32 - 1
+                }
+            }
+        })
+    }
+
+    /// The labels of a number.
+    pub fn get(&self, number: u32) -> Labels {
+        self.sets[number as usize].labels
+    }
+
+    /// One cell more has these labels.
+    pub fn hold(&mut self, number: u32, names: &mut Names) {
+        let set = &mut self.sets[number as usize];
+        if set.uses == 0 {
+            set.labels.all().into_iter().for_each(|label| names.hold(label));
+        }
+        set.uses += 1;
+    }
+
+    /// A cell that had them is gone.
+    pub fn release(&mut self, number: u32, names: &mut Names) {
+        let set = &mut self.sets[number as usize];
+        set.uses -= 1;
+        if set.uses == 0 {
+            set.labels.all().into_iter().for_each(|label| names.release(label));
+            self.numbers.remove(&set.labels);
+            self.free.push(number);
+        }
+    }
+
+    /// Estimate of the bytes held.
+    pub fn bytes(&self) -> usize {
+        let index = self.numbers.capacity() * (size_of::<(Labels, u32)>() + 1) * 8 / 7;
+        self.sets.capacity() * size_of::<LabelSet>() + self.free.capacity() * size_of::<u32>() + index
+    }
+}
+
 /// What one spend event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -34,11 +101,13 @@ pub struct Claim {
     pub through: Option<Millis>,
 }
 
+/// Channel, name, platform, objective: when each was named last, and its number.
+pub type Best = [Option<(Millis, u32)>; 4];
+
 /// The greatest claims of a campaign.
 #[derive(Clone, Debug, Default)]
 pub struct Naming {
-    /// Channel, name, platform, objective: when each was named, and its number.
-    best: [Option<(Millis, u32)>; 4],
+    best: Best,
     through: Option<Millis>,
     /// An event that made one of the best claims was replaced by a lesser one: all must be looked at again.
     pub stale: bool,
@@ -46,12 +115,12 @@ pub struct Naming {
 
 impl Naming {
     /// With these as its best claims.
-    pub fn new(best: [Option<(Millis, u32)>; 4], through: Option<Millis>) -> Naming {
+    pub fn new(best: Best, through: Option<Millis>) -> Naming {
         Naming { best, through, stale: false }
     }
 
-    /// Channel, name, platform, objective: when each was named, and its number.
-    pub fn best(&self) -> [Option<(Millis, u32)>; 4] {
+    /// The labels that hold.
+    pub fn best(&self) -> Best {
         self.best
     }
 
@@ -77,9 +146,9 @@ impl Naming {
         }
     }
 
-    /// What the current events of a campaign say together with those that are settled.
-    pub fn of(settled: Option<&Naming>, claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
-        let mut naming = settled.cloned().unwrap_or_default();
+    /// What the current events of a campaign say together with those that are compacted.
+    pub fn of(compacted: Option<&Naming>, claims: impl Iterator<Item = Claim>, names: &Names) -> Naming {
+        let mut naming = compacted.cloned().unwrap_or_default();
         claims.for_each(|claim| naming.replace(None, Some(claim), names));
         naming
     }

@@ -7,7 +7,7 @@ use crate::money::{Micros, Sum};
 use crate::time::{Date, Millis, Zone};
 
 use super::facts::{AmountFact, ReportFact};
-use super::naming::{Claim, Labels};
+use super::naming::{Claim, LabelSets, Labels};
 use super::totals::SpendSums;
 
 /// Decides between two events of one identity: the greater is current. Later time, greater amount, greater digest.
@@ -19,6 +19,8 @@ pub struct SpendBook {
     pub series: Table<Series>,
     pub amounts: Table<Amount>,
     pub names: Names,
+    pub labels: LabelSets,
+    /// What all series have room for.
     cells: usize,
 }
 
@@ -41,8 +43,25 @@ pub struct Cell {
     pub digest: u64,
     pub impressions: i64,
     pub clicks: i64,
-    pub reported_revenue: Option<Micros>,
-    pub labels: Labels,
+    reported_revenue: Reported,
+    /// Their number in [`LabelSets`]: those of a campaign's cells are mostly alike.
+    labels: u32,
+}
+
+/// An amount of 0 or more that may be missing, in eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reported(i64);
+
+impl Reported {
+    const NOTHING: i64 = -1;
+
+    fn new(amount: Option<Micros>) -> Reported {
+        Reported(amount.map_or(Self::NOTHING, |amount| amount.0))
+    }
+
+    fn get(self) -> Option<Micros> {
+        (self.0 != Self::NOTHING).then_some(Micros(self.0))
+    }
 }
 
 /// A spend id, and its current event.
@@ -118,7 +137,16 @@ impl Series {
         self.position(date).ok().and_then(|position| self.cells.get(position))
     }
 
+    /// The dates before `horizon` that there is a report of.
+    pub fn dates_before(&self, horizon: Date) -> impl Iterator<Item = Date> {
+        self.cells.iter().map(|cell| cell.date).take_while(move |date| *date < horizon)
+    }
+
     fn replace(&mut self, date: Date, cell: Option<Cell>) {
+        if self.cells.len() == self.cells.capacity() {
+            // There may be hundreds of thousands of these lists.
+            self.cells.reserve_exact(self.cells.len() / 8 + 4);
+        }
         match (self.position(date), cell) {
             (Ok(position), Some(cell)) => self.cells[position] = cell,
             (Ok(position), None) => {
@@ -136,7 +164,14 @@ impl Series {
 }
 
 impl Cell {
-    pub fn new(date: Date, report: &ReportFact<'_>, names: &mut Names) -> Cell {
+    pub fn new(date: Date, report: &ReportFact<'_>, book: &mut SpendBook) -> Cell {
+        let names = &mut book.names;
+        let labels = Labels {
+            channel: names.optional_number(report.channel),
+            name: names.optional_number(report.campaign_name),
+            platform: names.optional_number(report.platform),
+            objective: names.optional_number(report.objective),
+        };
         Cell {
             date,
             reported_at: report.reported_at,
@@ -144,13 +179,8 @@ impl Cell {
             digest: report.digest,
             impressions: report.impressions.unwrap_or(0),
             clicks: report.clicks.unwrap_or(0),
-            reported_revenue: report.reported_revenue,
-            labels: Labels {
-                channel: names.optional_number(report.channel),
-                name: names.optional_number(report.campaign_name),
-                platform: names.optional_number(report.platform),
-                objective: names.optional_number(report.objective),
-            },
+            reported_revenue: Reported::new(report.reported_revenue),
+            labels: book.labels.number(labels),
         }
     }
 
@@ -158,9 +188,17 @@ impl Cell {
         (self.reported_at, self.amount, self.digest)
     }
 
-    pub fn claim(&self, kind: SpendKind, zone: &Zone) -> Claim {
+    pub fn reported_revenue(&self) -> Option<Micros> {
+        self.reported_revenue.get()
+    }
+
+    pub fn labels(&self, sets: &LabelSets) -> Labels {
+        sets.get(self.labels)
+    }
+
+    pub fn claim(&self, kind: SpendKind, zone: &Zone, sets: &LabelSets) -> Claim {
         let through = (kind == SpendKind::Media).then(|| self.booking(zone).through());
-        Claim { at: self.reported_at, labels: self.labels, through }
+        Claim { at: self.reported_at, labels: self.labels(sets), through }
     }
 
     fn booking(&self, zone: &Zone) -> Booking {
@@ -172,7 +210,7 @@ impl Cell {
         let (cell, booking) = (*self, self.booking(zone));
         (0..booking.hours()).map(move |index| {
             let part = |total: i64| i128::from(booking.part(total, index));
-            let reported = cell.reported_revenue;
+            let reported = cell.reported_revenue();
             let sums = SpendSums {
                 impressions: part(cell.impressions),
                 clicks: part(cell.clicks),
@@ -192,13 +230,13 @@ impl Amount {
 }
 
 impl Spent {
-    pub fn new(event: &AmountFact<'_>, names: &mut Names) -> Spent {
+    pub fn new(event: &AmountFact<'_>, book: &mut SpendBook) -> Spent {
         Spent {
             occurred_at: event.occurred_at,
             amount: event.amount,
             digest: event.digest,
             kind: event.kind,
-            channel: names.optional_number(event.channel),
+            channel: book.names.optional_number(event.channel),
         }
     }
 
@@ -225,9 +263,14 @@ impl SpendBook {
     /// Puts the current report of a date in the place of the former, or takes it away.
     pub fn replace_cell(&mut self, series: u32, date: Date, cell: Option<Cell>) {
         let cells = &mut self.series[series];
-        self.cells -= cells.cells.len();
+        let former = cells.cell(date).map(|cell| cell.labels);
+        if let Some(cell) = &cell {
+            self.labels.hold(cell.labels, &mut self.names);
+        }
+        self.cells -= cells.cells.capacity();
         cells.replace(date, cell);
-        self.cells += cells.cells.len();
+        self.cells += cells.cells.capacity();
+        former.into_iter().for_each(|labels| self.labels.release(labels, &mut self.names));
     }
 
     /// The number of a series, and whether it is new.
@@ -246,6 +289,21 @@ impl SpendBook {
         }
     }
 
+    /// Puts the current event of a spend id in the place of the former, or takes it away.
+    pub fn replace_amount(&mut self, amount: u32, spent: Option<Spent>) {
+        let channel = |spent: Option<Spent>| spent.map_or(NONE, |spent| spent.channel);
+        self.names.hold(channel(spent));
+        let former = std::mem::replace(&mut self.amounts[amount].current, spent);
+        self.names.release(channel(former));
+    }
+
+    /// Takes a spend id out with its current event.
+    pub fn remove_amount(&mut self, amount: u32) -> Amount {
+        let amount = self.amounts.remove(amount);
+        self.names.release(amount.current.map_or(NONE, |spent| spent.channel));
+        amount
+    }
+
     /// What all current events of some series and amounts say.
     pub fn claims<'a>(
         &'a self,
@@ -255,15 +313,14 @@ impl SpendBook {
     ) -> impl Iterator<Item = Claim> + 'a {
         let of_series = series.iter().flat_map(move |&number| {
             let series = &self.series[number];
-            series.cells.iter().map(|cell| cell.claim(series.kind, zone))
+            series.cells.iter().map(|cell| cell.claim(series.kind, zone, &self.labels))
         });
         let of_amounts = amounts.filter_map(|number| self.amounts[number].current.map(|spent| spent.claim()));
         of_series.chain(of_amounts)
     }
 
     pub fn bytes(&self) -> usize {
-        // Lists of cells grow by doubling: three quarters full on the average.
-        let cells = self.cells * size_of::<Cell>() * 4 / 3;
-        cells + self.series.bytes() + self.amounts.bytes() + self.names.bytes()
+        let cells = self.cells * size_of::<Cell>();
+        cells + self.series.bytes() + self.amounts.bytes() + self.names.bytes() + self.labels.bytes()
     }
 }

@@ -1,9 +1,10 @@
 //! The stage as a whole: events and differences in, records out.
 
+mod compaction;
 mod figures;
+mod moments;
 mod naming;
 mod restore;
-mod settling;
 mod snapshots;
 mod time;
 

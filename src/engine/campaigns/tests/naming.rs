@@ -60,3 +60,25 @@ fn spend_is_known_through_the_last_hour_of_a_report_and_the_moment_of_an_amount(
     let no_media = AdSpend { kind: SpendKind::Other, occurred_at: NOW.plus(1), ..amount };
     assert_eq!(through(Event::AdSpend(no_media)).unwrap(), "2026-11-21T08:00:00Z", "it was replaced");
 }
+
+#[test]
+fn what_nothing_says_any_more_is_forgotten() {
+    let mut shop = Shop::new(Settings::default());
+    let names: Vec<&'static str> = (0..2_000).map(|number| &*format!("Spring, week {number}").leak()).collect();
+    let mut most = 0;
+    for (number, name) in (0..).zip(&names) {
+        let at = hour(5).plus(number);
+        let cell = report("c", today(), at, 1);
+        shop.apply(Event::AdSpendReport(AdSpendReport { campaign_name: Some((*name).into()), ..cell }));
+        shop.apply(Event::AdSpend(AdSpend { channel: Some((*name).into()), ..spend("d", "1", at, 1) }));
+        shop.flush(NOW);
+        assert_eq!((&*shop.record("c").name.unwrap(), &*shop.record("d").channel.unwrap()), (*name, *name));
+        if number == 9 {
+            most = shop.stage.sizes().bytes;
+        }
+    }
+    let bytes = shop.stage.sizes().bytes;
+    assert!(bytes < most + 2_000, "{bytes} with the last name, {most} with the tenth");
+    let restored = shop.restored(&Settings::default(), Some(NOW), &[]);
+    assert_eq!(restored.present("c", NOW), shop.present("c", NOW));
+}

@@ -56,7 +56,7 @@ fn campaign() -> impl Strategy<Value = &'static str> {
     (0..CAMPAIGNS.len()).prop_map(|index| CAMPAIGNS[index])
 }
 
-/// Hours before (or a few after) the start: often around it, around where hours are joined into days, and long before.
+/// Hours before (or a few after) the start: often around it, around where hours are rolled up into days, and long before.
 fn hours_back() -> impl Strategy<Value = i64> {
     prop_oneof![-3_i64..60, 980_i64..1_060, 0_i64..2_200]
 }

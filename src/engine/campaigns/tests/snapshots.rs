@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::compaction::{SHORT, settings, shop};
 use super::restore::{start, steps_of, without_collisions};
-use super::settling::{SHORT, settings, shop};
 use super::*;
 use crate::settings::Retention;
 

@@ -53,7 +53,7 @@ fn what_comes_in_a_new_hour_reaches_the_windows_of_days() {
 }
 
 #[test]
-fn a_roll_in_steps_is_complete_when_all_were_looked_at_in_the_present_hour() {
+fn a_roll_in_steps_is_complete_when_all_that_was_due_was_looked_at() {
     let mut shop = Shop::new(Settings::default());
     for campaign in ["a", "b", "c"] {
         shop.apply(Event::AdSpend(spend(campaign, "1", hour(23), 7)));
@@ -61,8 +61,8 @@ fn a_roll_in_steps_is_complete_when_all_were_looked_at_in_the_present_hour() {
     shop.flush(NOW);
     let next = NOW.plus(Millis::HOUR);
     assert!(!shop.stage.roll(next, 2, &mut shop.out), "two of three");
-    assert!(!shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began: all again");
-    assert!(shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out));
+    assert_eq!(shop.stage.next_moment(), Some(Millis::MIN.max(hour(-1))), "the third is due");
+    assert!(shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began, in which nothing changes");
     for campaign in ["a", "b", "c"] {
         assert_eq!(shop.window(campaign, "24h").spend.0, units(0), "{campaign}");
     }
@@ -137,7 +137,7 @@ fn a_day_stays_recent_for_as_long_as_the_clock_is_not_trusted() {
 
 /// East of UTC the first hour that there is begins before the first moment; west of it the last day ends after the last.
 #[test]
-fn hours_at_the_ends_of_time_are_joined_into_their_days_like_any_other() {
+fn hours_at_the_ends_of_time_are_rolled_up_into_their_days_like_any_other() {
     for name in ["Asia/Tokyo", "America/New_York", "Europe/Berlin", "UTC"] {
         let zone = Zone::named(name).unwrap();
         let mut shop = Shop::new(Settings { zone: zone.clone(), ..Settings::default() });
@@ -145,7 +145,7 @@ fn hours_at_the_ends_of_time_are_joined_into_their_days_like_any_other() {
         for (as_of, at) in [(NOW, Millis::MIN), (Millis::MAX, last_year)] {
             shop.absorb("c", zone.hour_start(at), new_customers(1));
             shop.flush(as_of);
-            let left = shop.stage.campaigns[0].hours.keys().filter(|hour| zone.date(**hour) == zone.date(at)).count();
+            let left = shop.stage.book.hours_of(0, zone.date(at)).len();
             assert_eq!(left, 0, "{name}: hours of {} are still kept singly", zone.date(at));
             shop.roll(as_of);
             assert!(shop.out.facts.keys().all(|key| key[0] == b'd'), "{name}");
@@ -329,4 +329,124 @@ fn while_something_waits_every_verdict_says_so() {
     shop.stage.set_read_through(Some(waits));
     shop.flush(NOW);
     assert_eq!((shop.record("c").read_through, shop.record("c").verdict.value), (None, Verdict::Deficit));
+}
+
+/// What is next is looked for again and again, as a worker does, and nothing is rolled that is not due.
+fn roll_until(shop: &mut Shop, until: Millis) -> Vec<(String, Millis)> {
+    let mut written = Vec::new();
+    let mut rolls = 0;
+    while let Some(next) = shop.stage.next_moment().filter(|next| *next <= until) {
+        rolls += 1;
+        assert!(rolls < 10_000, "it does not end");
+        shop.out.updates.clear();
+        let as_of = next.max(NOW);
+        while !shop.stage.roll(as_of, 1, &mut shop.out) {}
+        written.extend(shop.out.updates.drain(..).map(|(key, _)| (key, as_of)));
+    }
+    written
+}
+
+fn at(text: &str) -> Millis {
+    Millis::parse(text).unwrap()
+}
+
+#[test]
+fn spend_is_late_at_its_moment_within_the_hour() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("c", "1", at("2026-11-21T05:30:00Z"), 100)));
+    shop.flush(NOW);
+    assert_eq!(shop.window("c", "24h").verdict, Verdict::Deficit);
+    // Of [10:00, 11:00 of the next day) a quarter may be missing: as_of - 05:30 > (as_of - 11:00 of the day before) / 4.
+    let late = at("2026-11-21T11:20:00.001Z");
+    let written = roll_until(&mut shop, at("2026-11-21T23:30:00Z"));
+    assert_eq!(written, [("campaign/c".to_owned(), late)]);
+    assert_eq!(shop.window("c", "24h").verdict, Verdict::SpendLate);
+
+    // Spend that comes puts it off.
+    shop.apply(Event::AdSpend(spend("c", "2", at("2026-11-21T23:30:00Z"), 100)));
+    shop.flush(at("2026-11-21T23:30:00Z"));
+    assert_eq!(shop.window("c", "24h").verdict, Verdict::Deficit);
+    let written = roll_until(&mut shop, at("2026-11-22T05:59:00Z"));
+    let moments: Vec<String> = written.iter().map(|(_, at)| at.to_string()).collect();
+    assert_eq!(moments, ["2026-11-22T05:00:00Z", "2026-11-22T05:20:00.001Z"], "one leaves, the other is late");
+}
+
+#[test]
+fn nothing_is_looked_at_before_its_moment() {
+    let mut settings = Settings::default();
+    settings.verdict.maturity_days = 20;
+    let mut shop = Shop::new(settings);
+    shop.apply(Event::AdSpend(spend("spent", "1", hour(5), 100)));
+    shop.absorb("won", hour(0), new_customers(1));
+    shop.flush(NOW);
+    let written = roll_until(&mut shop, NOW.plus(800 * Millis::DAY));
+    let mut moments: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (key, moment) in &written {
+        moments.entry(key).or_default().push(moment.to_string());
+    }
+    assert_eq!(
+        moments["campaign/spent"],
+        [
+            // Late, out of 24 hours, out of 7, 30, 90 and 365 days.
+            "2026-11-21T11:00:00Z",
+            "2026-11-22T05:00:00Z",
+            "2026-11-28T00:00:00Z",
+            "2026-12-21T00:00:00Z",
+            "2027-02-19T00:00:00Z",
+            "2027-11-21T00:00:00Z"
+        ]
+    );
+    assert_eq!(
+        moments["campaign/won"],
+        [
+            "2026-11-22T10:00:00Z",
+            "2026-11-28T00:00:00Z",
+            "2026-12-21T00:00:00Z",
+            "2027-02-19T00:00:00Z",
+            "2027-11-21T00:00:00Z"
+        ],
+        "that a customer matures changes no verdict where nothing was invested"
+    );
+}
+
+#[test]
+fn what_fell_due_before_a_restart_is_written_after_it() {
+    let mut shop = Shop::new(Settings::default());
+    for campaign in ["a", "b"] {
+        shop.apply(Event::AdSpend(spend(campaign, "1", hour(23), 7)));
+    }
+    shop.apply(Event::AdSpend(spend("steady", "1", hour(24 * 500), 7)));
+    shop.flush(NOW);
+    let next = NOW.plus(Millis::HOUR);
+    assert!(!shop.stage.roll(next, 1, &mut shop.out));
+    let last = Last { as_of: next, rolled_to: NOW };
+    let mut restored = shop.restored(&Settings::default(), None, &[]);
+    restored.stage.restored(Some(last));
+    let mut written = restored.roll(next);
+    written.sort();
+    assert_eq!(written, ["campaign/a", "campaign/b"]);
+
+    let mut restored = shop.restored(&Settings::default(), None, &[]);
+    restored.stage.restored(Some(Last::at(next)));
+    assert!(restored.stage.next_moment().is_some_and(|moment| moment > next), "all was written");
+}
+
+#[test]
+fn records_are_written_again_by_number() {
+    let mut shop = Shop::new(Settings::default());
+    for campaign in ["a", "b", "c", "d", "e"] {
+        shop.absorb(campaign, hour(1), new_customers(1));
+    }
+    shop.flush(NOW);
+    shop.absorb("b", hour(1), new_customers(-1));
+    shop.flush(NOW);
+    shop.out.updates.clear();
+    let mut from = Some(0);
+    let mut calls = Vec::new();
+    while let Some(number) = from {
+        from = shop.stage.rewrite(number, 2, NOW, &mut shop.out);
+        calls.push(shop.out.updates.drain(..).map(|(key, _)| key).collect::<Vec<_>>());
+    }
+    let keys: Vec<&str> = calls.iter().flatten().map(String::as_str).collect();
+    assert_eq!((calls.len(), keys), (3, vec!["campaign/a", "campaign/c", "campaign/d", "campaign/e"]));
 }

@@ -83,7 +83,7 @@ fn an_old_amount_counts_on_and_can_not_be_changed() {
 
 /// That of UTC; west of it, it began the day before.
 #[test]
-fn spend_of_the_first_day_is_not_too_late_while_nothing_is_given_up() {
+fn spend_of_the_first_day_is_not_too_late_while_nothing_is_compacted() {
     let settings = Settings { zone: Zone::named("America/New_York").unwrap(), ..Settings::default() };
     let mut shop = Shop::new(settings.clone());
     shop.flush(NOW);
@@ -94,13 +94,13 @@ fn spend_of_the_first_day_is_not_too_late_while_nothing_is_given_up() {
 }
 
 #[test]
-fn an_id_whose_amount_is_settled_is_free_for_another_amount() {
-    for settle_first in [false, true] {
+fn an_id_whose_amount_is_compacted_is_free_for_another_amount() {
+    for compact_first in [false, true] {
         let mut shop = shop(&settings(SHORT), NOW);
         shop.apply(Event::AdSpend(spend("c", "1", NOW.plus(-2 * DAY), 7)));
         shop.flush(NOW);
         let then = NOW.plus(2 * DAY);
-        if settle_first {
+        if compact_first {
             drop(shop.roll(then))
         } else {
             shop.flush(then)
@@ -113,7 +113,7 @@ fn an_id_whose_amount_is_settled_is_free_for_another_amount() {
 }
 
 #[test]
-fn days_that_are_given_up_are_of_the_lifetime_alone() {
+fn days_that_are_compacted_are_of_the_lifetime_alone() {
     let settings = settings(SHORT);
     let mut shop = shop(&settings, NOW);
     let named = AdSpendReport {
@@ -151,7 +151,7 @@ fn days_that_are_given_up_are_of_the_lifetime_alone() {
 }
 
 #[test]
-fn settling_is_done_in_parts_and_goes_on_after_a_restart() {
+fn compaction_is_done_in_parts_and_goes_on_after_a_restart() {
     let settings = settings(SHORT);
     let mut shop = shop(&settings, NOW);
     let ids: Vec<&'static str> = (0..40).map(|id: i32| &*id.to_string().leak()).collect();
@@ -186,7 +186,7 @@ fn in_the_first_week_and_after_a_standstill_all_may_come() {
     assert_eq!(try_one("3", old, NOW.plus(8 * DAY)), Err(Reason::TooLate));
     let away = NOW.plus(38 * DAY);
     assert_eq!(try_one("4", NOW.plus(8 * DAY), away), Ok(Outcome::Applied), "thirty days of events wait to be read");
-    assert_eq!(try_one("5", NOW.plus(4 * DAY), away), Err(Reason::TooLate), "what was given up stays so");
+    assert_eq!(try_one("5", NOW.plus(4 * DAY), away), Err(Reason::TooLate), "what was compacted stays so");
     assert_eq!(try_one("6", NOW.plus(8 * DAY), away.plus(7 * DAY)), Err(Reason::TooLate));
 }
 
@@ -197,7 +197,7 @@ struct Known {
     id: &'static str,
 }
 
-/// Up to which day amounts, and days, are given up.
+/// Up to which day amounts, and days, are compacted.
 fn horizons(now: Millis) -> (Date, Date) {
     let today = berlin().date(now);
     (today.plus(-(SHORT.spend_days as i32)), today.plus(-(SHORT.days as i32)))
@@ -208,7 +208,7 @@ proptest! {
 
     /// Beside one that keeps everything, and takes the same events but for those that are too late.
     #[test]
-    fn giving_up_changes_no_figure(
+    fn compaction_changes_no_figure(
         steps in steps_of(6_000).prop_map(without_collisions),
         order in proptest::collection::vec(any::<usize>(), 0..80),
         restarts in any::<u64>(),
@@ -265,20 +265,20 @@ proptest! {
         let (amounts, days) = horizons(now);
         for key in shop.out.facts.keys() {
             match Key::read(key).unwrap() {
-                Key::Day { day, .. } | Key::Settled { day, .. } => prop_assert!(day >= days),
+                Key::Day { day, .. } | Key::DaySpend { day, .. } => prop_assert!(day >= days),
                 Key::Report { date, .. } => prop_assert!(date >= days),
                 Key::Hour { hour, .. } => prop_assert!(hour >= now.plus(-4 * DAY)),
                 Key::Amount { campaign, spend } => {
                     let known = ids[&(campaign.to_owned(), spend.to_owned())];
                     prop_assert!(berlin().date(known.rank.0) >= amounts);
                 }
-                Key::Carried { .. } | Key::Before { .. } | Key::Horizons => {}
+                Key::Compacted { .. } | Key::Before { .. } | Key::Horizons => {}
             }
         }
     }
 
     #[test]
-    fn a_parked_state_follows_one_that_gives_up(
+    fn a_parked_state_follows_one_that_compacts(
         before in steps_of(6_000).prop_map(without_collisions),
         after in steps_of(6_000).prop_map(without_collisions),
     ) {
