@@ -145,12 +145,6 @@ pub fn late_from(from: Millis, to: Millis, spend_through: Millis, rules: &Verdic
     Some(Millis(saturated(numerator.div_euclid(denominator) + 1)).plus(0))
 }
 
-/// A moment up to which spend is not late in any window that began at least `elapsed` milliseconds before.
-pub fn latest_not_late(spend_through: Millis, elapsed: i64, rules: &VerdictRules) -> Millis {
-    let gap = i128::from(rules.max_spend_gap.0) * i128::from(elapsed) / i128::from(SCALE);
-    spend_through.plus(saturated(gap))
-}
-
 fn saturated(number: i128) -> i64 {
     i64::try_from(number).unwrap_or(if number < 0 { i64::MIN } else { i64::MAX })
 }
@@ -227,8 +221,6 @@ mod tests {
                 let is_late = spend_is_late(from, to, as_of, Some(through), &rules);
                 prop_assert_eq!(is_late, late.is_some_and(|late| as_of >= late), "as of {:?}, from {:?}", as_of, late);
             }
-            let not_late = latest_not_late(through, elapsed, &rules);
-            prop_assert!(!spend_is_late(not_late.plus(-elapsed), not_late.plus(1), not_late, Some(through), &rules));
         }
     }
 

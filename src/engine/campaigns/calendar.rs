@@ -33,8 +33,6 @@ pub struct Span {
     pub bounds: Option<(Millis, Millis)>,
     /// The same as it is written out: it is alike in all records of an hour.
     pub texts: Option<(String, String)>,
-    /// A window of hours that is longer than it says, or will be in the next hour: clocks have changed by half an hour.
-    pub is_bent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -104,18 +102,11 @@ impl Calendar {
 
 impl Span {
     fn new(span: WindowSpan, hour: Millis, day: Date, zone: &Zone) -> Span {
-        let mut is_bent = false;
         let (reach, bounds) = match span {
             WindowSpan::Hours(hours) => {
-                let length = i64::from(hours) * Millis::HOUR;
-                let bounds = |hour: Millis| {
-                    let to = hour.plus(Millis::HOUR);
-                    // Clocks may have changed by less than an hour since: what is booked by the hour is not cut in two.
-                    (zone.hour_start(to.plus(-length)), to)
-                };
-                let (from, to) = bounds(hour);
-                let next = bounds(zone.hour_start(to));
-                is_bent = [(from, to), next].iter().any(|(from, to)| to.0 - from.0 != length);
+                let to = hour.plus(Millis::HOUR);
+                // Clocks may have changed by less than an hour since: what is booked by the hour is not cut in two.
+                let from = zone.hour_start(to.plus(-i64::from(hours) * Millis::HOUR));
                 (Reach::Hours { from, to }, Some((from, to)))
             }
             WindowSpan::Days(days) => {
@@ -125,6 +116,6 @@ impl Span {
             WindowSpan::Lifetime => (Reach::Lifetime, None),
         };
         let texts = bounds.map(|(from, to)| (from.to_string(), to.to_string()));
-        Span { reach, bounds, texts, is_bent }
+        Span { reach, bounds, texts }
     }
 }

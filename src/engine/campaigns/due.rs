@@ -1,18 +1,18 @@
 //! When time alone changes a campaign next.
 //!
-//! - An hour or a day enters a window, or leaves it.
+//! - With an hour, windows of hours move on, with a day those of days: `from` and `to` of every record are of now.
 //! - A customer has had time to buy again: `verdict.maturity_days` after the day of the acquisition.
 //! - Spend becomes late within an hour, to the millisecond.
 //! - Hours, amounts and days get to an age at which they are compacted.
 //!
-//! The moment that is found may be early, for it is looked for with as little work as can be, and is never late: a look that
-//! comes too early finds nothing to write, and looks for the next.
+//! The moment that is found may be early, and is never late: a look that comes too early finds nothing to write, and looks
+//! for the next.
 
 use super::calendar::{Calendar, Reach, Span};
 use super::campaign::Campaign;
 use super::figures;
 use super::horizons::Horizons;
-use crate::domain::verdict::{late_from, latest_not_late};
+use crate::domain::verdict::late_from;
 use crate::settings::Settings;
 use crate::time::{Date, Millis};
 
@@ -36,25 +36,16 @@ impl Present<'_> {
         if self.is_to_be_compacted(campaign) {
             return Some(NOW);
         }
-        let mut next = Earliest::default();
-        for (index, span) in self.calendar.spans.iter().enumerate() {
-            if let Reach::Hours { from, to } = span.reach {
-                next.moment(self.hours(campaign, span, from, to));
-            }
-            next.moment(self.late(campaign, index, span));
+        let spans = self.calendar.spans.iter().filter(|_| campaign.exists());
+        let moves_on = spans.clone().filter_map(|span| self.moves_on(span)).min();
+        let late = spans.enumerate().filter_map(|(index, span)| self.late(campaign, index, span)).min();
+        let next = moves_on.into_iter().chain(late).min();
+        // As it is with a window of hours: all else changes with the day.
+        if next.is_some_and(|moment| moment <= self.calendar.next_hour()) {
+            return self.still_ahead(next);
         }
-        // As it is of a busy campaign. All else changes with the day.
-        if next.moment.is_some_and(|moment| moment <= self.calendar.next_hour()) {
-            return self.still_ahead(next.moment);
-        }
-        for span in &self.calendar.spans {
-            if let Reach::Days { first, last } = span.reach {
-                next.day(days(campaign, first, last));
-            }
-        }
-        next.day(self.maturity(campaign, next.day));
-        next.moment(self.compaction(campaign));
-        self.still_ahead(next.of(self.calendar))
+        let rest = [self.maturity(campaign, next), self.compaction(campaign)];
+        self.still_ahead(next.into_iter().chain(rest.into_iter().flatten()).min())
     }
 
     /// At the end of time no hour follows.
@@ -62,54 +53,34 @@ impl Present<'_> {
         next.filter(|next| *next > self.as_of)
     }
 
-    /// When a window of hours changes.
-    fn hours(&self, campaign: &Campaign, span: &Span, from: Millis, to: Millis) -> Option<Millis> {
-        let next_hour = self.calendar.next_hour();
-        if !campaign.hours.keys(to..).is_empty() {
-            // It is of the hours to come.
-            return Some(next_hour);
+    /// When a window has other bounds.
+    fn moves_on(&self, span: &Span) -> Option<Millis> {
+        match span.reach {
+            Reach::Hours { .. } => Some(self.calendar.next_hour()),
+            Reach::Days { .. } => Some(self.calendar.next_day_at),
+            Reach::Lifetime => None,
         }
-        let oldest = *campaign.hours.keys(from..to).first()?;
-        if span.is_bent {
-            return Some(next_hour);
-        }
-        // An hour early, for clocks may change by less than that until then.
-        Some(oldest.plus(to.0 - from.0 - Millis::HOUR).max(next_hour))
     }
 
-    /// When spend becomes late in a window. It stays late until other spend is booked.
+    /// When spend becomes late in a window, before it moves on. It stays late until other spend is booked.
     fn late(&self, campaign: &Campaign, index: usize, span: &Span) -> Option<Millis> {
-        let (through, (from, to)) = (campaign.naming.through()?, span.bounds?);
-        let rules = &self.settings.verdict;
+        let (through, (from, to), moves_on) = (campaign.naming.through()?, span.bounds?, self.moves_on(span)?);
         // Where nothing is invested, nothing is waited for. What is not summed may have anything.
         let window = campaign.windows().get(index).filter(|_| campaign.is_summed_for(self.calendar));
         if window.is_some_and(|window| !figures::is_judged(&window.totals)) {
             return None;
         }
-        let ends = match span.reach {
-            Reach::Hours { .. } => self.calendar.next_hour(),
-            // What is in the window of a day leaves it with the day.
-            Reach::Days { .. } | Reach::Lifetime => self.calendar.next_day_at,
-        };
-        match late_from(from, to, through, rules) {
-            Some(late) if late <= self.as_of => None,
-            Some(late) if late < ends => Some(late),
-            // The window's start moves on with the hour, and its spend is late the sooner. Bent windows are looked at anyway.
-            _ if matches!(span.reach, Reach::Hours { .. }) => {
-                let least_elapsed = to.0 - from.0 - Millis::HOUR;
-                (to.0 - from.0 <= Millis::DAY).then(|| latest_not_late(through, least_elapsed, rules).max(ends))
-            }
-            _ => None,
-        }
+        late_from(from, to, through, &self.settings.verdict).filter(|late| *late > self.as_of && *late < moves_on)
     }
 
-    /// The day on which the first of the customers matures who have not, but none after `until`.
-    fn maturity(&self, campaign: &Campaign, until: Option<Date>) -> Option<Date> {
+    /// When the first of the customers matures who have not, unless that is after `until`.
+    fn maturity(&self, campaign: &Campaign, until: Option<Millis>) -> Option<Millis> {
         let after = self.settings.verdict.maturity_days;
         let first = self.calendar.mature_day.plus(1);
-        let last = until.map_or(Date(i32::MAX), |until| until.plus(after.saturating_neg()));
+        let last = until.map_or(Date(i32::MAX), |until| self.calendar.zone.date(until).plus(after.saturating_neg()));
         let mut acquired = campaign.days.range(first..=last.max(first));
-        acquired.find(|(_, totals)| totals.ledger.new_customers != 0).map(|(day, _)| day.plus(after))
+        let (day, _) = acquired.find(|(_, totals)| totals.ledger.new_customers != 0)?;
+        Some(self.calendar.start_of(day.plus(after)).max(self.calendar.next_day_at))
     }
 
     /// Whether something is to be compacted or rolled up.
@@ -131,36 +102,5 @@ impl Present<'_> {
         let next = rolled_up.into_iter().chain(horizons.next(oldest, as_of, calendar, settings)).min()?;
         // The clock has come so far and is not trusted: one looks again from time to time.
         Some(if next <= as_of { calendar.next_hour() } else { next })
-    }
-}
-
-/// The day on which a window of days changes.
-fn days(campaign: &Campaign, first: Date, last: Date) -> Option<Date> {
-    let leaves = |day: Date| Date(day.0.saturating_add(last.0.saturating_sub(first.0)).saturating_add(1));
-    let oldest = campaign.days.keys(first..=last).first().copied().map(leaves);
-    let ahead = campaign.days.keys(last.plus(1)..).first().copied();
-    oldest.into_iter().chain(ahead).min()
-}
-
-/// The earliest of moments and of days.
-#[derive(Default)]
-struct Earliest {
-    moment: Option<Millis>,
-    day: Option<Date>,
-}
-
-impl Earliest {
-    fn moment(&mut self, moment: Option<Millis>) {
-        self.moment = self.moment.into_iter().chain(moment).min();
-    }
-
-    fn day(&mut self, day: Option<Date>) {
-        self.day = self.day.into_iter().chain(day).min();
-    }
-
-    /// It is looked for where a day begins only once.
-    fn of(self, calendar: &Calendar) -> Option<Millis> {
-        let day = self.day.map(|day| calendar.start_of(day).max(calendar.next_day_at));
-        self.moment.into_iter().chain(day).min()
     }
 }

@@ -250,6 +250,7 @@ impl<'a> View<'a> {
     fn digest(&self) -> u64 {
         let mut hasher = Xxh3::new();
         self.campaign.lifetime.hash(&mut hasher);
+        self.calendar.spans.iter().for_each(|span| span.bounds.hash(&mut hasher));
         self.windows.iter().for_each(|window| window.totals.hash(&mut hasher));
         self.verdicts.hash(&mut hasher);
         self.naming.labels().hash(&mut hasher);

@@ -53,7 +53,6 @@ fn days_before(step: Step, days: i32, zone: &Zone) -> Step {
 fn timeless(record: Option<CampaignRecord<'static>>) -> Option<CampaignRecord<'static>> {
     let mut record = record?;
     record.as_of = "".into();
-    record.windows.0.iter_mut().for_each(|(_, window)| (window.from, window.to) = (None, None));
     Some(record)
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::verdict::Verdict;
 use crate::format::Format;
+use crate::settings::{VerdictRules, Window, WindowSpan};
 use crate::time::Zone;
 
 fn new_customers(count: i64) -> LedgerSums {
@@ -13,7 +14,6 @@ fn new_customers(count: i64) -> LedgerSums {
 fn an_amount_leaves_a_window_with_no_event_arriving() {
     let mut shop = Shop::new(Settings::default());
     shop.apply(Event::AdSpend(spend("c", "1", hour(23), 7)));
-    shop.apply(Event::AdSpend(spend("steady", "1", hour(24 * 500), 7)));
     shop.flush(NOW);
     assert_eq!(shop.window("c", "24h").spend.0, units(7));
     assert_eq!(shop.roll(NOW), Vec::<String>::new(), "nothing moved");
@@ -23,6 +23,20 @@ fn an_amount_leaves_a_window_with_no_event_arriving() {
     assert_eq!(shop.roll(NOW.plus(6 * Millis::DAY)), ["campaign/c"]);
     assert_eq!(shop.window("c", "7d").spend.0, units(0));
     assert_eq!(shop.window("c", "lifetime").spend.0, units(7));
+}
+
+#[test]
+fn windows_are_of_the_hour_also_where_no_figure_moves() {
+    let mut shop = Shop::new(Settings::default());
+    shop.apply(Event::AdSpend(spend("steady", "1", hour(24 * 500), 7)));
+    shop.flush(NOW);
+    assert_eq!(shop.roll(NOW.plus(Millis::HOUR)), ["campaign/steady"]);
+    let window = shop.window("steady", "24h");
+    assert_eq!(
+        (window.from.as_deref(), window.to.as_deref()),
+        (Some("2026-11-20T12:00:00Z"), Some("2026-11-21T12:00:00Z"))
+    );
+    assert_eq!(shop.roll(NOW.plus(2 * Millis::HOUR - Millis::MINUTE)), Vec::<String>::new(), "within the hour");
 }
 
 #[test]
@@ -62,7 +76,7 @@ fn a_roll_in_steps_is_complete_when_all_that_was_due_was_looked_at() {
     let next = NOW.plus(Millis::HOUR);
     assert!(!shop.stage.roll(next, 2, &mut shop.out), "two of three");
     assert_eq!(shop.stage.next_moment(), Some(Millis::MIN.max(hour(-1))), "the third is due");
-    assert!(shop.stage.roll(next.plus(Millis::HOUR), 2, &mut shop.out), "an hour began, in which nothing changes");
+    assert!(shop.stage.roll(next, 2, &mut shop.out), "the third");
     for campaign in ["a", "b", "c"] {
         assert_eq!(shop.window(campaign, "24h").spend.0, units(0), "{campaign}");
     }
@@ -197,7 +211,7 @@ fn a_campaign_of_which_nothing_is_left_is_deleted() {
     assert_eq!(shop.out.updates.last().unwrap(), &("campaign/c".to_owned(), None));
     assert_eq!(shop.stage.sizes().campaigns, 1);
     assert_eq!(shop.present("c", NOW), None);
-    assert_eq!(shop.roll(NOW.plus(Millis::DAY)), Vec::<String>::new(), "what is gone stays gone");
+    assert_eq!(shop.roll(NOW.plus(Millis::DAY)), ["campaign/spent"], "what is gone stays gone");
 }
 
 #[test]
@@ -346,6 +360,11 @@ fn roll_until(shop: &mut Shop, until: Millis) -> Vec<(String, Millis)> {
     written
 }
 
+/// When the records of `key` were written.
+fn moments_of(key: &str, written: &[(String, Millis)]) -> Vec<String> {
+    written.iter().filter(|(other, _)| other == key).map(|(_, at)| at.to_string()).collect()
+}
+
 fn at(text: &str) -> Millis {
     Millis::parse(text).unwrap()
 }
@@ -356,57 +375,43 @@ fn spend_is_late_at_its_moment_within_the_hour() {
     shop.apply(Event::AdSpend(spend("c", "1", at("2026-11-21T05:30:00Z"), 100)));
     shop.flush(NOW);
     assert_eq!(shop.window("c", "24h").verdict, Verdict::Deficit);
-    // Of [10:00, 11:00 of the next day) a quarter may be missing: as_of - 05:30 > (as_of - 11:00 of the day before) / 4.
-    let late = at("2026-11-21T11:20:00.001Z");
-    let written = roll_until(&mut shop, at("2026-11-21T23:30:00Z"));
-    assert_eq!(written, [("campaign/c".to_owned(), late)]);
+    // Of [12:00, 12:00 of the next day) a quarter may be missing: as_of - 05:30 > (as_of - 12:00 of the day before) / 4.
+    let written = moments_of("campaign/c", &roll_until(&mut shop, at("2026-11-21T11:59:00Z")));
+    assert_eq!(written, ["2026-11-21T11:00:00Z", "2026-11-21T11:20:00.001Z"]);
     assert_eq!(shop.window("c", "24h").verdict, Verdict::SpendLate);
+    let written = moments_of("campaign/c", &roll_until(&mut shop, at("2026-11-21T13:30:00Z")));
+    assert_eq!(written, ["2026-11-21T12:00:00Z", "2026-11-21T13:00:00Z"], "it stays late");
 
     // Spend that comes puts it off.
     shop.apply(Event::AdSpend(spend("c", "2", at("2026-11-21T23:30:00Z"), 100)));
     shop.flush(at("2026-11-21T23:30:00Z"));
     assert_eq!(shop.window("c", "24h").verdict, Verdict::Deficit);
-    let written = roll_until(&mut shop, at("2026-11-22T05:59:00Z"));
-    let moments: Vec<String> = written.iter().map(|(_, at)| at.to_string()).collect();
-    assert_eq!(moments, ["2026-11-22T05:00:00Z", "2026-11-22T05:20:00.001Z"], "one leaves, the other is late");
+    roll_until(&mut shop, at("2026-11-22T04:59:00Z"));
+    let written = moments_of("campaign/c", &roll_until(&mut shop, at("2026-11-22T05:59:00Z")));
+    assert_eq!(written, ["2026-11-22T05:00:00Z", "2026-11-22T05:20:00.001Z"], "one leaves, the other is late");
 }
 
 #[test]
 fn nothing_is_looked_at_before_its_moment() {
-    let mut settings = Settings::default();
-    settings.verdict.maturity_days = 20;
-    let mut shop = Shop::new(settings);
-    shop.apply(Event::AdSpend(spend("spent", "1", hour(5), 100)));
-    shop.absorb("won", hour(0), new_customers(1));
-    shop.flush(NOW);
-    let written = roll_until(&mut shop, NOW.plus(800 * Millis::DAY));
-    let mut moments: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for (key, moment) in &written {
-        moments.entry(key).or_default().push(moment.to_string());
-    }
+    let written = |windows: &[WindowSpan], days: i64| {
+        let mut settings =
+            Settings { windows: windows.iter().copied().map(Window::new).collect(), ..Settings::default() };
+        settings.verdict = VerdictRules { window: 0, maturity_days: 3, ..settings.verdict };
+        let mut shop = Shop::new(settings);
+        shop.apply(Event::AdSpend(spend("c", "1", hour(5), 100)));
+        shop.absorb("c", hour(0), new_customers(1));
+        shop.flush(NOW);
+        moments_of("campaign/c", &roll_until(&mut shop, NOW.plus(days * Millis::DAY)))
+    };
+    let hourly = written(&[WindowSpan::Hours(24), WindowSpan::Days(7)], 10);
+    let (hours, between): (Vec<String>, Vec<String>) = hourly.into_iter().partition(|at| at.ends_with(":00:00Z"));
+    assert_eq!(hours.len(), 240, "each hour once");
+    assert_eq!(between, Vec::<String>::new(), "spend was late with an hour");
     assert_eq!(
-        moments["campaign/spent"],
-        [
-            // Late, out of 24 hours, out of 7, 30, 90 and 365 days.
-            "2026-11-21T11:00:00Z",
-            "2026-11-22T05:00:00Z",
-            "2026-11-28T00:00:00Z",
-            "2026-12-21T00:00:00Z",
-            "2027-02-19T00:00:00Z",
-            "2027-11-21T00:00:00Z"
-        ]
+        written(&[WindowSpan::Days(7), WindowSpan::Lifetime], 3),
+        ["2026-11-22T00:00:00Z", "2026-11-23T00:00:00Z", "2026-11-24T00:00:00Z"]
     );
-    assert_eq!(
-        moments["campaign/won"],
-        [
-            "2026-11-22T10:00:00Z",
-            "2026-11-28T00:00:00Z",
-            "2026-12-21T00:00:00Z",
-            "2027-02-19T00:00:00Z",
-            "2027-11-21T00:00:00Z"
-        ],
-        "that a customer matures changes no verdict where nothing was invested"
-    );
+    assert_eq!(written(&[WindowSpan::Lifetime], 800), ["2026-11-24T00:00:00Z"], "the customer matures");
 }
 
 #[test]
@@ -415,7 +420,6 @@ fn what_fell_due_before_a_restart_is_written_after_it() {
     for campaign in ["a", "b"] {
         shop.apply(Event::AdSpend(spend(campaign, "1", hour(23), 7)));
     }
-    shop.apply(Event::AdSpend(spend("steady", "1", hour(24 * 500), 7)));
     shop.flush(NOW);
     let next = NOW.plus(Millis::HOUR);
     assert!(!shop.stage.roll(next, 1, &mut shop.out));
