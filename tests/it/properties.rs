@@ -320,17 +320,9 @@ fn step(rng: &mut StdRng) -> i64 {
     }
 }
 
-/// The records without what may be as of the moment in which they were written. Where time changes no figure of a window, a
-/// campaign is not written anew for the window's bounds.
+/// The records without what may be as of the moment in which they were written.
 fn of_now(records: &Records) -> Records {
-    let mut campaigns = without_the_clock(&records.campaigns);
-    for windows in campaigns.values_mut().filter_map(|record| record["windows"].as_object_mut()) {
-        for figures in windows.values_mut().filter_map(Value::as_object_mut) {
-            figures.remove("from");
-            figures.remove("to");
-        }
-    }
-    Records { customers: without_the_clock(&records.customers), campaigns }
+    Records { customers: without_the_clock(&records.customers), campaigns: without_the_clock(&records.campaigns) }
 }
 
 /// The exact sum of a figure that is money.

@@ -157,7 +157,7 @@ fn changed_settings_reach_every_record_after_a_start() {
     let changes: [fn(&mut Config); 5] = [
         |figures| figures.lifespan_years = 3_000_000,
         |figures| figures.min_coverage = 0,
-        |figures| figures.windows = ["lifetime", "1h", "48h", "10d"].map(str::to_owned).to_vec(),
+        |figures| figures.windows = ["lifetime", "1h", "24h", "10d"].map(str::to_owned).to_vec(),
         |figures| {
             figures.profit = Profit::Revenue;
             figures.min_spend = 5_000_000_000;
