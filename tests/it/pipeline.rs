@@ -126,11 +126,11 @@ impl Pipeline {
         self.updates()
     }
 
-    /// Rolls both stages, a few keys at a time.
-    pub fn roll(&mut self, as_of: i64) -> Updates {
+    /// Lets time pass as a worker does, which rolls what is due, a few keys at a time, and no more.
+    pub fn pass(&mut self, as_of: i64) -> Updates {
         fn complete<S: Stage>(partitions: &mut [Partition<S>], as_of: Millis) {
             for Partition { stage, effects } in partitions {
-                while !stage.roll(as_of, 3, effects) {}
+                while stage.next_moment().is_some_and(|moment| moment <= as_of) && !stage.roll(as_of, 3, effects) {}
             }
         }
         let as_of = Millis(as_of);

@@ -104,6 +104,17 @@ impl Processor {
         self.write_config();
     }
 
+    /// The topics that customers' and campaigns' records go to.
+    pub fn outputs(&self) -> [&str; 2] {
+        [&self.ltv_updates, &self.roas_updates]
+    }
+
+    /// Records go to these topics from the next start of an instance on.
+    pub fn set_outputs(&mut self, [ltv_updates, roas_updates]: [String; 2]) {
+        (self.ltv_updates, self.roas_updates) = (ltv_updates, roas_updates);
+        self.write_config();
+    }
+
     fn write_config(&self) {
         let Processor { application_id, purchases, spend, ltv_updates, roas_updates, dead_letters, .. } = self;
         let text = format!(

@@ -50,6 +50,16 @@ fn wait_for<T>(answer: impl Future<Output = T>) -> T {
 }
 
 #[test]
+fn a_topic_that_collides_with_another_is_named_with_it() {
+    let processor = Processor::new("collides", Partitions::alike(1));
+    let id = &processor.application_id;
+    let [there, wanted] = ["sh.op", "sh_op"].map(|name| format!("{id}-{name}"));
+    create(&there, 1);
+    let log = refusal(&processor, &[("PAYBACK_TOPICS__LTV_UPDATES", &wanted)]);
+    assert!(log.contains(&format!("topic {wanted} can't be created: it collides with {there}")), "{log}");
+}
+
+#[test]
 fn a_source_topic_that_does_not_exist_is_named() {
     let processor = Processor::new("no-source", Partitions::alike(1));
     let log = refusal(&processor, &[("PAYBACK_TOPICS__PURCHASES", "nowhere-to-be-found")]);

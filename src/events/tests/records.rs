@@ -156,6 +156,30 @@ fn what_is_no_json_object_is_told_apart() {
 }
 
 #[test]
+fn what_begins_as_no_json_text_does_is_told_for_what_it_is() {
+    let event = complete_events()[2].to_string();
+    let after = |start: &[u8]| [start, event.as_bytes()].concat();
+    let table: [(Vec<u8>, &str); 7] = [
+        (after(b"\xef\xbb\xbf"), "begins with a byte order mark"),
+        (after(b"\xff\xfe"), "begins with the byte order mark of UTF-16"),
+        (after(b"\xfe\xff"), "begins with the byte order mark of UTF-16"),
+        (
+            after(b"\0\0\0\x01\x02"),
+            "looks like Confluent's schema registry format (a zero byte, and the number of a schema: 258)",
+        ),
+        // What follows may be no text either.
+        (b"\0\0\0\0\x07\x02\xff\x80".to_vec(), "looks like Confluent's schema registry format"),
+        (b"\0\0\0".to_vec(), "expected value at line 1 column 1"),
+        (b"\x01{}".to_vec(), "expected value at line 1 column 1"),
+    ];
+    for (record, expected) in table {
+        let rejection = decode(&record).unwrap_err();
+        assert_eq!(rejection.reason, Reason::InvalidJson);
+        assert!(rejection.detail.starts_with(expected), "{expected}: {rejection}");
+    }
+}
+
+#[test]
 fn a_record_of_one_mebibyte_is_read_and_one_byte_more_is_not() {
     let padded = |length: usize| {
         let event = complete_events()[2].to_string();

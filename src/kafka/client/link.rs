@@ -9,7 +9,7 @@ use std::time::Instant;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::DeliveryResult;
+use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
@@ -25,7 +25,9 @@ pub struct Link {
     /// Whether the client waits for an answer at present.
     waiting: AtomicBool,
     /// The first delivery that failed since it was last asked for.
-    undelivered: Mutex<Option<KafkaError>>,
+    undelivered: Mutex<Option<Undelivered>>,
+    /// The first partition that was refused to a transaction since it was last asked for: the log alone says which.
+    refused: Mutex<Option<String>>,
     rebalances: Mutex<VecDeque<Rebalance>>,
     leaving: AtomicBool,
     ends: Mutex<Ends>,
@@ -48,6 +50,7 @@ impl Link {
             reachability: None,
             waiting: AtomicBool::new(true),
             undelivered: Mutex::default(),
+            refused: Mutex::default(),
             rebalances: Mutex::default(),
             leaving: AtomicBool::new(false),
             ends: Mutex::new(Ends::new()),
@@ -86,9 +89,37 @@ impl Link {
         self.has_news.store(false, Ordering::Relaxed);
     }
 
-    pub fn take_undelivered(&self) -> Option<KafkaError> {
+    pub fn take_undelivered(&self) -> Option<Undelivered> {
         lock(&self.undelivered).take()
     }
+
+    /// The partition that was refused to a transaction, and so all records with it.
+    pub fn take_refused(&self) -> Option<String> {
+        lock(&self.refused).take()
+    }
+}
+
+/// A record that was not delivered.
+#[derive(Clone, Debug)]
+pub struct Undelivered {
+    /// Its topic and partition, in words.
+    pub to: String,
+    pub cause: KafkaError,
+}
+
+/// A partition in words; of a record that has none yet its topic.
+pub fn place(topic: &str, partition: i32) -> String {
+    if partition < 0 { topic.to_owned() } else { format!("{topic} partition {partition}") }
+}
+
+/// The partition that a line of librdkafka's log says is refused to a transaction:
+/// `... Failed to add partition "topic" [3] to transaction: Broker: Topic authorization failed`. Others of the same request are
+/// not even tried.
+fn refused_by(message: &str) -> Option<String> {
+    let (_, said) = message.split_once("Failed to add partition \"")?;
+    let (partition, why) = said.split_once("] to transaction: ")?;
+    let (topic, number) = partition.rsplit_once("\" [")?;
+    (!why.contains("not attempted")).then(|| place(topic, number.parse().unwrap_or(-1)))
 }
 
 /// A lock whose holder panicked still holds plain data.
@@ -99,6 +130,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl ClientContext for Link {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         contact::log(level, facility, message);
+        if let Some(refused) = (facility == "ADDPARTS").then(|| refused_by(message)).flatten() {
+            lock(&self.refused).get_or_insert(refused);
+        }
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
@@ -152,8 +186,28 @@ impl ProducerContext<NoCustomPartitioner> for Link {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
-        if let Err((error, _)) = result {
-            lock(&self.undelivered).get_or_insert_with(|| error.clone());
+        if let Err((error, record)) = result {
+            let undelivered = || Undelivered { to: place(record.topic(), record.partition()), cause: error.clone() };
+            lock(&self.undelivered).get_or_insert_with(undelivered);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partition_that_is_refused_is_told_from_those_that_are_not_tried() {
+        let link = Link::idle();
+        for line in [
+            r#"Failed to add partition "a" [0] to transaction: Broker: Operation not attempted"#,
+            r#"Failed to add partition "b" [3] to transaction: Broker: Topic authorization failed"#,
+            r#"Failed to add partition "c" [0] to transaction: Broker: Topic authorization failed"#,
+        ] {
+            link.log(RDKafkaLogLevel::Error, "ADDPARTS", &format!("[thrd:TxnCoordinator]: TxnCoordinator/1: {line}"));
+        }
+        assert_eq!(link.take_refused().as_deref(), Some("b partition 3"));
+        assert_eq!(link.take_refused(), None);
     }
 }

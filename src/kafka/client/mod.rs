@@ -17,6 +17,6 @@ pub mod statistics;
 pub mod topic_ids;
 pub mod trial;
 
-pub use self::link::{Link, Rebalance};
+pub use self::link::{Link, Rebalance, Undelivered, place};
 pub use self::reachability::{Reach, Reachability};
 pub use self::settings::{Clients, MAX_MESSAGE_BYTES, TRANSACTION_TIMEOUT};

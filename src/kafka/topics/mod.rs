@@ -62,6 +62,11 @@ pub enum TopicsError {
     Missing { topics: Vec<String> },
     #[error("topic {topic} can't be created: {cause}{}", right_to_create(*cause))]
     Refused { topic: String, cause: RDKafkaErrorCode },
+    #[error(
+        "topic {topic} can't be created: it collides with {with}, for Kafka takes `.` and `_` for the same. Give one of them another \
+         name"
+    )]
+    Collides { topic: String, with: String },
     #[error("topic {topic} has no leader for all of its partitions after {} s", CREATED_WITHIN.as_secs())]
     NoLeader { topic: String },
     #[error("topic {topic} exists, but is not shown to this user, who needs the right to describe it")]
@@ -94,6 +99,12 @@ fn is_passing(cause: RDKafkaErrorCode) -> bool {
             | Code::BrokerNotAvailable
             | Code::Unknown
     )
+}
+
+/// Which of these topics a new one collides with, if one does: a broker says so, and its client keeps it to itself.
+fn collision<'a>(topic: &str, mut others: impl Iterator<Item = &'a String>) -> Option<String> {
+    let folded = |name: &str| name.replace('.', "_");
+    others.find(|other| *other != topic && folded(other) == folded(topic)).cloned()
 }
 
 /// What to do when the user lacks a right.
@@ -225,7 +236,12 @@ impl Preparation<'_> {
                 Err((topic, cause)) if is_passing(cause) => {
                     return Err(NoContact::Away(format!("topic {topic} can't be created yet: {cause}")).into());
                 }
-                Err((topic, cause)) => return Err(TopicsError::Refused { topic, cause }),
+                Err((topic, cause)) => {
+                    return Err(match collision(&topic, existing.keys()) {
+                        Some(with) if cause == RDKafkaErrorCode::InvalidTopic => TopicsError::Collides { topic, with },
+                        _ => TopicsError::Refused { topic, cause },
+                    });
+                }
             }
         }
         Ok(created)

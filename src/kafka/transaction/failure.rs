@@ -1,5 +1,7 @@
 //! What became of a transaction that did not come to its end, by what is to be done next.
 
+use std::borrow::Cow;
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::kafka::client::errors::is_hopeless;
@@ -9,19 +11,19 @@ use crate::kafka::client::errors::is_hopeless;
 pub enum Failure {
     /// It can be aborted, and another begun.
     #[error("{what}: {cause}")]
-    Abortable { what: &'static str, cause: KafkaError },
+    Abortable { what: Cow<'static, str>, cause: KafkaError },
     /// This member is no longer of the group's generation; otherwise as above.
     #[error("{what}: {cause}: this worker's partitions are no longer its own")]
-    Evicted { what: &'static str, cause: KafkaError },
+    Evicted { what: Cow<'static, str>, cause: KafkaError },
     /// Its outcome is not known, or the producer is of no further use: a new one settles it.
     #[error("{what}: {cause}")]
-    Broken { what: &'static str, cause: KafkaError },
+    Broken { what: Cow<'static, str>, cause: KafkaError },
     /// Doing it again would fail again.
     #[error("{what}: {cause}")]
-    Hopeless { what: &'static str, cause: KafkaError },
+    Hopeless { what: Cow<'static, str>, cause: KafkaError },
     /// The broker has ended it, or another producer took over the transactional id; a new producer is needed.
     #[error("{what}: {cause}: the transaction timed out, or another producer has this transactional id")]
-    Fenced { what: &'static str, cause: KafkaError },
+    Fenced { what: Cow<'static, str>, cause: KafkaError },
 }
 
 impl Failure {
@@ -35,7 +37,8 @@ impl Failure {
     }
 
     /// Of an error of librdkafka's, and what was done then.
-    pub fn of(what: &'static str, cause: KafkaError) -> Failure {
+    pub fn of(what: impl Into<Cow<'static, str>>, cause: KafkaError) -> Failure {
+        let what = what.into();
         use RDKafkaErrorCode as Code;
         match cause.rdkafka_error_code() {
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => Failure::Fenced { what, cause },

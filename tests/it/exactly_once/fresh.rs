@@ -1,25 +1,25 @@
-//! What was once written does not go stale: what time alone changes is written again at its moment, and all that is written
-//! under other settings, to another topic, at a wrong time or on demand is written again.
+//! What was once written does not go stale: all that was written under other settings, to another topic or at a wrong time is
+//! written again, and so is everything on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::process::ExitStatusExt;
 
 use serde_json::{Value, json};
 
-use super::check::final_figures;
+use super::check::{as_of, figures_of_now, final_figures};
 use super::clock::Clock;
 use super::feed::Feed;
 use super::load::{Delivery, disturbed, now, shop};
+use crate::batch::{Config, Profit};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
-use crate::topics::{Loader, create_with, delete, end_offsets, latest, read};
+use crate::topics::{create_with, delete, end_offsets, latest, read};
 
 /// A processor whose figures are those of a load.
 struct Settled {
     processor: Processor,
     load: Vec<Delivery>,
-    /// Keys of its output topics.
-    customers: usize,
+    /// How many there are on its output topic.
     campaigns: usize,
 }
 
@@ -34,7 +34,7 @@ impl Settled {
         instance.wait_until_ready();
         let [customers, campaigns] = [&processor.ltv_updates, &processor.roas_updates].map(|topic| latest(topic).len());
         assert!(customers > 300 && campaigns > 5, "{customers} customers, {campaigns} campaigns");
-        (Settled { processor, load, customers, campaigns }, instance)
+        (Settled { processor, load, campaigns }, instance)
     }
 
     /// Starts an instance in the place of one that has left.
@@ -42,14 +42,6 @@ impl Settled {
         let mut instance = self.processor.start_with("a", variables);
         instance.wait_until_ready();
         instance
-    }
-
-    /// Waits until these topics have a record of all keys.
-    #[track_caller]
-    fn wait_for_all(&self, ltv_updates: &str, roas_updates: &str) {
-        wait_until("all records are there", LIMIT, || {
-            (latest(ltv_updates).len(), latest(roas_updates).len()) == (self.customers, self.campaigns)
-        });
     }
 
     /// Asks for all records, and returns what is said to that.
@@ -60,11 +52,19 @@ impl Settled {
     }
 
     fn ends(&self) -> [BTreeMap<i32, i64>; 2] {
-        [&self.processor.ltv_updates, &self.processor.roas_updates].map(|topic| end_offsets(topic))
+        self.processor.outputs().map(end_offsets)
     }
 
+    /// Waits until every latest record is as of now.
+    #[track_caller]
+    fn must_be_fresh(&self, instance: &mut Instance) {
+        figures_of_now(&self.processor, &mut [instance], &self.load, now);
+    }
+
+    #[track_caller]
     fn finish(self, mut instance: Instance) {
         self.processor.wait_until_done(&mut [&mut instance]);
+        self.must_be_fresh(&mut instance);
         instance.leave();
         final_figures(&self.processor, &self.load);
     }
@@ -95,45 +95,6 @@ const BEGUN: &str = "writing all records again";
 /// Whether anything is, but for what follows from that inputs are read to their ends.
 fn is_written_again(instance: &Instance) -> bool {
     instance.log().lines().any(|line| line.contains(BEGUN) && !line.contains("why=\"catching up "))
-}
-
-#[test]
-fn an_order_ahead_of_the_clock_counts_when_the_clock_gets_there() {
-    let processor = Processor::new("ahead", Partitions::alike(2));
-    let clock = Clock::new();
-    let mut instance = processor.start_with("a", &[clock.variable()]);
-    instance.wait_until_ready();
-    let ahead = now().plus(240_000);
-    let loader = Loader::new();
-    for customer in ["one", "another"] {
-        let order = json!({
-            "type": "purchase", "customer_id": customer, "order_id": 1, "occurred_at": ahead.to_string(), "revenue": 100,
-            "campaign_id": "c",
-        });
-        loader.send(&processor.purchases, customer, &order.to_string());
-    }
-    loader.flush();
-    processor.wait_until_done(&mut [&mut instance]);
-    let orders_in_year =
-        || latest(&processor.ltv_updates).into_values().map(|record| record["purchases_per_year"].clone());
-    assert_eq!(orders_in_year().collect::<Vec<_>>(), [json!(0), json!(0)]);
-    // A moment before it; nothing else happens.
-    clock.forward(239_000);
-    wait_until("it counts", LIMIT, || {
-        instance.must_run();
-        orders_in_year().all(|orders| orders == 1)
-    });
-    for record in latest(&processor.ltv_updates).into_values() {
-        let as_of: jiff::Timestamp = record["as_of"].as_str().and_then(|text| text.parse().ok()).expect("a moment");
-        let late = as_of.as_millisecond() - ahead.0;
-        assert!((0..30_000).contains(&late), "written {late} ms after the moment: {record}");
-    }
-    // A year later to the second it is gone.
-    clock.forward(365 * 86_400_000 - 1_000);
-    wait_until("it counts no more", LIMIT, || {
-        instance.must_run();
-        orders_in_year().all(|orders| orders == 0)
-    });
 }
 
 #[test]
@@ -188,6 +149,37 @@ fn a_setting_that_shapes_records_reaches_customers_of_whom_nothing_is_heard_any_
     assert!(!is_written_again(&fourth), "{}", fourth.log());
 }
 
+#[test]
+fn changed_settings_reach_every_record_after_a_start() {
+    let (mut settled, mut instance) = Settled::start("settings", &[]);
+    settled.must_be_fresh(&mut instance);
+    let before = settled.processor.figures.clone();
+    let changes: [fn(&mut Config); 5] = [
+        |figures| figures.lifespan_years = 3_000_000,
+        |figures| figures.min_coverage = 0,
+        |figures| figures.windows = ["lifetime", "1h", "24h", "10d"].map(str::to_owned).to_vec(),
+        |figures| {
+            figures.profit = Profit::Revenue;
+            figures.min_spend = 5_000_000_000;
+            figures.maturity_days = 3;
+            figures.max_spend_gap = 0;
+        },
+        |figures| figures.verdict_window = "10d".to_owned(),
+    ];
+    for change in changes {
+        instance.leave();
+        let mut figures = settled.processor.figures.clone();
+        change(&mut figures);
+        settled.processor.set_figures(figures);
+        instance = settled.again(&[]);
+        settled.must_be_fresh(&mut instance);
+    }
+    instance.kill();
+    settled.processor.set_figures(before);
+    let last = settled.again(&[]);
+    settled.finish(last);
+}
+
 /// The way back from a setting: of what was written under it meanwhile nothing stays.
 #[test]
 fn a_setting_that_is_taken_back_before_all_was_written_leaves_nothing() {
@@ -215,11 +207,12 @@ fn campaigns(instance: &Instance) -> Option<(u64, bool)> {
 
 #[test]
 fn output_topics_with_other_names_get_everything() {
-    let (settled, mut first) = Settled::start("renamed", &[]);
+    let (mut settled, mut first) = Settled::start("renamed", &[]);
     first.leave();
-    let [ltv, roas] = ["new-ltv", "new-roas"].map(|name| format!("{}-{name}", settled.processor.application_id));
-    let renamed = [("PAYBACK_TOPICS__LTV_UPDATES", ltv.as_str()), ("PAYBACK_TOPICS__ROAS_UPDATES", roas.as_str())];
-    let mut second = settled.processor.start_with("a", &renamed);
+    let before = settled.processor.outputs().map(str::to_owned);
+    let ends = settled.ends();
+    settled.processor.set_outputs(before.clone().map(|topic| format!("{topic}-renamed")));
+    let mut second = settled.processor.start("a");
     let all = settled.campaigns as u64;
     wait_until("the API shows all campaigns", LIMIT, || {
         second.must_run();
@@ -227,16 +220,16 @@ fn output_topics_with_other_names_get_everything() {
         assert!(shown.is_none_or(|(total, complete)| !complete || total == all), "{shown:?} of {all} campaigns");
         shown == Some((all, true))
     });
-    settled.wait_for_all(&ltv, &roas);
+    settled.must_be_fresh(&mut second);
     wait_until_written(&mut second, BOTH);
     second.leave();
     // They are all that is written to from now on.
-    let before = settled.ends();
-    let mut third = settled.again(&renamed);
+    let mut third = settled.again(&[]);
     third.leave();
     assert!(!is_written_again(&third), "{}", third.log());
-    assert_eq!(settled.ends(), before);
+    assert_eq!(before.each_ref().map(|topic| end_offsets(topic)), ends);
     // Back again, what was written there before may have become old meanwhile.
+    settled.processor.set_outputs(before);
     let mut last = settled.again(&[]);
     wait_until_written(&mut last, BOTH);
     settled.finish(last);
@@ -252,7 +245,7 @@ fn output_topics_that_are_created_again_get_everything() {
         }
     };
     recreate();
-    settled.wait_for_all(&settled.processor.ltv_updates, &settled.processor.roas_updates);
+    settled.must_be_fresh(&mut first);
     wait_until_written(&mut first, BOTH);
     let all = settled.campaigns as u64;
     wait_until("the API shows all campaigns", LIMIT, || campaigns(&first) == Some((all, true)));
@@ -274,7 +267,7 @@ fn output_topics_that_are_created_again_get_everything() {
     // And while no instance is there to see it.
     recreate();
     let mut second = settled.again(&[]);
-    settled.wait_for_all(&settled.processor.ltv_updates, &settled.processor.roas_updates);
+    settled.must_be_fresh(&mut second);
     wait_until_written(&mut second, BOTH);
     settled.finish(second);
 }
@@ -340,10 +333,6 @@ fn a_clock_that_was_a_month_ahead_for_one_commit_leaves_nothing_behind() {
         key: Some("month".to_owned()),
         value: order.to_string().into_bytes(),
     };
-    let as_of = |record: &Value| -> i64 {
-        let moment: jiff::Timestamp = record["as_of"].as_str().and_then(|text| text.parse().ok()).expect("a moment");
-        moment.as_millisecond()
-    };
     let ahead = |topic: &str| latest(topic).values().filter(|record| as_of(record) > now().0 + MONTH / 2).count();
     let (ltv, roas) = (settled.processor.ltv_updates.clone(), settled.processor.roas_updates.clone());
     Feed::start(&settled.processor, std::slice::from_ref(&order), u32::MAX).finish();
@@ -373,10 +362,7 @@ fn a_clock_that_was_ahead_in_an_instance_that_is_gone_binds_nobody() {
     let mut wrong = settled.again(&[clock.variable(), JUMPS]);
     wait_until("figures of the future are written", LIMIT, || {
         wrong.must_run();
-        latest(&settled.processor.roas_updates).values().any(|record| {
-            let text = record["as_of"].as_str().expect("a moment");
-            text.parse::<jiff::Timestamp>().expect("a moment").as_millisecond() > now().0 + 86_400_000
-        })
+        latest(&settled.processor.roas_updates).values().any(|record| as_of(record) > now().0 + 86_400_000)
     });
     wrong.kill();
     let mut last = settled.again(&[]);
@@ -384,8 +370,7 @@ fn a_clock_that_was_ahead_in_an_instance_that_is_gone_binds_nobody() {
     assert!(last.log().contains("ahead of the clock"), "{}", last.log());
     let topics = [&settled.processor.ltv_updates, &settled.processor.roas_updates];
     for record in topics.iter().flat_map(|topic| latest(topic).into_values()) {
-        let text = record["as_of"].as_str().expect("a moment");
-        assert!(text.parse::<jiff::Timestamp>().expect("a moment").as_millisecond() < now().0 + 60_000, "{record}");
+        assert!(as_of(&record) < now().0 + 60_000, "{record}");
     }
     settled.finish(last);
 }

@@ -204,6 +204,7 @@ fn one_that_was_evicted_before_an_hour_roll_puts_out_nothing_of_it() {
     wait_until("its roll is refused", LIMIT, || {
         idle.has_ended() || idle.metrics().total("payback_transactions_aborted_total") > 0.0
     });
+    figures_of_now(&processor, &mut [&mut successor], &load, || clock.now());
 
     final_figures(&processor, &load);
     every_update(&processor, &steady);

@@ -50,6 +50,7 @@ fn instances_share_the_partitions_while_others_join_leave_and_die() {
     feed.must_go_on();
     feed.finish();
     processor.wait_until_done(&mut [&mut c]);
+    figures_of_now(&processor, &mut [&mut c], &load, || clock.now());
     c.leave();
 
     final_figures(&processor, &load);

@@ -152,10 +152,15 @@ fn a_right_that_is_lacking_ends_an_instance_with_a_line_that_names_it() {
     let _up = BROKER_IS_UP.read();
     let user = unique("lacking");
     set_password(&user, PASSWORD);
-    let lacking: [(Right, &str); 5] = [
+    let not_written = "partition 0: ";
+    let lacking: [(Right, &str); 9] = [
         (("TOPIC", "purchases".to_owned(), "READ"), "source topic does not exist"),
         (("TOPIC", "roas-updates".to_owned(), "DESCRIBE_CONFIGS"), "needs the right DescribeConfigs"),
         (("TOPIC", "ltv-updates".to_owned(), "WRITE"), "Topic authorization failed"),
+        (("TOPIC", "roas-updates".to_owned(), "WRITE"), not_written),
+        (("TOPIC", "dead-letters".to_owned(), "WRITE"), "Topic authorization failed"),
+        (("TOPIC", "payback-customers-changelog".to_owned(), "WRITE"), not_written),
+        (("TOPIC", "payback-campaign-events".to_owned(), "WRITE"), not_written),
         (("GROUP", "payback-*".to_owned(), "READ"), "Group authorization failed"),
         (("TRANSACTIONAL_ID", "payback-*".to_owned(), "WRITE"), "Transactional Id authorization failed"),
     ];
@@ -176,6 +181,10 @@ fn a_right_that_is_lacking_ends_an_instance_with_a_line_that_names_it() {
         assert_eq!(status.code(), Some(1), "{right:?}: {log}");
         let last = log.lines().last().expect("it says why");
         assert!(last.starts_with("payback: ") && last.contains(expected), "{right:?}: {log}");
+        if expected == not_written {
+            assert!(last.contains(&format!(" to {} partition 0: ", right.1)), "{right:?}: {log}");
+            assert!(last.contains("Topic authorization failed"), "{right:?}: {log}");
+        }
         assert!(broker::log().contains(&user), "the broker was asked");
     }
 }
