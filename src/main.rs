@@ -61,7 +61,14 @@ fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// The same for commands that log.
+/// The same for commands that come to Kafka in the name of a deployment.
+fn load_deployment(file: &ConfigFile) -> Result<Config, ConfigError> {
+    let config = load(file)?;
+    config.require_application_id()?;
+    Ok(config)
+}
+
+/// The same as [`load`] for commands that log.
 fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
     let config = Config::load(file.config.as_deref())?;
     logging::init(&config.log)?;
@@ -72,7 +79,7 @@ fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
 }
 
 fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     kafka::try_out(&config)?;
     print!("{}", config.effective());
     Ok(())
@@ -95,6 +102,7 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load_and_log(file)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let service = Service::new(config)?;
     end_at_last(service.stop())?;
@@ -110,7 +118,7 @@ fn demo(options: cli::Demo) -> anyhow::Result<()> {
 }
 
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     kafka::try_out(&config)?;
     let clients = Clients::new(&config);
     let prepared = kafka::topics::prepare(&config, &clients, &AtomicBool::new(false))?;
@@ -138,7 +146,7 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
 }
 
 fn republish(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     logging::init(&config.log)?;
     println!("{}", republish::republish(&config)?);
     Ok(())
@@ -146,6 +154,7 @@ fn republish(file: &ConfigFile) -> anyhow::Result<()> {
 
 fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let cli::ListLetters { which, json, content, .. } = options;
     let request = dead_letters::List { choice: which.into(), json, content };
@@ -157,6 +166,7 @@ fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
 
 fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let cli::RetryLetters { which, dry_run, again, .. } = options;
     let retried = dead_letters::retry(&config, &dead_letters::Retry { choice: which.into(), dry_run, again })?;
