@@ -41,6 +41,8 @@ pub enum WorkerError {
          among live instances"
     )]
     Fenced { id: String, times: usize },
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
     #[error("librdkafka has given up: {cause}")]
     Fatal { cause: KafkaError },
     #[error("{what}: {error}")]
@@ -92,6 +94,22 @@ pub enum Mismatch {
          anew, with other output topics"
     )]
     NoState { topic: String, partition: u32, changelog: String, committed: i64 },
+}
+
+/// A live member of the group is of another deployment than this instance.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{client} at {host} works in consumer group {group} too, with another {keys}. Two deployments can't share a \
+     `kafka.application_id`: give this one another, and other output topics. If they are to be one, these keys must be the same; \
+     to change them, stop all instances first"
+)]
+pub struct Disagreement {
+    pub group: String,
+    /// The other.
+    pub client: String,
+    pub host: String,
+    /// What differs, as the configuration names it.
+    pub keys: String,
 }
 
 /// A setting that is not what the stored state was computed with.

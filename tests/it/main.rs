@@ -7,6 +7,7 @@ mod budgets;
 mod cdnow;
 mod dead_letters;
 mod demo;
+mod deployments;
 mod exactly_once;
 mod formats;
 mod generate;

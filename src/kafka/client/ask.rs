@@ -20,6 +20,15 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before asking again.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
+/// A member of a group, as all see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What it calls itself.
+    pub client_id: String,
+    /// The address that it comes from.
+    pub host: String,
+}
+
 /// Sees what is not committed yet. Never joins the group that it looks at.
 pub struct Watcher {
     client: BaseConsumer<Link>,
@@ -36,6 +45,21 @@ impl Watcher {
         let config = clients.watcher(group, &format!("{group}-watcher"));
         let client = config.create_with_context(Link::idle())?;
         Ok(Watcher { client, clients: clients.clone(), reachability })
+    }
+
+    /// The members of a group.
+    ///
+    /// # Errors
+    /// A broker does not answer in time, or refuses.
+    pub fn members(&self, group: &str) -> KafkaResult<Vec<Member>> {
+        let _ = self.client.poll(Duration::ZERO);
+        let groups = self.client.fetch_group_list(Some(group), ANSWER_WITHIN)?;
+        let members = groups.groups().iter().filter(|found| found.name() == group).flat_map(|found| found.members());
+        let member = |member: &rdkafka::groups::GroupMemberInfo| Member {
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().trim_start_matches('/').to_owned(),
+        };
+        Ok(members.map(member).collect())
     }
 
     /// The first offset of each partition that can still be read.

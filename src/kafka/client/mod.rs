@@ -19,4 +19,4 @@ pub mod trial;
 
 pub use self::link::{Link, Rebalance};
 pub use self::reachability::{Reach, Reachability};
-pub use self::settings::{Clients, MAX_MESSAGE_BYTES, TRANSACTION_TIMEOUT};
+pub use self::settings::{Clients, MAX_MESSAGE_BYTES, SESSION, TRANSACTION_TIMEOUT};

@@ -13,6 +13,9 @@ use crate::config::{Config, LimitsConfig};
 /// How long the broker keeps a transaction open that its writer left.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// After so long without a sign of life a group goes on without a member, where nothing else is configured.
+pub const SESSION: Duration = Duration::from_secs(8);
+
 /// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
 #[derive(Clone)]
 pub struct Clients {
@@ -45,7 +48,7 @@ impl Clients {
     /// A worker's consumer, a member of `group`.
     pub fn member(&self, group: &str, client_id: &str) -> ClientConfig {
         let mut config = self.fetching(client_id);
-        set_unless_given(&mut config, "session.timeout.ms", "8000");
+        set_unless_given(&mut config, "session.timeout.ms", &SESSION.as_millis().to_string());
         set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
         config
             .set("group.id", group)

@@ -22,13 +22,14 @@ use crate::engine::{PerStage, Stage, StageKind};
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
-use crate::kafka::client::{Clients, Link, Reachability};
+use crate::kafka::client::{Clients, Link, Reachability, SESSION};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
 use crate::kafka::read_back::ReadBack;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::terms::Terms;
 use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout};
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
@@ -235,9 +236,10 @@ impl Service<'_> {
         let config = self.config;
         let group_id = names::group(&config.kafka.application_id, S::KIND);
         let transactional_id = names::transactional_id(&config.kafka.application_id, S::KIND, self.instance.id(), slot);
-        let consumer = self
-            .clients
-            .member(&group_id, &transactional_id)
+        let terms = Terms::of(config);
+        let member = self.clients.member(&group_id, &terms.client_id(&transactional_id));
+        let session = member.get("session.timeout.ms").and_then(|session| session.parse().ok());
+        let consumer = member
             .create_with_context(Link::busy(Arc::clone(&self.reachability)))
             .map_err(WorkerError::kafka("the consumer"))?;
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
@@ -253,6 +255,8 @@ impl Service<'_> {
         Ok(Worker {
             clients: self.clients.clone(),
             group_id,
+            terms,
+            session: session.map_or(SESSION, Duration::from_millis),
             consumer,
             watcher,
             pipeline,

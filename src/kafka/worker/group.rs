@@ -18,6 +18,7 @@ impl<S: Stage> Worker<S> {
     pub(super) fn rebalance(&mut self, rebalance: Rebalance) -> Result<(), Trouble> {
         match rebalance {
             Rebalance::Assigned(Some((assigned, group))) => {
+                self.look_at_first_assignment()?;
                 let internal = &self.pipeline.inputs.internal().topic;
                 let owned: Vec<u32> = assigned
                     .elements_for_topic(internal)

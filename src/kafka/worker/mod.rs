@@ -6,6 +6,7 @@ mod commit;
 mod group;
 pub mod inputs;
 pub mod outbox;
+mod peers;
 pub mod pipeline;
 mod positions;
 mod recovery;
@@ -39,6 +40,7 @@ use crate::kafka::faults;
 use crate::kafka::restore::Restore;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::terms::Terms;
 use crate::kafka::transaction::Patience;
 use crate::kafka::trim::{Consumed, TrimSchedule};
 use crate::status::{self, Answer, Question, STALLED_AFTER};
@@ -84,6 +86,10 @@ const MAX_FENCINGS: usize = 6;
 pub struct Worker<S: Stage> {
     pub clients: Clients,
     pub group_id: String,
+    /// What it must have in common with all members of the group.
+    pub terms: Terms,
+    /// After so long without a sign of life the group goes on without a member.
+    pub session: Duration,
     pub consumer: BaseConsumer<Link>,
     pub watcher: Watcher,
     pub pipeline: Pipeline<S>,
@@ -107,6 +113,8 @@ pub struct Worker<S: Stage> {
 pub struct State {
     phase: Phase,
     membership: Option<Membership>,
+    /// Whether it has seen that all members are of its deployment.
+    has_met_peers: bool,
     /// When the open transaction's first record came.
     began: Option<Instant>,
     /// Since the last assignment.
@@ -153,7 +161,7 @@ impl<S: Stage> Worker<S> {
     /// # Errors
     /// What the worker can't go on from.
     pub fn run(&mut self) -> Result<(), WorkerError> {
-        if !self.introduce()? {
+        if !self.introduce()? || (self.offsets_are_kept && !self.look_before_joining()?) {
             return Ok(());
         }
         let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
