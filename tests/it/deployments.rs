@@ -1,8 +1,13 @@
 //! Two deployments under one `kafka.application_id` do not share each other's partitions; the instances of one do.
 
+use std::time::Duration;
+
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::topics::{Loader, create, latest};
+
+/// Long enough for a busy machine, so that nobody leaves the group who is alive.
+const SESSION: Duration = Duration::from_secs(10);
 
 /// The partitions that were assigned to an instance's workers, each time.
 fn assignments(instance: &Instance) -> Vec<String> {
@@ -28,7 +33,7 @@ fn counts(processor: &Processor, source: &str, customer: &str) {
 
 #[test]
 fn a_second_deployment_under_one_id_ends_before_it_takes_a_partition() {
-    let processor = Processor::new("production", Partitions::alike(4));
+    let processor = Processor::new("production", Partitions::alike(4)).with_session(SESSION);
     let mut production = processor.start("a");
     production.wait_until_ready();
     let id = &processor.application_id;
@@ -95,7 +100,7 @@ fn an_update_that_goes_from_instance_to_instance_adds_a_source() {
 /// Whose session is not over yet is still in the group.
 #[test]
 fn an_instance_that_was_killed_does_not_keep_the_next_one_from_another_output_topic() {
-    let processor = Processor::new("killed", Partitions::alike(1));
+    let processor = Processor::new("killed", Partitions::alike(1)).with_session(SESSION);
     let mut first = processor.start("a");
     first.wait_until_ready();
     first.kill();

@@ -1,4 +1,4 @@
-//! The other members of the group: whether they are of the same deployment. Why, and how that is seen: [`Terms`].
+//! The other members of the group: whether they are of the same deployment. Why, and how that is seen: [`Terms`](crate::kafka::terms::Terms).
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,7 +30,10 @@ impl<S: Stage> Worker<S> {
             self.status.beat();
             match self.watcher.members(&self.group_id) {
                 Ok(members) => match self.disagreement(&members) {
-                    None => return Ok(true),
+                    None => {
+                        self.status.set_phase(status::Phase::Starting);
+                        return Ok(true);
+                    }
                     Some(disagreement) if began.elapsed() > self.session + OUTLIVES => return Err(disagreement.into()),
                     Some(disagreement) => {
                         if !std::mem::replace(&mut said, true) {
