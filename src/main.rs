@@ -14,6 +14,7 @@ use payback::demo;
 use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
+use payback::recover;
 use payback::replay;
 use payback::republish::{self, RepublishError};
 use payback::run::{Service, end_at_last};
@@ -47,6 +48,7 @@ fn call(command: Command) -> anyhow::Result<()> {
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
         Command::Republish(file) => republish(&file),
+        Command::Recover(options) => recover(&options),
         Command::DeadLetters(cli::DeadLetters::List(options)) => list_letters(options),
         Command::DeadLetters(cli::DeadLetters::Retry(options)) => retry_letters(options),
         Command::CheckConfig(file) => check_config(&file),
@@ -149,6 +151,14 @@ fn republish(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load_deployment(file)?;
     logging::init(&config.log)?;
     println!("{}", republish::republish(&config)?);
+    Ok(())
+}
+
+fn recover(options: &cli::Recover) -> anyhow::Result<()> {
+    let config = load_deployment(&options.config)?;
+    logging::init(&config.log)?;
+    kafka::try_out(&config)?;
+    println!("{}", recover::recover(&config, options.yes)?);
     Ok(())
 }
 

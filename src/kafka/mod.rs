@@ -19,7 +19,7 @@
 //! its map, and for the command about [dead letters](crate::dead_letters).
 
 pub mod changelog;
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod client;
 mod error;
 mod faults;
@@ -38,6 +38,7 @@ pub(crate) mod worker;
 
 pub use self::client::Clients;
 pub use self::client::contact::NoContact;
+pub use self::client::topic_ids::TopicId;
 pub use self::client::trial::try_out;
 pub use self::error::{Contradiction, StoredSettingsError, WorkerError};
 pub use self::service::{Broker, RunError, run};

@@ -34,6 +34,8 @@ pub struct Status {
     read_back: Mutex<Progress>,
     /// Whether all campaigns have a record on their topic, as far as is known.
     all_campaigns_written: AtomicBool,
+    /// Which output topic is gone, if one is.
+    gone: Mutex<Option<String>>,
     /// `limits.state_bytes`.
     state_limit: Option<u64>,
     /// The records of `roas-updates`, read back.
@@ -49,6 +51,7 @@ impl Default for Status {
             partitions: Mutex::default(),
             read_back: Mutex::new(Progress::Restoring { done: 0, total: 0 }),
             all_campaigns_written: AtomicBool::new(true),
+            gone: Mutex::default(),
             state_limit: None,
             campaigns: Campaigns::default(),
         }
@@ -124,6 +127,11 @@ impl Status {
         self.all_campaigns_written.store(all, Ordering::Relaxed);
     }
 
+    /// Says which output topic is gone; `None` while all are there.
+    pub fn set_gone(&self, what: Option<String>) {
+        *lock(&self.gone) = what;
+    }
+
     /// Whether all campaigns are there: all have a record, and it was read.
     pub fn campaigns_are_complete(&self) -> bool {
         *lock(&self.read_back) == Progress::Current && self.all_campaigns_written.load(Ordering::Relaxed)
@@ -189,6 +197,9 @@ impl Status {
         for (worker, since) in self.stalled() {
             let detail = format!("has not gone round for {} s", since.as_secs());
             reasons.push(NotReady::new(&worker.to_string(), "stalled", detail));
+        }
+        if let Some(detail) = lock(&self.gone).clone() {
+            reasons.push(NotReady::new("instance", "topic_gone", detail));
         }
         if let Some(detail) = self.over_limit() {
             reasons.push(NotReady::new("instance", "over_limit", detail));

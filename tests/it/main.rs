@@ -13,6 +13,7 @@ mod formats;
 mod generate;
 mod harness;
 mod history;
+mod identity;
 mod leaving;
 mod monitoring;
 mod pipeline;

@@ -13,6 +13,7 @@ use super::errors::is_hopeless;
 use super::link::Link;
 use super::reachability::Reachability;
 use super::settings::Clients;
+use super::topic_ids::{Identity, topic_ids};
 use crate::kafka::claim::Claim;
 
 /// How long one question to the broker may take; whoever asks asks again.
@@ -76,6 +77,14 @@ impl Watcher {
     /// As [`Watcher::low_watermarks`].
     pub fn high_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
         self.ask(partitions, Offset::End)
+    }
+
+    /// Which topics these are.
+    ///
+    /// # Errors
+    /// As [`Watcher::low_watermarks`].
+    pub fn identities(&self, topics: &[&str]) -> KafkaResult<Vec<Identity>> {
+        topic_ids(self.client.client(), topics, ANSWER_WITHIN)
     }
 
     /// Ends the transactions that the last writers of these inputs left open: their transactional ids stand beside the

@@ -19,6 +19,7 @@ use crate::config::{Config, Output};
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
 use crate::engine::{PerStage, Stage, StageKind};
+use crate::kafka::changelog::birth::Birth;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
@@ -31,6 +32,7 @@ use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
 use crate::kafka::terms::Terms;
 use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout};
+use crate::kafka::topics::role::roles;
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
 use crate::kafka::trim::{Consumed, TrimSchedule, Trimmer};
@@ -92,7 +94,7 @@ pub fn run(
     service.run(lookout, wishes)
 }
 
-/// Finds out which topics the output topics are, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
+/// Finds out which topics they are, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
 fn identify(
     config: &Config,
     clients: &Clients,
@@ -102,15 +104,16 @@ fn identify(
 ) -> Result<Option<Lookout>, RunError> {
     let failed = RunError::of("lookout");
     let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
-    let topics = StageKind::ALL.map(|stage| config.topics.output(Output::Updates(stage)).clone()).into();
-    let lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
+    let topics = roles(config);
+    let mut lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
         match lookout.look() {
-            Ok(()) => return Ok(Some(lookout)),
-            Err(error) if errors::is_hopeless(&error) => {
-                return Err(failed(WorkerError::Kafka { what: "the output topics".to_owned(), cause: error }));
+            Ok(true) => return Ok(Some(lookout)),
+            Ok(false) => thread::sleep(Duration::from_millis(50)),
+            Err(WorkerError::Kafka { cause, .. }) if !errors::is_hopeless(&cause) => {
+                status.waits_for(format!("kafka: the topics: {cause}"));
             }
-            Err(error) => status.waits_for(format!("kafka: the output topics: {error}")),
+            Err(error) => return Err(failed(error)),
         }
     }
     Ok(None)
@@ -269,6 +272,8 @@ impl Service<'_> {
             cadence: Cadence::new(config.commit.interval()),
             retry_policy,
             offsets_are_kept: self.broker == Broker::Kafka,
+            changelog: self.destinations.get(&config.kafka.changelog_topic(S::KIND)),
+            destinations: Arc::clone(&self.destinations),
             stop: Arc::clone(self.stop),
             state: State::default(),
         })
@@ -277,7 +282,9 @@ impl Service<'_> {
     fn parts(&self, stage: StageKind, transactions: Transactions, transactional_id: String) -> Parts {
         let (kafka, topics) = (&self.config.kafka, &self.config.topics);
         let (_, sources) = topics.sources(stage);
-        let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
+        // Format 1 says of no topic which one it is.
+        let id = |topic: &str| self.destinations.get(topic).id.filter(|_| Birth::is_kept(self.config.settings.format));
+        let input = |topic: String| Input { partitions: self.layout.partitions(&topic), id: id(&topic), topic };
         let [customers, campaigns] = StageKind::ALL.map(|stage| self.homes(stage));
         let homes = Homes { customers, campaigns };
         // Any event may come on any source.

@@ -117,6 +117,8 @@ impl<S: Stage> Worker<S> {
             is_whole = false;
             let _ = self.pipeline.transactions.abort(Patience::of(Duration::from_secs(1)));
         }
+        // A state whose changelog is another one would seem to be whole by its checkpoint.
+        is_whole &= self.destinations.is_still(&self.changelog);
         let checkpoints = self.checkpoints.take().filter(|_| is_whole && self.park());
         let partitions = std::mem::take(&mut self.pipeline.partitions);
         let changelog = self.pipeline.outputs.changelog.clone();

@@ -11,6 +11,7 @@ pub mod pipeline;
 mod positions;
 mod recovery;
 pub mod report;
+pub mod resumption;
 mod rewriting;
 pub mod route;
 mod tally;
@@ -41,6 +42,7 @@ use crate::kafka::restore::Restore;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
 use crate::kafka::terms::Terms;
+use crate::kafka::topics::destinations::{Destination, Destinations};
 use crate::kafka::transaction::Patience;
 use crate::kafka::trim::{Consumed, TrimSchedule};
 use crate::status::{self, Answer, Question, STALLED_AFTER};
@@ -104,6 +106,9 @@ pub struct Worker<S: Stage> {
     pub cadence: Cadence,
     pub retry_policy: RetryPolicy,
     pub offsets_are_kept: bool,
+    /// The changelog that the state is kept in.
+    pub changelog: Destination,
+    pub destinations: Arc<Destinations>,
     pub stop: Arc<AtomicBool>,
     pub state: State,
 }

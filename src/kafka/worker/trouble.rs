@@ -8,8 +8,10 @@ use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::client::ask::{self, offset_in};
 use crate::kafka::client::errors;
+use crate::kafka::client::topic_ids::Identity;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
+use crate::kafka::topics::role::Role;
 use crate::kafka::transaction::{Failure, Patience};
 
 impl<S: Stage> Worker<S> {
@@ -134,16 +136,25 @@ impl<S: Stage> Worker<S> {
     fn explain_offset_out_of_range(&mut self, error: KafkaError) -> Result<(), Trouble> {
         let what = "an input can't be read from its offset";
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka(what))?;
+        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
         // In this order: only what was committed is deleted here.
         let looked = self.watcher.low_watermarks(&positions).and_then(|low| {
             let high = self.watcher.high_watermarks(&positions)?;
-            Ok((low, high, ask::committed(&self.consumer, &positions)?))
+            Ok((low, high, ask::committed(&self.consumer, &positions)?, self.watcher.identities(&topics)?))
         });
-        let (low, high, committed) = match looked {
+        let (low, high, committed, identities) = match looked {
             Ok(looked) => looked,
             Err(cause) if errors::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
             Err(cause) => return Err(Failure::Abortable { what, cause }.into()),
         };
+        for (index, (topic, identity)) in topics.iter().zip(identities).enumerate() {
+            if let (Some(former), Identity::Known(id)) = (self.pipeline.inputs.id(index), identity)
+                && former != id
+            {
+                let role = if self.pipeline.inputs.is_internal(index) { Role::Internal } else { Role::Source };
+                return Err(WorkerError::Recreated { topic: (*topic).to_owned(), role }.into());
+            }
+        }
         for element in positions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let Some(next) = offset_in(&positions, topic, partition) else { continue };
