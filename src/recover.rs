@@ -24,8 +24,8 @@ use crate::kafka::client::errors::is_hopeless;
 use crate::kafka::client::topic_ids::Identity;
 use crate::kafka::client::{Clients, Link};
 use crate::kafka::restore::survey::{Surveyed, survey};
+use crate::kafka::resumption::{Evidence, Obstacle, Start};
 use crate::kafka::topics::{self, TopicsError};
-use crate::kafka::worker::resumption::{Evidence, Obstacle, Start};
 use crate::kafka::{WorkerError, names};
 
 /// How long a broker that does not answer is waited for.
@@ -150,10 +150,8 @@ fn of_group(
 
     let mut plan = GroupPlan { stage, group, steps: Vec::new(), begins: Vec::new(), hopeless: Vec::new() };
     for (&(topic, partitions, is_internal), id) in inputs.iter().zip(ids) {
-        // Of sources with another number of partitions no state says how far they are read.
-        let is_stored = partitions as usize == states.len();
         for number in 0..partitions {
-            let state = states.get(number as usize).filter(|_| is_stored);
+            let state = states.get(number as usize);
             let progress = state.and_then(|state| state.progress.as_ref());
             let stored = progress.and_then(|progress| {
                 if is_internal {

@@ -6,9 +6,9 @@ use std::fmt;
 use rdkafka::error::KafkaError;
 
 use crate::engine::FormatError;
+use crate::kafka::resumption::Obstacle;
 use crate::kafka::topics::role::Role;
 use crate::kafka::transaction::Failure;
-use crate::kafka::worker::resumption::Obstacle;
 
 /// What ends a worker for good. Each says what is wrong and, where there is something, what to do.
 #[derive(Debug, thiserror::Error)]

@@ -13,7 +13,7 @@
 //! - [`client`]: librdkafka, its settings and what it says.
 //!
 //! Beside the workers' way: [`read_back`] shows every instance all campaigns, [`trim`] deletes what was read from the internal
-//! topics. [`retry_policy`], [`names`], [`terms`] and [`error`] are for all of them; [`faults`] is for tests.
+//! topics. [`retry_policy`], [`names`], [`terms`], [`claim`], [`resumption`] and [`error`] are for all of them; [`faults`] is for tests.
 //!
 //! A folder uses those below it in this list and never one above it. Those that are visible in the crate are so for the links of
 //! its map, and for the command about [dead letters](crate::dead_letters).
@@ -27,6 +27,7 @@ pub(crate) mod names;
 pub(crate) mod read_back;
 pub(crate) mod record;
 pub mod restore;
+pub(crate) mod resumption;
 mod retry_policy;
 mod service;
 pub(crate) mod terms;

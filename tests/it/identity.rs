@@ -6,11 +6,13 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::{Offset, TopicPartitionList};
 
 use crate::broker::brokers;
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
-use crate::topics::{Loader, create, create_with, delete, latest};
+use crate::topics::{Loader, create, create_with, delete, end_offsets, latest};
 
 /// From when a topic is another one until the process has ended, on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -85,13 +87,18 @@ fn recover(processor: &Processor, options: &[&str]) -> String {
     said
 }
 
+fn admin() -> AdminClient<DefaultClientContext> {
+    ClientConfig::new().set("bootstrap.servers", brokers()).create().expect("an admin client")
+}
+
+fn wait_for<T>(answer: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(answer)
+}
+
 fn delete_groups(processor: &Processor) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", brokers()).create().expect("an admin client");
     let groups = ["customers", "campaigns"].map(|stage| format!("{}-{stage}", processor.application_id));
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let deleted = runtime.block_on(admin.delete_groups(&groups, &AdminOptions::new())).expect("the broker answers");
+    let deleted = wait_for(admin().delete_groups(&groups, &AdminOptions::new())).expect("the broker answers");
     assert!(deleted.iter().all(Result::is_ok), "{deleted:?}");
 }
 
@@ -228,11 +235,50 @@ fn groups_that_were_deleted_are_gone_on_with_after_one_start_and_one_command() {
         }
     }
     assert!(plan.lines().filter(|line| line.ends_with("nothing is lost")).count() == 8, "{plan}");
-    let mut busy = processor.start("b");
-    busy.wait_for_end();
+    // Whoever it is that is in the group.
+    let group = format!("{}-customers", processor.application_id);
+    let member: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", brokers())
+        .set("group.id", &group)
+        .set("enable.auto.commit", "false")
+        .create()
+        .expect("a consumer");
+    member.subscribe(&[&processor.purchases]).expect("subscribed");
+    wait_until("it is a member", LIMIT, || {
+        let _ = member.poll(Duration::from_millis(100));
+        member.assignment().is_ok_and(|assigned| assigned.count() > 0)
+    });
+    let output = processor.command(&["recover", "--yes"]).output().expect("the program runs");
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && error.contains("nothing was changed: rdkafka at "), "{error}");
+    drop(member);
+    assert_eq!(recover(&processor, &[]), plan);
     recover(&processor, &["--yes"]);
     let mut instance = processor.start("a");
     are_counted(&processor, &mut instance, 60);
+    instance.leave();
+}
+
+#[test]
+fn records_that_were_deleted_before_they_were_read_are_counted_and_passed_over_by_recover() {
+    let (processor, mut instance) = with_orders("passed-over", 40, &[]);
+    instance.leave();
+    let read = end_offsets(&processor.purchases)[&0];
+    orders(&processor, 40..100);
+    let written = end_offsets(&processor.purchases)[&0] - read;
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(&processor.purchases, 0, Offset::Offset(read + 5)).expect("a valid offset");
+    wait_for(admin().delete_records(&before, &AdminOptions::new())).expect("the broker deletes records");
+    assert!(written > 5, "{written}");
+    let said = refusal(&processor);
+    assert!(said.contains("5 are lost") && said.contains("`payback recover`"), "{said}");
+    let plan = recover(&processor, &[]);
+    let line =
+        format!("{} partition 0: goes on at offset {}, its beginning: the 5 records", processor.purchases, read + 5);
+    assert!(plan.contains(&line) && plan.lines().count() == 2, "{plan}");
+    recover(&processor, &["--yes"]);
+    let mut instance = processor.start("a");
+    are_counted(&processor, &mut instance, 95);
     instance.leave();
 }
 

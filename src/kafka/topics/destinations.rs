@@ -4,7 +4,7 @@
 //! What another topic in the place of one means depends on what it is for ([`Role`]). To an output everything is written again.
 //! Of all others what was read or kept is gone: what goes on there would be wrong in silence, so that the process ends at once.
 //! What was read of them stands in the state and beside the offsets with their ids, and decides how the next start goes on
-//! ([`resumption`](crate::kafka::worker::resumption)).
+//! ([`resumption`](crate::kafka::resumption)).
 
 use std::collections::BTreeMap;
 use std::fmt;

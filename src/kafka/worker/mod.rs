@@ -11,7 +11,6 @@ pub mod pipeline;
 mod positions;
 mod recovery;
 pub mod report;
-pub mod resumption;
 mod rewriting;
 pub mod route;
 mod tally;

@@ -1,4 +1,5 @@
-//! The other members of the group: whether they are of the same deployment. Why, and how that is seen: [`Terms`](crate::kafka::terms::Terms).
+//! The other members of the group: whether they are of the same deployment. Why, and how that is seen:
+//! [`Terms`](crate::kafka::terms::Terms).
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -4,12 +4,12 @@
 use rdkafka::TopicPartitionList;
 
 use super::inputs::Inputs;
-use super::resumption::{Evidence, Start, Stored};
 use crate::engine::Stage;
 use crate::kafka::changelog::partition::{Partition, Partitions};
 use crate::kafka::claim::Claim;
 use crate::kafka::client::ask::offset_in;
 use crate::kafka::error::{Obstacles, WorkerError};
+use crate::kafka::resumption::{Evidence, Start, Stored};
 
 /// What is known from the broker about the assigned inputs.
 pub struct Known<'a> {
