@@ -13,6 +13,12 @@ use crate::config::{Config, LimitsConfig};
 /// How long the broker keeps a transaction open that its writer left.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// So long a broker waits for each member when a group shares out its partitions anew, and goes on without those that it has not
+/// heard of. librdkafka's 5 minutes are for members that work on between two polls; workers poll many times a second, but while
+/// they wait for a transaction to end, which takes no more than [`STALLED_AFTER`](crate::status::STALLED_AFTER). No less than
+/// a session may be.
+const SHARED_OUT_WITHIN_MS: u64 = 45_000;
+
 /// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
 #[derive(Clone)]
 pub struct Clients {
@@ -47,6 +53,8 @@ impl Clients {
         let mut config = self.fetching(client_id);
         set_unless_given(&mut config, "session.timeout.ms", "8000");
         set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
+        let session = config.get("session.timeout.ms").and_then(|session| session.parse().ok()).unwrap_or(0);
+        set_unless_given(&mut config, "max.poll.interval.ms", &SHARED_OUT_WITHIN_MS.max(session).to_string());
         config
             .set("group.id", group)
             .set("group.protocol", "classic")
@@ -150,6 +158,20 @@ mod tests {
 
     use super::*;
     use crate::kafka::client::link::Link;
+
+    /// The other members wait for one that is gone no longer than this.
+    #[test]
+    fn a_member_that_does_not_join_again_is_waited_for_for_45_s() {
+        let interval = |properties: &str| {
+            let config = format!("[kafka]\nbrokers = \"127.0.0.1:1\"\n[kafka.properties]\n{properties}");
+            let member = Clients::new(&Config::read(&config, []).unwrap()).member("g", "c");
+            member.create_with_context::<_, BaseConsumer<Link>>(Link::idle()).map(drop).expect(properties);
+            member.get("max.poll.interval.ms").map(str::to_owned)
+        };
+        assert_eq!(interval("").as_deref(), Some("45000"));
+        assert_eq!(interval("session.timeout.ms = 60000").as_deref(), Some("60000"), "a session may be longer");
+        assert_eq!(interval("max.poll.interval.ms = 300000").as_deref(), Some("300000"));
+    }
 
     /// librdkafka looks at some properties, and at some of them together, only now.
     #[test]

@@ -25,7 +25,7 @@ impl<S: Stage> Worker<S> {
                     .filter_map(|element| u32::try_from(element.partition()).ok())
                     .collect();
                 self.reachability.back();
-                self.report.assigned();
+                self.report.assigned(&assigned);
                 self.state.fencings.clear();
                 tracing::info!(worker = %self.status, partitions = ?owned, "partitions assigned");
                 self.pipeline.partitions.retain_and_add(&owned, &self.pipeline.settings);
@@ -133,7 +133,7 @@ impl<S: Stage> Drop for Worker<S> {
     /// group decided last, to assign or to revoke, may still wait for its answer: each is answered by one of these.
     fn drop(&mut self) {
         self.status.revoke_all();
-        self.report.revoked();
+        self.report.left();
         faults::hang_by(faults::Fault::CloseHangs);
         self.consumer.context().leave();
         let answered = self.consumer.assign(&TopicPartitionList::new()).and_then(|()| self.consumer.unassign());

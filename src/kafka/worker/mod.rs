@@ -48,6 +48,9 @@ use crate::time::Millis;
 const MAX_RECORDS: usize = 30_000;
 /// How long a worker with nothing to do waits for a record, and a question for its answer.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long it takes at most to hear all that librdkafka has to say: without time it says one thing, and the rest when it is asked
+/// again. After a broker was away for long the group's word stands behind much else.
+const NEWS_WITHIN: Duration = Duration::from_millis(5);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
@@ -178,19 +181,23 @@ impl<S: Stage> Worker<S> {
 
     fn round(&mut self) -> Result<(), Trouble> {
         match &self.state.phase {
-            Phase::Idle => self.listen(IDLE_WAIT),
+            Phase::Idle => {
+                self.listen(IDLE_WAIT)?;
+                self.report.lag_meanwhile(&self.watcher);
+                Ok(())
+            }
             Phase::Evicted { since } => {
                 let overdue = since.elapsed() > EVICTION_NEWS_WITHIN;
                 self.listen(IDLE_WAIT)?;
                 if overdue { self.begin_restore() } else { Ok(()) }
             }
             Phase::Restoring(_) => {
-                self.listen(Duration::ZERO)?;
-                self.restore()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.restore() }
             }
             Phase::Resuming { .. } => {
-                self.listen(Duration::ZERO)?;
-                self.resume()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.resume() }
             }
             Phase::Working => self.work(),
         }
@@ -261,6 +268,7 @@ impl<S: Stage> Worker<S> {
                 // records elsewhere.
                 tracing::warn!(worker = %self.status, topic = self.pipeline.outputs.updates, "the output topic was created again");
                 self.renew_producer()?;
+                return self.take_up_anew();
             }
             self.go_back_in_time()?;
         }
@@ -291,6 +299,12 @@ impl<S: Stage> Worker<S> {
         if self.pipeline.partitions.iter().all(|(_, partition)| !partition.progress.is_far_ahead(now, format)) {
             return Ok(());
         }
+        self.take_up_anew()
+    }
+
+    /// Takes up all partitions as if they had just been assigned: their state as it is, their inputs from where they are committed.
+    /// No transaction may be open.
+    fn take_up_anew(&mut self) -> Result<(), Trouble> {
         if !self.park() {
             self.pipeline.partitions.clear();
             if let Some(membership) = &self.state.membership {

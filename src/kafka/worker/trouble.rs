@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
+use super::{ABORT_WITHIN, MAX_FENCINGS, NEWS_WITHIN, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::client::ask::{self, offset_in};
 use crate::kafka::client::errors;
@@ -102,13 +102,15 @@ impl<S: Stage> Worker<S> {
         self.renew_producer()
     }
 
-    /// Puts a new producer in the place of the one that there is, and ends what that left open.
+    /// Puts a new producer in the place of the one that there is, and ends what that left open. The inputs are to be assigned anew
+    /// after it.
     pub(super) fn renew_producer(&mut self) -> Result<(), WorkerError> {
         self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
         self.introduce().map(drop)
     }
 
-    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile.
+    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile. What the group decides in
+    /// the meantime is heard, so that it knows of this worker; records that come are to be read again.
     pub(super) fn introduce(&mut self) -> Result<bool, WorkerError> {
         while !self.is_stopping() {
             self.status.beat();
@@ -116,6 +118,9 @@ impl<S: Stage> Worker<S> {
             self.say_phase();
             if introduced.map_err(WorkerError::kafka("the transactional producer"))? {
                 return Ok(true);
+            }
+            if let Err(Trouble::Stop(error)) = self.listen(NEWS_WITHIN) {
+                return Err(error);
             }
         }
         Ok(false)
