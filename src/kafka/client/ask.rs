@@ -10,6 +10,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::errors::is_hopeless;
+use super::inquirer::Inquirer;
 use super::link::Link;
 use super::reachability::Reachability;
 use super::settings::Clients;
@@ -22,7 +23,7 @@ pub const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Sees what is not committed yet. Never joins the group that it looks at.
 pub struct Watcher {
-    client: BaseConsumer<Link>,
+    client: Inquirer,
     clients: Clients,
     reachability: Arc<Reachability>,
 }
@@ -34,8 +35,7 @@ impl Watcher {
     /// librdkafka refuses the configuration.
     pub fn new(clients: &Clients, group: &str, reachability: Arc<Reachability>) -> KafkaResult<Watcher> {
         let config = clients.watcher(group, &format!("{group}-watcher"));
-        let client = config.create_with_context(Link::idle())?;
-        Ok(Watcher { client, clients: clients.clone(), reachability })
+        Ok(Watcher { client: Inquirer::new(config)?, clients: clients.clone(), reachability })
     }
 
     /// The first offset of each partition that can still be read.
@@ -77,13 +77,11 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::low_watermarks`].
     pub fn committed(&self, inputs: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-        self.client.committed_offsets(inputs, ANSWER_WITHIN)
+        self.client.ask(|client| client.committed_offsets(inputs, ANSWER_WITHIN))
     }
 
     fn ask(&self, partitions: &TopicPartitionList, which: Offset) -> KafkaResult<TopicPartitionList> {
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = self.client.poll(Duration::ZERO);
-        let answer = watermarks(&self.client, partitions, which)?;
+        let answer = self.client.ask(|client| watermarks(client, partitions, which))?;
         self.reachability.back();
         Ok(answer)
     }

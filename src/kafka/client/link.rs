@@ -85,6 +85,11 @@ impl Link {
         self.has_news.swap(false, Ordering::Relaxed).then(|| lock(&self.ends).clone())
     }
 
+    /// Whether the client is connected to the coordinator of its group, as far as it has told.
+    pub fn is_coordinated(&self) -> bool {
+        lock(&self.ends).is_coordinated()
+    }
+
     /// Partitions are assigned: what was told of their ends before says nothing of now.
     pub fn forget_ends(&self) {
         lock(&self.ends).forget(Instant::now());

@@ -85,7 +85,8 @@ impl Reachability {
         }
     }
 
-    fn is_connected(&self) -> bool {
+    /// Whether one of the clients is connected to a broker, as far as they tell.
+    pub fn is_connected(&self) -> bool {
         self.said().connected.is_some_and(|at| at.elapsed() < CONNECTED_FOR)
     }
 

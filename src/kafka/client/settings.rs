@@ -1,12 +1,14 @@
 //! The Kafka clients: their settings, those that exactly-once rests on last, so that nothing overrides them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::link::Link;
+use super::reachability::Reachability;
 use super::statistics::TOLD_EVERY;
 use crate::config::{Config, LimitsConfig};
 
@@ -64,6 +66,25 @@ impl Clients {
             // Where to begin is decided here, from committed offsets; anything else is an error.
             .set("auto.offset.reset", "error");
         config
+    }
+
+    /// [`Clients::member`], which tells when no broker can be reached.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn consumer(
+        &self,
+        group: &str,
+        client_id: &str,
+        reachability: &Arc<Reachability>,
+    ) -> KafkaResult<BaseConsumer<Link>> {
+        self.member(group, client_id).create_with_context(Link::busy(Arc::clone(reachability)))
+    }
+
+    /// How long a broker waits for a member when a group shares out its partitions anew.
+    pub fn shared_out_within(&self) -> Duration {
+        let interval = self.member("", "").get("max.poll.interval.ms").and_then(|interval| interval.parse().ok());
+        Duration::from_millis(interval.unwrap_or(SHARED_OUT_WITHIN_MS))
     }
 
     /// A transactional producer.

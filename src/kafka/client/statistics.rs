@@ -35,6 +35,8 @@ pub struct Ends {
     assigned: Instant,
     /// When a broker was seen connected last.
     connected: Option<Instant>,
+    /// Whether the group's coordinator was connected when it was told last.
+    is_coordinated: bool,
     of_topics: HashMap<String, HashMap<i32, End>>,
 }
 
@@ -42,7 +44,7 @@ impl Ends {
     /// Of a consumer that is made now.
     pub fn new() -> Ends {
         let now = Instant::now();
-        Ends { made: now, assigned: now, connected: None, of_topics: HashMap::new() }
+        Ends { made: now, assigned: now, connected: None, is_coordinated: false, of_topics: HashMap::new() }
     }
 
     /// None is known of what was assigned at this moment.
@@ -63,6 +65,11 @@ impl Ends {
         self.connected
     }
 
+    /// Whether the coordinator of the consumer's group was connected when it was told last.
+    pub fn is_coordinated(&self) -> bool {
+        self.is_coordinated
+    }
+
     /// Takes in what librdkafka tells. `false`: it says nothing of what is assigned now.
     ///
     /// # Errors
@@ -74,6 +81,7 @@ impl Ends {
         if statistics.brokers.values().any(Broker::is_connected) {
             self.connected = Some(told);
         }
+        self.is_coordinated = statistics.cgrp.as_ref().is_some_and(|group| group.state == "up");
         if told < self.assigned + FETCHED_WITHIN {
             return Ok(false);
         }
@@ -105,6 +113,14 @@ struct Statistics {
     age: u64,
     brokers: HashMap<String, Broker>,
     topics: HashMap<String, Topic>,
+    /// Of a consumer in a group.
+    cgrp: Option<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    /// `up` with a connection to its coordinator.
+    state: String,
 }
 
 #[derive(Deserialize)]
@@ -172,6 +188,7 @@ mod tests {
         let mut statistics = json!({
             "age": second * SECOND,
             "ts": 7,
+            "cgrp": { "state": if rxidle < 0 { "wait-broker-transport" } else { "up" } },
             "brokers": {
                 "a:9092/1": { "nodeid": 1, "source": "learned", "rxidle": rxidle, "state": "UP" },
                 "GroupCoordinator": { "nodeid": 1, "source": "logical", "rxidle": 0, "state": "TRY_CONNECT" },
@@ -267,6 +284,9 @@ mod tests {
             ends.learn(learned.as_bytes()).unwrap();
             assert_eq!(ends.connected(), Some(connected), "{state}");
         }
+        assert!(ends.is_coordinated());
+        ends.learn(&told(15, -1, json!({}))).unwrap();
+        assert!(!ends.is_coordinated());
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::engine::{PerStage, Stage, StageKind};
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
-use crate::kafka::client::{Clients, Link, Reachability};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -237,8 +237,7 @@ impl Service<'_> {
         let transactional_id = names::transactional_id(&config.kafka.application_id, S::KIND, self.instance.id(), slot);
         let consumer = self
             .clients
-            .member(&group_id, &transactional_id)
-            .create_with_context(Link::busy(Arc::clone(&self.reachability)))
+            .consumer(&group_id, &transactional_id, &self.reachability)
             .map_err(WorkerError::kafka("the consumer"))?;
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the watching client"))?;
@@ -265,6 +264,7 @@ impl Service<'_> {
             cadence: Cadence::new(config.commit.interval()),
             retry_policy,
             offsets_are_kept: self.broker == Broker::Kafka,
+            shared_out_within: self.clients.shared_out_within(),
             stop: Arc::clone(self.stop),
             state: State::default(),
         })

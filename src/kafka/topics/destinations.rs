@@ -9,16 +9,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 
 use super::Layout;
 use crate::config::{Config, Output};
 use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
+use crate::kafka::client::Clients;
 use crate::kafka::client::ask::Watcher;
+use crate::kafka::client::inquirer::Inquirer;
 use crate::kafka::client::topic_ids::{TopicId, topic_ids};
-use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -119,7 +120,7 @@ impl CampaignsWritten {
 
 /// Looks at the output topics, and at whether all campaigns are on theirs.
 pub struct Lookout {
-    client: BaseConsumer<Link>,
+    client: Inquirer,
     /// The topics to look at.
     topics: Vec<String>,
     destinations: Arc<Destinations>,
@@ -141,8 +142,7 @@ impl Lookout {
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<Lookout, WorkerError> {
-        let client = clients.admin().create_with_context(Link::idle());
-        let client = client.map_err(WorkerError::kafka("a client for the output topics"))?;
+        let client = Inquirer::new(clients.admin()).map_err(WorkerError::kafka("a client for the output topics"))?;
         status.set_all_campaigns_written(campaigns.is_none());
         let (destinations, whole, counted) = (Arc::default(), None, None);
         Ok(Lookout { client, topics, destinations, campaigns, whole, counted, status, stop })
@@ -158,10 +158,8 @@ impl Lookout {
     /// # Errors
     /// No broker answers in time, or a topic is not there: what was found before stays.
     pub fn look(&self) -> KafkaResult<()> {
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = self.client.poll(Duration::ZERO);
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let ids = topic_ids(self.client.client(), &topics, ANSWER_WITHIN)?;
+        let ids = self.client.ask(|client| topic_ids(client.client(), &topics, ANSWER_WITHIN))?;
         for (topic, id) in topics.into_iter().zip(ids) {
             if let Some(id) = id {
                 self.destinations.set(topic, id);

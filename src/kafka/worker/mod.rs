@@ -12,6 +12,7 @@ mod recovery;
 pub mod report;
 mod rewriting;
 pub mod route;
+mod standstill;
 mod tally;
 mod telling;
 mod trouble;
@@ -30,6 +31,7 @@ use self::commit::Left;
 use self::pipeline::Pipeline;
 use self::report::Report;
 use self::rewriting::Pace;
+use self::standstill::Standstill;
 use crate::engine::Stage;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::statistics::Ends;
@@ -101,6 +103,8 @@ pub struct Worker<S: Stage> {
     pub cadence: Cadence,
     pub retry_policy: RetryPolicy,
     pub offsets_are_kept: bool,
+    /// How long a broker waits for a member when the group shares out its partitions anew.
+    pub shared_out_within: Duration,
     pub stop: Arc<AtomicBool>,
     pub state: State,
 }
@@ -116,6 +120,9 @@ pub struct State {
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
+    /// Of the consumer, while it has no share of the partitions, and of the producer, while no broker knows it.
+    groupless: Standstill,
+    unknown: Standstill,
     /// What status says of Kafka.
     said: Reach,
     /// Where the inputs end, until the metrics know.
@@ -159,8 +166,7 @@ impl<S: Stage> Worker<S> {
         if !self.introduce()? {
             return Ok(());
         }
-        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
-        self.consumer.subscribe(&topics).map_err(WorkerError::kafka("subscribing"))?;
+        self.subscribe()?;
         self.say_phase();
         while !self.is_stopping() {
             self.status.beat();
@@ -170,6 +176,7 @@ impl<S: Stage> Worker<S> {
                 let outcome = self.rebalance(rebalance);
                 self.settle(outcome)?;
             }
+            self.look_after_group()?;
             self.say_phase();
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
+use super::standstill::Measure;
 use super::{ABORT_WITHIN, MAX_FENCINGS, NEWS_WITHIN, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::client::ask::{self, offset_in};
@@ -11,6 +12,9 @@ use crate::kafka::client::errors;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
 use crate::kafka::transaction::{Failure, Patience};
+
+/// How long a broker that answers may take to know a producer. It first ends what an earlier one left open.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(20);
 
 impl<S: Stage> Worker<S> {
     /// Goes on from trouble, where that can be gone on from: all is undone and done again.
@@ -112,6 +116,8 @@ impl<S: Stage> Worker<S> {
     /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile. What the group decides in
     /// the meantime is heard, so that it knows of this worker; records that come are to be read again.
     pub(super) fn introduce(&mut self) -> Result<bool, WorkerError> {
+        let since = Instant::now();
+        self.state.unknown.is_over();
         while !self.is_stopping() {
             self.status.beat();
             let introduced = self.pipeline.transactions.introduce(Duration::from_secs(2));
@@ -121,6 +127,17 @@ impl<S: Stage> Worker<S> {
             }
             if let Err(Trouble::Stop(error)) = self.listen(NEWS_WITHIN) {
                 return Err(error);
+            }
+            match self.state.unknown.look(Instant::now(), self.reachability.is_connected(), INTRODUCED_WITHIN) {
+                Measure::Wait => {}
+                Measure::MakeAnew => {
+                    tracing::warn!(worker = %self.status, "a broker answers, and none takes the producer: a new one takes over");
+                    self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
+                }
+                Measure::GiveUp => {
+                    let (id, seconds) = (self.pipeline.transactional_id.clone(), since.elapsed().as_secs());
+                    return Err(WorkerError::Unknown { id, seconds });
+                }
             }
         }
         Ok(false)
