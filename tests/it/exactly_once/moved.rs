@@ -54,7 +54,6 @@ fn kafka_comes_back_at_another_address() {
     // Where its settings are no file it has only been away.
     moved.iter().for_each(|moved| way.lead_to(moved));
     instances.iter_mut().for_each(|instance| instance.wait_until_ready());
-    feed.must_go_on();
     feed.finish();
     let [a, b] = &mut instances;
     processor.wait_until_done(&mut [a, b]);
