@@ -52,6 +52,16 @@ pub enum WorkerError {
     Fenced { id: String, times: usize },
     #[error(transparent)]
     Disagreement(#[from] Disagreement),
+    #[error(
+        "a broker answers, but group {group} has not shared out its partitions for {seconds} s, nor given some to a new consumer: \
+         `kafka-consumer-groups.sh --describe --group {group} --state` says what it waits for"
+    )]
+    Groupless { group: String, seconds: u64 },
+    #[error(
+        "a broker answers, but no broker has taken transactional id {id} for {seconds} s, from a new producer neither: see whether \
+         the partitions of __transaction_state have leaders"
+    )]
+    Unknown { id: String, seconds: u64 },
     #[error("librdkafka has given up: {cause}")]
     Fatal { cause: KafkaError },
     #[error("{what}: {error}")]

@@ -179,10 +179,13 @@ impl Status {
             match worker.phase() {
                 Phase::Starting => reasons.push(NotReady::new(&part, "starting", "has not joined its group yet")),
                 Phase::Waiting(why) => reasons.push(NotReady::new(&part, "waiting", why)),
-                Phase::Running if !worker.is_assigned() => {
-                    reasons.push(NotReady::new(&part, "rebalancing", "its group has not given it partitions anew yet"));
+                Phase::Running => {
+                    if let Some(since) = worker.unassigned_for() {
+                        let seconds = since.as_secs();
+                        let detail = format!("waits for its group to share out the partitions, for {seconds} s");
+                        reasons.push(NotReady::new(&part, "rebalancing", detail));
+                    }
                 }
-                Phase::Running => {}
             }
             for (number, partition) in worker.partitions() {
                 if let Progress::Restoring { done, total } = partition.progress {
@@ -252,6 +255,8 @@ mod tests {
 
         worker.set_phase(Phase::Running);
         assert_eq!(reasons(&status), ["rebalancing"]);
+        let words = status.not_ready()[0].detail.clone();
+        assert!(words.starts_with("waits for its group to share out the partitions, for "), "{words}");
 
         worker.set_progress(3, Progress::Restoring { done: 5, total: 9 });
         worker.set_assigned();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,8 @@ pub struct Worker {
     /// Milliseconds after `started`.
     last_round: AtomicI64,
     phase: Mutex<Phase>,
-    assigned: AtomicBool,
+    /// Since when it has no assignment: milliseconds after `started`; negative: it has one.
+    unassigned_since: AtomicI64,
     partitions: Mutex<BTreeMap<u32, Partition>>,
     backlog: Mutex<Option<Backlog>>,
     questions: mpsc::SyncSender<Question>,
@@ -168,7 +169,7 @@ impl Worker {
             started,
             last_round: AtomicI64::new(millis(started.elapsed())),
             phase: Mutex::new(Phase::Starting),
-            assigned: AtomicBool::new(false),
+            unassigned_since: AtomicI64::new(millis(started.elapsed())),
             partitions: Mutex::default(),
             backlog: Mutex::default(),
             questions,
@@ -206,12 +207,18 @@ impl Worker {
     /// Whether its group has given the worker its share of the partitions, which may be none. From one assignment to the next,
     /// and after it learnt that it was evicted, it has none.
     pub fn is_assigned(&self) -> bool {
-        self.assigned.load(Ordering::Acquire)
+        self.unassigned_since.load(Ordering::Acquire) < 0
+    }
+
+    /// For how long the worker has had no share of the partitions; `None` while it has one.
+    pub fn unassigned_for(&self) -> Option<Duration> {
+        let since = u64::try_from(self.unassigned_since.load(Ordering::Acquire)).ok()?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_millis(since)))
     }
 
     /// Says that the worker has an assignment. What it owns was said before.
     pub fn set_assigned(&self) {
-        self.assigned.store(true, Ordering::Release);
+        self.unassigned_since.store(-1, Ordering::Release);
     }
 
     /// What the worker owns now.
@@ -270,7 +277,9 @@ impl Worker {
 
     /// Says that the worker has no assignment any more.
     pub fn revoke_all(&self) {
-        self.assigned.store(false, Ordering::Release);
+        if self.is_assigned() {
+            self.unassigned_since.store(millis(self.started.elapsed()), Ordering::Release);
+        }
         lock(&self.partitions).clear();
         self.set_backlog(None);
     }

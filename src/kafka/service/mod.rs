@@ -23,7 +23,7 @@ use crate::kafka::changelog::birth::Birth;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
-use crate::kafka::client::{Clients, Link, Reachability, SESSION};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -240,10 +240,10 @@ impl Service<'_> {
         let group_id = names::group(&config.kafka.application_id, S::KIND);
         let transactional_id = names::transactional_id(&config.kafka.application_id, S::KIND, self.instance.id(), slot);
         let terms = Terms::of(config);
-        let member = self.clients.member(&group_id, &terms.client_id(&transactional_id));
-        let session = member.get("session.timeout.ms").and_then(|session| session.parse().ok());
-        let consumer = member
-            .create_with_context(Link::busy(Arc::clone(&self.reachability)))
+        let client_id = terms.client_id(&transactional_id);
+        let consumer = self
+            .clients
+            .consumer(&group_id, &client_id, &self.reachability)
             .map_err(WorkerError::kafka("the consumer"))?;
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the watching client"))?;
@@ -259,7 +259,7 @@ impl Service<'_> {
             clients: self.clients.clone(),
             group_id,
             terms,
-            session: session.map_or(SESSION, Duration::from_millis),
+            session: self.clients.session(),
             consumer,
             watcher,
             pipeline,
@@ -274,6 +274,7 @@ impl Service<'_> {
             offsets_are_kept: self.broker == Broker::Kafka,
             changelog: self.destinations.get(&config.kafka.changelog_topic(S::KIND)),
             destinations: Arc::clone(&self.destinations),
+            shared_out_within: self.clients.shared_out_within(),
             stop: Arc::clone(self.stop),
             state: State::default(),
         })

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 
 use super::Layout;
@@ -22,9 +22,10 @@ use super::role::Role;
 use crate::config::{Config, Output};
 use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
+use crate::kafka::client::Clients;
 use crate::kafka::client::ask::Watcher;
+use crate::kafka::client::inquirer::Inquirer;
 use crate::kafka::client::topic_ids::{Identity, TopicId, topic_ids};
-use crate::kafka::client::{Clients, Link};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -129,7 +130,7 @@ impl CampaignsWritten {
 
 /// Looks at the topics, and at whether all campaigns are on theirs.
 pub struct Lookout {
-    client: BaseConsumer<Link>,
+    client: Inquirer,
     /// The topics to look at.
     topics: Vec<Watched>,
     destinations: Arc<Destinations>,
@@ -163,8 +164,7 @@ impl Lookout {
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<Lookout, WorkerError> {
-        let client = clients.admin().create_with_context(Link::idle());
-        let client = client.map_err(WorkerError::kafka("a client for the topics"))?;
+        let client = Inquirer::new(clients.admin()).map_err(WorkerError::kafka("a client for the topics"))?;
         status.set_all_campaigns_written(campaigns.is_none());
         let (destinations, whole, counted) = (Arc::default(), None, None);
         let topics = topics.into_iter().map(|(topic, role)| Watched { topic, role, gone: None, said: None }).collect();
@@ -182,10 +182,9 @@ impl Lookout {
     /// A topic that must stay the one that it was is another, or is gone; or no broker answers in time
     /// ([`WorkerError::Kafka`]), and what was found before stays.
     pub fn look(&mut self) -> Result<bool, WorkerError> {
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = self.client.poll(Duration::ZERO);
         let names: Vec<&str> = self.topics.iter().map(|watched| watched.topic.as_str()).collect();
-        let found = topic_ids(self.client.client(), &names, ANSWER_WITHIN).map_err(WorkerError::kafka("the topics"))?;
+        let found = self.client.ask(|client| topic_ids(client.client(), &names, ANSWER_WITHIN));
+        let found = found.map_err(WorkerError::kafka("the topics"))?;
         let mut all = true;
         let mut gone = None;
         for (watched, identity) in self.topics.iter_mut().zip(found) {

@@ -13,6 +13,7 @@ mod recovery;
 pub mod report;
 mod rewriting;
 pub mod route;
+mod standstill;
 mod tally;
 mod telling;
 mod trouble;
@@ -31,6 +32,7 @@ use self::commit::Left;
 use self::pipeline::Pipeline;
 use self::report::Report;
 use self::rewriting::Pace;
+use self::standstill::Standstill;
 use crate::engine::Stage;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::statistics::Ends;
@@ -51,6 +53,9 @@ use crate::time::Millis;
 const MAX_RECORDS: usize = 30_000;
 /// How long a worker with nothing to do waits for a record, and a question for its answer.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long it takes at most to hear all that librdkafka has to say: without time it says one thing, and the rest when it is asked
+/// again. After a broker was away for long the group's word stands behind much else.
+const NEWS_WITHIN: Duration = Duration::from_millis(5);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
@@ -108,6 +113,8 @@ pub struct Worker<S: Stage> {
     /// The changelog that the state is kept in.
     pub changelog: Destination,
     pub destinations: Arc<Destinations>,
+    /// How long a broker waits for a member when the group shares out its partitions anew.
+    pub shared_out_within: Duration,
     pub stop: Arc<AtomicBool>,
     pub state: State,
 }
@@ -125,6 +132,9 @@ pub struct State {
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
+    /// Of the consumer, while it has no share of the partitions, and of the producer, while no broker knows it.
+    groupless: Standstill,
+    unknown: Standstill,
     /// What status says of Kafka.
     said: Reach,
     /// Where the inputs end, until the metrics know.
@@ -168,8 +178,7 @@ impl<S: Stage> Worker<S> {
         if !self.introduce()? || (self.offsets_are_kept && !self.look_before_joining()?) {
             return Ok(());
         }
-        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
-        self.consumer.subscribe(&topics).map_err(WorkerError::kafka("subscribing"))?;
+        self.subscribe()?;
         self.say_phase();
         while !self.is_stopping() {
             self.status.beat();
@@ -179,6 +188,7 @@ impl<S: Stage> Worker<S> {
                 let outcome = self.rebalance(rebalance);
                 self.settle(outcome)?;
             }
+            self.look_after_group()?;
             self.say_phase();
         }
         Ok(())
@@ -190,19 +200,23 @@ impl<S: Stage> Worker<S> {
 
     fn round(&mut self) -> Result<(), Trouble> {
         match &self.state.phase {
-            Phase::Idle => self.listen(IDLE_WAIT),
+            Phase::Idle => {
+                self.listen(IDLE_WAIT)?;
+                self.report.lag_meanwhile(&self.watcher);
+                Ok(())
+            }
             Phase::Evicted { since } => {
                 let overdue = since.elapsed() > EVICTION_NEWS_WITHIN;
                 self.listen(IDLE_WAIT)?;
                 if overdue { self.begin_restore() } else { Ok(()) }
             }
             Phase::Restoring(_) => {
-                self.listen(Duration::ZERO)?;
-                self.restore()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.restore() }
             }
             Phase::Resuming { .. } => {
-                self.listen(Duration::ZERO)?;
-                self.resume()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.resume() }
             }
             Phase::Working => self.work(),
         }
@@ -273,6 +287,7 @@ impl<S: Stage> Worker<S> {
                 // records elsewhere.
                 tracing::warn!(worker = %self.status, topic = self.pipeline.outputs.updates, "the output topic was created again");
                 self.renew_producer()?;
+                return self.take_up_anew();
             }
             self.go_back_in_time()?;
         }
@@ -303,6 +318,12 @@ impl<S: Stage> Worker<S> {
         if self.pipeline.partitions.iter().all(|(_, partition)| !partition.progress.is_far_ahead(now, format)) {
             return Ok(());
         }
+        self.take_up_anew()
+    }
+
+    /// Takes up all partitions as if they had just been assigned: their state as it is, their inputs from where they are committed.
+    /// No transaction may be open.
+    fn take_up_anew(&mut self) -> Result<(), Trouble> {
         if !self.park() {
             self.pipeline.partitions.clear();
             if let Some(membership) = &self.state.membership {

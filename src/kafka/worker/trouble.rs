@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
+use super::standstill::Measure;
+use super::{ABORT_WITHIN, MAX_FENCINGS, NEWS_WITHIN, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::client::ask::{self, offset_in};
 use crate::kafka::client::errors;
@@ -13,6 +14,9 @@ use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
 use crate::kafka::topics::role::Role;
 use crate::kafka::transaction::{Failure, Patience};
+
+/// How long a broker that answers may take to know a producer. It first ends what an earlier one left open.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(20);
 
 impl<S: Stage> Worker<S> {
     /// Goes on from trouble, where that can be gone on from: all is undone and done again.
@@ -104,20 +108,38 @@ impl<S: Stage> Worker<S> {
         self.renew_producer()
     }
 
-    /// Puts a new producer in the place of the one that there is, and ends what that left open.
+    /// Puts a new producer in the place of the one that there is, and ends what that left open. The inputs are to be assigned anew
+    /// after it.
     pub(super) fn renew_producer(&mut self) -> Result<(), WorkerError> {
         self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
         self.introduce().map(drop)
     }
 
-    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile.
+    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile. What the group decides in
+    /// the meantime is heard, so that it knows of this worker; records that come are to be read again.
     pub(super) fn introduce(&mut self) -> Result<bool, WorkerError> {
+        let since = Instant::now();
+        self.state.unknown.is_over();
         while !self.is_stopping() {
             self.status.beat();
             let introduced = self.pipeline.transactions.introduce(Duration::from_secs(2));
             self.say_phase();
             if introduced.map_err(WorkerError::kafka("the transactional producer"))? {
                 return Ok(true);
+            }
+            if let Err(Trouble::Stop(error)) = self.listen(NEWS_WITHIN) {
+                return Err(error);
+            }
+            match self.state.unknown.look(Instant::now(), self.reachability.is_connected(), INTRODUCED_WITHIN) {
+                Measure::Wait => {}
+                Measure::MakeAnew => {
+                    tracing::warn!(worker = %self.status, "a broker answers, and none takes the producer: a new one takes over");
+                    self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
+                }
+                Measure::GiveUp => {
+                    let (id, seconds) = (self.pipeline.transactional_id.clone(), since.elapsed().as_secs());
+                    return Err(WorkerError::Unknown { id, seconds });
+                }
             }
         }
         Ok(false)

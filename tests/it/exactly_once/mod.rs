@@ -22,6 +22,7 @@ mod feed;
 mod fresh;
 mod frozen;
 mod load;
+mod moved;
 mod sharing;
 
 pub use check::final_figures;
