@@ -14,7 +14,8 @@ pub enum Role {
 }
 
 impl Role {
-    /// Whether a topic must stay the one that it is while this program runs: all but the outputs, which are written again.
+    /// Whether a topic must stay the one that it is while this program runs: all but the outputs, of which nothing is read that
+    /// counts.
     pub fn is_lasting(self) -> bool {
         !matches!(self, Role::Output(_))
     }
@@ -33,7 +34,8 @@ impl Role {
                 ": it has no state but what was written since. Give this processor another `kafka.application_id` and other \
                  output topics, and it computes all from the source topics anew"
             }
-            Role::Output(_) => ": all of its records are written again",
+            Role::Output(Kept::Latest) => ": all of its records are written again",
+            Role::Output(Kept::Each) => ": what was in it is not written again",
         }
     }
 
@@ -42,7 +44,10 @@ impl Role {
         match self {
             Role::Source => ". Create it again, or take it out of the configuration",
             Role::Internal | Role::Changelog => ". Started again, payback says what is lost with it, and what to do",
-            Role::Output(_) => ". Create it again, as `payback topics` does: all of its records are written to it then",
+            Role::Output(Kept::Latest) => {
+                ". Create it again, as `payback topics` does: all of its records are written to it then"
+            }
+            Role::Output(Kept::Each) => ". Create it again, as `payback topics` does",
         }
     }
 
