@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::broker::{REPLICATION, brokers};
+use crate::broker::{brokers, replication};
 use crate::process::{Patience, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub fn create(topic: &str, partitions: i32) {
 pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(REPLICATION));
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication()));
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
     let created = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
