@@ -16,10 +16,10 @@ use super::Layout;
 use crate::config::{Config, Output};
 use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
-use crate::kafka::client::Clients;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::inquirer::Inquirer;
 use crate::kafka::client::topic_ids::{TopicId, topic_ids};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -128,6 +128,7 @@ pub struct Lookout {
     /// The topic that all campaigns were seen to be on.
     whole: Option<Destination>,
     counted: Option<Instant>,
+    reachability: Arc<Reachability>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -139,13 +140,14 @@ impl Lookout {
         clients: &Clients,
         topics: Vec<String>,
         campaigns: Option<CampaignsWritten>,
+        reachability: Arc<Reachability>,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<Lookout, WorkerError> {
         let client = Inquirer::new(clients.admin()).map_err(WorkerError::kafka("a client for the output topics"))?;
         status.set_all_campaigns_written(campaigns.is_none());
         let (destinations, whole, counted) = (Arc::default(), None, None);
-        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, status, stop })
+        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, reachability, status, stop })
     }
 
     /// What it finds.
@@ -175,7 +177,9 @@ impl Lookout {
     pub fn run(&mut self) -> Result<(), WorkerError> {
         let mut looked = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            if looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY) {
+            let is_due = looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY);
+            // Who waits for a broker with an admin request takes a whole core for it.
+            if is_due && !self.reachability.is_away() {
                 looked = Instant::now();
                 if let Err(error) = self.look() {
                     tracing::debug!(%error, "the output topics can't be looked at");
