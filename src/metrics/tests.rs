@@ -403,7 +403,7 @@ fn blocked() -> Blocked {
 fn a_partition_that_does_not_move_has_a_series_while_it_does_not() {
     let status = instance(&[]);
     let metrics = Metrics::new(&Config::default(), &status).unwrap();
-    let series = r#"payback_blocked_partition_seconds{partition="3",topic="purchases"}"#;
+    let series = r#"payback_blocked_partition_seconds{topic="purchases",partition="3"}"#;
     let read = || value(&metrics.render().unwrap(), series).map(str::to_owned);
     let (worker, _questions) = status.add_worker(StageKind::Customers);
     worker.set_blocked(vec![blocked()]);
