@@ -16,7 +16,9 @@ use serde::Serialize;
 
 pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
 use self::lock::lock;
-pub use self::worker::{Answer, Backlog, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
+pub use self::worker::{
+    Answer, Backlog, Blocked, Busy, Obstacle, OpenTransaction, Partition, Phase, Progress, Question, Worker,
+};
 use crate::engine::StageKind;
 
 /// How long a worker may take for one round before it counts as stalled.
@@ -196,6 +198,9 @@ impl Status {
             if let Some(backlog) = worker.backlog() {
                 reasons.push(NotReady::new(&part, "catching_up", backlog.to_string()));
             }
+            for blocked in worker.blocked() {
+                reasons.push(NotReady::new(&part, "blocked", blocked.to_string()));
+            }
         }
         for (worker, since) in self.stalled() {
             let detail = format!("has not gone round for {} s", since.as_secs());
@@ -219,7 +224,7 @@ impl Status {
 pub struct NotReady {
     /// `instance`, `campaigns` (the read-back) or a worker.
     pub part: String,
-    /// `starting`, `waiting`, `rebalancing`, `restoring`, `catching_up`, `stalled` or `over_limit`.
+    /// `starting`, `waiting`, `rebalancing`, `restoring`, `catching_up`, `blocked`, `stalled` or `over_limit`.
     pub reason: &'static str,
     /// What exactly is missing, for people.
     pub detail: String,
@@ -271,6 +276,17 @@ mod tests {
         assert_eq!(status.not_ready()[0].detail, "1234 records wait, one of them for about 35 minutes");
         worker.set_backlog(None);
         assert!(status.not_ready().is_empty());
+
+        let age = Duration::from_secs(45);
+        let obstacle = Obstacle::OpenTransaction;
+        worker.set_blocked(vec![Blocked { topic: "purchases".to_owned(), partition: 3, offset: 320, age, obstacle }]);
+        assert_eq!(reasons(&status), ["blocked"]);
+        let words = status.not_ready()[0].detail.clone();
+        assert!(
+            words.starts_with("purchases partition 3 has stood at offset 320 for 45 s: a transaction is open"),
+            "{words}"
+        );
+        worker.set_blocked(Vec::new());
 
         worker.beat_at(-31_000);
         assert_eq!(reasons(&status), ["stalled"]);

@@ -30,6 +30,7 @@ pub struct Worker {
     unassigned_since: AtomicI64,
     partitions: Mutex<BTreeMap<u32, Partition>>,
     backlog: Mutex<Option<Backlog>>,
+    blocked: Mutex<Vec<Blocked>>,
     questions: mpsc::SyncSender<Question>,
     /// The one that its producer has open.
     pub transaction: Arc<OpenTransaction>,
@@ -120,6 +121,50 @@ impl fmt::Display for Backlog {
     }
 }
 
+/// An assigned partition that has records and does not move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The next record to be read.
+    pub offset: i64,
+    /// For how long it has stood there.
+    pub age: Duration,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+/// Why a partition does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Somebody's transaction began there, and is neither committed nor aborted.
+    OpenTransaction,
+    /// There are records for a reader of what is committed, and they do not come.
+    NotHandedOut,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Obstacle::OpenTransaction => {
+                "a transaction is open there that its producer neither commits nor aborts; the broker aborts it after that \
+                 producer's transaction.timeout.ms, and `kafka-transactions.sh abort` at once"
+            }
+            Obstacle::NotHandedOut => "the broker does not hand its records out; its log says why",
+        })
+    }
+}
+
+/// `purchases partition 3 has stood at offset 320 for 45 s: ...`.
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocked { topic, partition, offset, age, obstacle } = self;
+        write!(f, "{topic} partition {partition} has stood at offset {offset} for {} s: {obstacle}", age.as_secs())
+    }
+}
+
 /// How far something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -172,6 +217,7 @@ impl Worker {
             unassigned_since: AtomicI64::new(millis(started.elapsed())),
             partitions: Mutex::default(),
             backlog: Mutex::default(),
+            blocked: Mutex::default(),
             questions,
             transaction: Arc::new(OpenTransaction::none(started)),
         };
@@ -263,6 +309,16 @@ impl Worker {
         *lock(&self.backlog) = backlog;
     }
 
+    /// Assigned partitions that have records and do not move, the longest first.
+    pub fn blocked(&self) -> Vec<Blocked> {
+        lock(&self.blocked).clone()
+    }
+
+    /// Says which assigned partitions have records and do not move.
+    pub fn set_blocked(&self, blocked: Vec<Blocked>) {
+        *lock(&self.blocked) = blocked;
+    }
+
     /// Says of which moment the last figures of an owned partition are, and how many of its records are to be written again.
     pub fn set_written(&self, partition: u32, as_of: Option<Millis>, to_rewrite: u64) {
         if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
@@ -282,6 +338,7 @@ impl Worker {
         }
         lock(&self.partitions).clear();
         self.set_backlog(None);
+        self.set_blocked(Vec::new());
     }
 
     /// Asks for a customer's record, which is at home in `partition`. The answer comes between two commits.

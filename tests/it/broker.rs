@@ -22,7 +22,9 @@ use crate::process::{Leash, Patience, Process, wait_until};
 const IMAGE: &str = "apache/kafka:4.1.1";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How many brokers hold each record.
-pub const REPLICATION: i32 = 1;
+pub fn replication() -> i32 {
+    1
+}
 
 /// `host:port` of the broker.
 pub fn brokers() -> &'static str {

@@ -27,4 +27,5 @@ mod refusals;
 mod replay;
 mod retention;
 mod security;
+mod standing;
 mod topics;

@@ -14,6 +14,9 @@ use super::link::Link;
 /// So long it goes without an answer. A broker that is there gives one within a second.
 const ANEW_AFTER: Duration = Duration::from_secs(10);
 
+/// For so long it is heard at most what librdkafka has to say.
+const HEARS_FOR: Duration = Duration::from_secs(1);
+
 /// Asks, and is made anew when nobody answers.
 pub struct Inquirer {
     config: ClientConfig,
@@ -40,8 +43,10 @@ impl Inquirer {
     /// Those of the question.
     pub fn ask<T>(&self, question: impl FnOnce(&BaseConsumer<Link>) -> KafkaResult<T>) -> KafkaResult<T> {
         let client = Arc::clone(&self.asked().client);
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = client.poll(Duration::from_millis(1));
+        // Nothing is assigned, so there are no records: only what librdkafka has to say. That may be much: while no broker is there,
+        // an admin request has it try to connect thousands of times a second.
+        let began = Instant::now();
+        while client.poll(Duration::from_millis(1)).is_some() && began.elapsed() < HEARS_FOR {}
         let answer = question(&client);
         self.learn(answer.as_ref().err(), Instant::now());
         answer

@@ -125,7 +125,9 @@ impl ClientContext for Link {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "client error");
         let Some(reachability) = &self.reachability else { return };
-        if !self.waiting.load(Ordering::Relaxed) {
+        // There may be very many of one kind, as long as it lasts.
+        let is_known = error.rdkafka_error_code() == Some(Code::AllBrokersDown) && reachability.is_away();
+        if is_known || !self.waiting.load(Ordering::Relaxed) {
             return;
         }
         match Complaint::of(&error, reason) {

@@ -24,6 +24,9 @@ const SESSION_MS: u64 = 8_000;
 /// a session may be.
 const SHARED_OUT_WITHIN_MS: u64 = 45_000;
 
+/// How often a member looks at its topics: partitions that a source gets are read so soon.
+const LOOKED_AT_EVERY_MS: u64 = 5_000;
+
 /// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
 #[derive(Clone)]
 pub struct Clients {
@@ -60,6 +63,9 @@ impl Clients {
         set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
         let session = millis_of(&config, "session.timeout.ms").unwrap_or(0);
         set_unless_given(&mut config, "max.poll.interval.ms", &SHARED_OUT_WITHIN_MS.max(session).to_string());
+        set_unless_given(&mut config, "topic.metadata.refresh.interval.ms", &LOOKED_AT_EVERY_MS.to_string());
+        // It is three times that by default, and what is too old is as good as gone: so long Kafka may be away.
+        set_unless_given(&mut config, "metadata.max.age.ms", "900000");
         config
             .set("group.id", group)
             .set("group.protocol", "classic")

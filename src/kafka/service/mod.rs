@@ -71,15 +71,16 @@ pub fn run(
 ) -> Result<(), RunError> {
     let clients = Clients::new(config);
     let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
+    let reachability = Arc::default();
     let lookout = match broker {
-        Broker::Kafka => identify(config, &clients, &layout, status, stop)?,
+        Broker::Kafka => identify(config, &clients, &layout, &reachability, status, stop)?,
         Broker::Mock => None,
     };
     let (trimmer, wishes) = mpsc::channel();
     let service = Service {
         instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
         checkpoints: checkpoints(config, broker),
-        reachability: Arc::default(),
+        reachability,
         config,
         broker,
         clients,
@@ -99,13 +100,16 @@ fn identify(
     config: &Config,
     clients: &Clients,
     layout: &Layout,
+    reachability: &Arc<Reachability>,
     status: &Arc<Status>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Lookout>, RunError> {
     let failed = RunError::of("lookout");
     let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
+    let reachability = Arc::clone(reachability);
     let topics = roles(config);
-    let mut lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
+    let lookout = Lookout::new(clients, topics, campaigns, reachability, Arc::clone(status), Arc::clone(stop));
+    let mut lookout = lookout.map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
         match lookout.look() {
             Ok(true) => return Ok(Some(lookout)),

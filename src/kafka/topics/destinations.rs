@@ -22,10 +22,10 @@ use super::role::Role;
 use crate::config::{Config, Output};
 use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
-use crate::kafka::client::Clients;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::inquirer::Inquirer;
 use crate::kafka::client::topic_ids::{Identity, TopicId, topic_ids};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
@@ -138,6 +138,7 @@ pub struct Lookout {
     /// The topic that all campaigns were seen to be on.
     whole: Option<Destination>,
     counted: Option<Instant>,
+    reachability: Arc<Reachability>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
@@ -161,6 +162,7 @@ impl Lookout {
         clients: &Clients,
         topics: Vec<(String, Role)>,
         campaigns: Option<CampaignsWritten>,
+        reachability: Arc<Reachability>,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<Lookout, WorkerError> {
@@ -168,7 +170,7 @@ impl Lookout {
         status.set_all_campaigns_written(campaigns.is_none());
         let (destinations, whole, counted) = (Arc::default(), None, None);
         let topics = topics.into_iter().map(|(topic, role)| Watched { topic, role, gone: None, said: None }).collect();
-        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, status, stop })
+        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, reachability, status, stop })
     }
 
     /// What it finds.
@@ -228,7 +230,9 @@ impl Lookout {
     pub fn run(&mut self) -> Result<(), WorkerError> {
         let mut looked = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            if looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY) {
+            let is_due = looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY);
+            // Who waits for a broker with an admin request takes a whole core for it.
+            if is_due && !self.reachability.is_away() {
                 looked = Instant::now();
                 match self.look() {
                     Ok(_) => {}

@@ -126,6 +126,7 @@ impl<S: Stage> Worker<S> {
         }
         self.state.membership = None;
         self.state.phase = Phase::Idle;
+        self.state.standing.clear();
         self.pipeline.inputs.clear();
         self.pipeline.rewriter.dropped();
         self.status.revoke_all();

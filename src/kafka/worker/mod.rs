@@ -1,6 +1,7 @@
 //! A worker: one thread with one consumer, one transactional producer and the state of the partitions that it was
 //! assigned. It joins its group, restores, works, and gives its partitions up again, each when the group says so.
 
+mod blocked;
 mod cadence;
 mod commit;
 mod group;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
+use self::blocked::Standing;
 pub use self::cadence::Cadence;
 use self::commit::Left;
 use self::pipeline::Pipeline;
@@ -56,6 +58,8 @@ const IDLE_WAIT: Duration = Duration::from_millis(50);
 /// How long it takes at most to hear all that librdkafka has to say: without time it says one thing, and the rest when it is asked
 /// again. After a broker was away for long the group's word stands behind much else.
 const NEWS_WITHIN: Duration = Duration::from_millis(5);
+/// For so long it is heard at most what it has to say, between two looks at all else.
+const LISTENS_FOR: Duration = Duration::from_secs(1);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
@@ -139,6 +143,8 @@ pub struct State {
     said: Reach,
     /// Where the inputs end, until the metrics know.
     ends: Option<Ends>,
+    /// Which of them do not move.
+    standing: Standing,
     /// Positions before an abort, for a worker that is made not to go back.
     unrewound: Option<TopicPartitionList>,
 }
@@ -222,13 +228,21 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    /// Hears what the group has to say while no input is assigned.
+    /// Hears what the group has to say while no input is assigned: waits for so long, and goes on for as long as there is more. It
+    /// may stand behind a hundred thousand errors of one broker, which librdkafka tries again and again.
     fn listen(&mut self, wait: Duration) -> Result<(), Trouble> {
         self.answer_not_here();
-        match self.consumer.poll(wait) {
-            // Of an assignment that is over.
-            Some(Ok(_)) | None => Ok(()),
-            Some(Err(error)) => self.consumer_error(error),
+        let began = Instant::now();
+        loop {
+            match self.consumer.poll(wait.saturating_sub(began.elapsed()).max(NEWS_WITHIN)) {
+                // Of an assignment that is over.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => self.consumer_error(error)?,
+                None => return Ok(()),
+            }
+            if self.consumer.context().has_rebalance() || began.elapsed() > wait.max(LISTENS_FOR) {
+                return Ok(());
+            }
         }
     }
 
@@ -256,10 +270,7 @@ impl<S: Stage> Worker<S> {
                         break;
                     }
                 }
-                Some(Err(error)) => {
-                    self.consumer_error(error)?;
-                    break;
-                }
+                Some(Err(error)) => self.consumer_error(error)?,
                 None => {
                     // Also when the group has something to say, which goes first; that inputs end somewhere does not.
                     if !self.hear_of_ends() {
@@ -298,10 +309,12 @@ impl<S: Stage> Worker<S> {
     fn hear_of_ends(&mut self) -> bool {
         let news = self.consumer.context().news_of_ends();
         let Some(news) = news else { return false };
-        if let Ok(positions) = self.consumer.position() {
-            self.pipeline.inputs.pass_markers(&positions);
-        }
         let now = clock();
+        if let Ok(positions) = self.consumer.position() {
+            let inputs = &mut self.pipeline.inputs;
+            inputs.pass_markers(&positions);
+            self.status.set_blocked(self.state.standing.look(inputs, &positions, &news, Instant::now()));
+        }
         self.pipeline.waiting.look(&self.pipeline.inputs, &news, now);
         self.say_what_waits(now);
         self.state.ends = Some(news);
