@@ -31,6 +31,8 @@ pub enum Command {
     Topics(ConfigFile),
     /// Have all instances write the records of all customers and campaigns again
     Republish(ConfigFile),
+    /// Show from where partitions would go on whose offsets or topics are gone, and what is lost; or have it so
+    Recover(Recover),
     /// Show the events that could not be used, or send them again
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -43,6 +45,15 @@ pub struct ConfigFile {
     /// Configuration (TOML); PAYBACK_SECTION__KEY in the environment overrides it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Recover {
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Set the offsets so; all instances must be stopped
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Subcommand)]

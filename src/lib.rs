@@ -15,7 +15,8 @@
 //! Around it is what touches the world:
 //! - [`kafka`]: workers, transactions, restores, topics. [`status`]: what the parts of an instance tell each other.
 //! - [`http`]: the API. [`metrics`]: what Prometheus sees. [`logging`], [`config`].
-//! - A module for each command: [`run`], [`demo`], [`replay`], [`generate`], [`dead_letters`], [`republish`]. [`shop`] makes up the
+//! - A module for each command: [`run`], [`demo`], [`replay`], [`generate`], [`dead_letters`], [`republish`],
+//!   [`recover`]. [`shop`] makes up the
 //!   events of the demo and of `generate`.
 //!
 //! # The way of one order
@@ -60,6 +61,7 @@ pub mod kafka;
 pub mod logging;
 pub mod metrics;
 pub mod money;
+pub mod recover;
 pub mod replay;
 pub mod republish;
 pub mod run;

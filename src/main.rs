@@ -14,6 +14,7 @@ use payback::demo;
 use payback::generate::{self, Destination, Producer};
 use payback::kafka::{self, Broker, Clients};
 use payback::logging;
+use payback::recover;
 use payback::replay;
 use payback::republish::{self, RepublishError};
 use payback::run::{Service, end_at_last};
@@ -47,6 +48,7 @@ fn call(command: Command) -> anyhow::Result<()> {
         Command::Generate(options) => generate(options),
         Command::Topics(file) => topics(&file),
         Command::Republish(file) => republish(&file),
+        Command::Recover(options) => recover(&options),
         Command::DeadLetters(cli::DeadLetters::List(options)) => list_letters(options),
         Command::DeadLetters(cli::DeadLetters::Retry(options)) => retry_letters(options),
         Command::CheckConfig(file) => check_config(&file),
@@ -61,7 +63,14 @@ fn load(file: &ConfigFile) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// The same for commands that log.
+/// The same for commands that come to Kafka in the name of a deployment.
+fn load_deployment(file: &ConfigFile) -> Result<Config, ConfigError> {
+    let config = load(file)?;
+    config.require_application_id()?;
+    Ok(config)
+}
+
+/// The same as [`load`] for commands that log.
 fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
     let config = Config::load(file.config.as_deref())?;
     logging::init(&config.log)?;
@@ -72,7 +81,7 @@ fn load_and_log(file: &ConfigFile) -> Result<Config, ConfigError> {
 }
 
 fn check_config(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     kafka::try_out(&config)?;
     print!("{}", config.effective());
     Ok(())
@@ -95,6 +104,7 @@ fn replay(options: cli::Replay) -> anyhow::Result<()> {
 
 fn run(file: &ConfigFile) -> anyhow::Result<()> {
     let config = load_and_log(file)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let service = Service::new(config)?;
     end_at_last(service.stop())?;
@@ -110,7 +120,7 @@ fn demo(options: cli::Demo) -> anyhow::Result<()> {
 }
 
 fn topics(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     kafka::try_out(&config)?;
     let clients = Clients::new(&config);
     let prepared = kafka::topics::prepare(&config, &clients, &AtomicBool::new(false))?;
@@ -138,14 +148,23 @@ fn topics(file: &ConfigFile) -> anyhow::Result<()> {
 }
 
 fn republish(file: &ConfigFile) -> anyhow::Result<()> {
-    let config = load(file)?;
+    let config = load_deployment(file)?;
     logging::init(&config.log)?;
     println!("{}", republish::republish(&config)?);
     Ok(())
 }
 
+fn recover(options: &cli::Recover) -> anyhow::Result<()> {
+    let config = load_deployment(&options.config)?;
+    logging::init(&config.log)?;
+    kafka::try_out(&config)?;
+    println!("{}", recover::recover(&config, options.yes)?);
+    Ok(())
+}
+
 fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let cli::ListLetters { which, json, content, .. } = options;
     let request = dead_letters::List { choice: which.into(), json, content };
@@ -157,6 +176,7 @@ fn list_letters(options: cli::ListLetters) -> anyhow::Result<()> {
 
 fn retry_letters(options: cli::RetryLetters) -> anyhow::Result<()> {
     let config = load_and_log(&options.config)?;
+    config.require_application_id()?;
     kafka::try_out(&config)?;
     let cli::RetryLetters { which, dry_run, again, .. } = options;
     let retried = dead_letters::retry(&config, &dead_letters::Retry { choice: which.into(), dry_run, again })?;

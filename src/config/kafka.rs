@@ -20,7 +20,9 @@ pub struct KafkaConfig {
     /// `host:port` of some of the brokers.
     pub brokers: Vec<String>,
     /// Names the internal topics, the consumer groups and the transactional ids. Two applications with one id share
-    /// the work; with two they each do all of it.
+    /// the work; with two they each do all of it. Empty while nobody has chosen one
+    /// ([`Config::require_application_id`](super::Config::require_application_id)).
+    #[serde(deserialize_with = "chosen_id", skip_serializing_if = "String::is_empty")]
     pub application_id: String,
     /// Unique among live instances. Unset: by the host's name.
     pub instance_id: Option<String>,
@@ -34,7 +36,7 @@ impl Default for KafkaConfig {
     fn default() -> Self {
         KafkaConfig {
             brokers: vec!["localhost:9092".to_owned()],
-            application_id: "payback".to_owned(),
+            application_id: String::new(),
             instance_id: None,
             replication_factor: None,
             properties: Properties::default(),
@@ -70,9 +72,9 @@ impl KafkaConfig {
             })?;
         }
         let id = &self.application_id;
-        ensure(topics::is_legal_name(id) && id.len() <= MAX_ID_BYTES, "kafka.application_id", || legal_id(id))?;
+        ensure(id.is_empty() || is_legal_id(id), "kafka.application_id", || legal_id(id))?;
         if let Some(id) = &self.instance_id {
-            ensure(topics::is_legal_name(id) && id.len() <= MAX_ID_BYTES, "kafka.instance_id", || legal_id(id))?;
+            ensure(is_legal_id(id), "kafka.instance_id", || legal_id(id))?;
         }
         if let Some(factor) = self.replication_factor {
             ensure(factor >= 1, "kafka.replication_factor", || format!("expected at least 1, found {factor}"))?;
@@ -108,6 +110,16 @@ pub fn check_broker(broker: &str) -> Result<(), String> {
 
 /// Leaves room for the suffixes of the names that are made of an id; Kafka's limit is 249.
 const MAX_ID_BYTES: usize = 200;
+
+fn is_legal_id(id: &str) -> bool {
+    topics::is_legal_name(id) && id.len() <= MAX_ID_BYTES
+}
+
+/// An id that is given: an empty one is none.
+fn chosen_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    if id.is_empty() { Err(serde::de::Error::custom(legal_id(&id))) } else { Ok(id) }
+}
 
 fn legal_id(id: &str) -> String {
     format!("expected 1 to {MAX_ID_BYTES} letters, digits, dots, underscores and hyphens, found {id:?}")

@@ -1,6 +1,6 @@
 //! The configuration: TOML, with `PAYBACK_SECTION__KEY` from the environment laid over it, checked as a whole.
 //!
-//! Every key has a default; `config/payback.toml` shows them all. An unknown key or a bad value is a [`ConfigError`]
+//! `config/payback.toml` shows every key, with its default where it has one. An unknown key or a bad value is a [`ConfigError`]
 //! that names the key, and the variable where it came from one. What [`load`](Config::load) returns is fit to run with.
 
 mod environment;
@@ -148,6 +148,16 @@ impl Config {
         }
     }
 
+    /// For whatever comes to Kafka in the name of a deployment. There is no default: two deployments that had never chosen
+    /// would take each other's partitions.
+    ///
+    /// # Errors
+    /// `kafka.application_id` is not set.
+    pub fn require_application_id(&self) -> Result<(), ConfigError> {
+        ensure(!self.kafka.application_id.is_empty(), "kafka.application_id", || NO_APPLICATION_ID.to_owned())?;
+        Ok(())
+    }
+
     /// What to say of variables that were ignored, if any were.
     pub fn warning(&self) -> Option<String> {
         let names = self.ignored_variables.join(", ");
@@ -180,6 +190,9 @@ impl Config {
         Ok(self)
     }
 }
+
+const NO_APPLICATION_ID: &str = "is not set: choose a name for this deployment, such as \"shop-production\". All its instances \
+     have the same, and nobody else on this Kafka: topics, consumer groups and transactions are named after it";
 
 /// Why there is no configuration to run with.
 #[derive(Debug, thiserror::Error)]

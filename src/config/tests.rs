@@ -44,6 +44,15 @@ fn the_examples_in_the_file_that_is_shipped_are_good() {
     assert_eq!(config.settings.complete_from.unwrap().to_string(), "2026-01-01T00:00:00Z");
 }
 
+#[test]
+fn nobody_comes_to_kafka_under_a_name_that_was_not_chosen() {
+    let error = Config::default().require_application_id().unwrap_err().to_string();
+    assert!(error.starts_with("kafka.application_id: is not set: choose a name for this deployment"), "{error}");
+    let chosen = with(&[("PAYBACK_KAFKA__APPLICATION_ID", "shop")]).unwrap();
+    assert!(chosen.require_application_id().is_ok() && chosen.effective().contains("application_id = \"shop\""));
+    assert!(with(&[("PAYBACK_KAFKA__APPLICATION_ID", "")]).unwrap_err().to_string().contains("expected 1 to 200"));
+}
+
 /// As the errors about unknown keys list them.
 fn all_keys() -> Vec<(String, String)> {
     let sections = expected_instead_of("nothing = 1");
@@ -95,7 +104,10 @@ fn what_is_wrong_is_said_by_its_key() {
         ("[topics]\nad_spend = [\"purchases\"]", "topics.ad_spend: topic \"purchases\" already has a role"),
         ("[topics]\nroas_updates = \"ltv-updates\"", "topics.roas_updates: topic \"ltv-updates\" already has a role"),
         ("[topics]\ndead_letters = \"ad-spend\"", "topics.dead_letters: topic \"ad-spend\" already has a role"),
-        ("[topics]\npurchases = \"payback-customer-events\"", "topics.purchases: topic \"payback-customer-events\""),
+        (
+            "[kafka]\napplication_id = \"a\"\n[topics]\npurchases = \"a-customer-events\"",
+            "topics.purchases: topic \"a-customer-events\"",
+        ),
         ("[topics]\ncreate_sources = 1", "topics.create_sources: invalid type: integer `1`, expected true or false"),
         ("[topics]\npartitions = 0", "topics.partitions: expected 1 to 1000, found 0"),
         ("[topics]\npartitions = -1", "topics.partitions: invalid value: integer `-1`, expected an integer in range"),

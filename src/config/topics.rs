@@ -59,7 +59,10 @@ impl TopicsConfig {
             let (key, sources) = self.sources(stage);
             ensure(!sources.is_empty(), key, || "at least one topic is needed".to_owned())?;
         }
-        let internal = StageKind::ALL.map(|stage| [kafka.internal_topic(stage), kafka.changelog_topic(stage)]).concat();
+        // They have no names yet while nobody has chosen the id that these are made of.
+        let stages = StageKind::ALL.into_iter().filter(|_| !kafka.application_id.is_empty());
+        let internal: Vec<String> =
+            stages.flat_map(|stage| [kafka.internal_topic(stage), kafka.changelog_topic(stage)]).collect();
         let sources = StageKind::ALL.map(|stage| self.sources(stage));
         let roles = internal
             .iter()

@@ -1,8 +1,13 @@
 //! Why a worker stops, and with it the process.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use rdkafka::error::KafkaError;
 
 use crate::engine::FormatError;
+use crate::kafka::resumption::Obstacle;
+use crate::kafka::topics::role::Role;
 use crate::kafka::transaction::Failure;
 
 /// What ends a worker for good. Each says what is wrong and, where there is something, what to do.
@@ -15,17 +20,21 @@ pub enum WorkerError {
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
     #[error(transparent)]
-    Mismatch(#[from] Mismatch),
+    Obstacles(#[from] Obstacles),
+    #[error("{topic} was deleted and created again{}", .role.when_recreated())]
+    Recreated { topic: String, role: Role },
+    #[error("{topic} is gone: it was deleted, or is not shown to this user any more{}", .role.when_gone())]
+    Gone { topic: String, role: Role },
     #[error("{topic} partition {partition}, offset {offset}: {cause}")]
     Format { topic: String, partition: i32, offset: i64, cause: FormatError },
     #[error(
         "{topic} partition {partition}: the records from offset {from} up to {to} were deleted before they were read: {lost} are \
-         lost. Lengthen the topic's retention. To go on without them, set the offset of consumer group {group} to {to}"
+         lost (consumer group {group}). Lengthen the topic's retention. `payback recover` shows how to go on without them"
     )]
     Lost { topic: String, partition: i32, from: i64, to: i64, lost: i64, group: String },
     #[error(
-        "{topic} partition {partition} ends at offset {end}, but was read up to {read} before: it was truncated or recreated. Set \
-         the offset of consumer group {group} to where reading is to go on"
+        "{topic} partition {partition} ends at offset {end}, but was read up to {read} before (consumer group {group}): it was \
+         truncated or created again. `payback recover` shows how to go on"
     )]
     Truncated { topic: String, partition: i32, end: i64, read: i64, group: String },
     #[error(
@@ -41,6 +50,18 @@ pub enum WorkerError {
          among live instances"
     )]
     Fenced { id: String, times: usize },
+    #[error(transparent)]
+    Disagreement(#[from] Disagreement),
+    #[error(
+        "a broker answers, but group {group} has not shared out its partitions for {seconds} s, nor given some to a new consumer: \
+         `kafka-consumer-groups.sh --describe --group {group} --state` says what it waits for"
+    )]
+    Groupless { group: String, seconds: u64 },
+    #[error(
+        "a broker answers, but no broker has taken transactional id {id} for {seconds} s, from a new producer neither: see whether \
+         the partitions of __transaction_state have leaders"
+    )]
+    Unknown { id: String, seconds: u64 },
     #[error("librdkafka has given up: {cause}")]
     Fatal { cause: KafkaError },
     #[error("{what}: {error}")]
@@ -70,28 +91,100 @@ impl WorkerError {
     }
 }
 
-/// The stored and the committed offset of a partition's internal topic are to be the same: both were written by one
-/// transaction.
+/// Partitions of a group's inputs that can't be gone on with, each with its topic, its number and why: all of them, so that who
+/// mends it need not start again for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacles {
+    pub group: String,
+    pub changelog: String,
+    pub found: Vec<(String, i32, Obstacle)>,
+}
+
+impl std::error::Error for Obstacles {}
+
+impl fmt::Display for Obstacles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Obstacles { group, changelog, found } = self;
+        let mut of_a_kind: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut lost = Vec::new();
+        for (topic, partition, obstacle) in found {
+            let (place, what) = match *obstacle {
+                Obstacle::NotCommitted { stored } => (
+                    format!(" (up to offset {stored})"),
+                    format!(
+                        "has no committed offset, but its state in {changelog} was computed up to there: the offsets of consumer \
+                         group {group} have expired or were deleted"
+                    ),
+                ),
+                Obstacle::Differs { stored, committed } => (
+                    format!(" (offset {committed}, state {stored})"),
+                    format!(
+                        "has a committed offset that is not where its state in {changelog} is: somebody has moved the offsets of \
+                         consumer group {group} or altered the changelog"
+                    ),
+                ),
+                Obstacle::NoState { committed } => (
+                    format!(" (offset {committed})"),
+                    format!(
+                        "has a committed offset, but there is no state in {changelog}: that was deleted or altered"
+                    ),
+                ),
+                Obstacle::AnotherState => (
+                    String::new(),
+                    format!(
+                        "has committed offsets that go with another state than what is in {changelog}: that was deleted and \
+                         created again, and has only what was written since"
+                    ),
+                ),
+                Obstacle::Recreated { read } => (
+                    format!(" (read up to offset {read})"),
+                    "was deleted and created again: what was in it and not read yet is lost".to_owned(),
+                ),
+                Obstacle::Lost { from, to } => {
+                    lost.push(format!(
+                        "{topic} partition {partition}: the records from offset {from} up to {to} were deleted before they were \
+                         read: {} are lost",
+                        to - from
+                    ));
+                    continue;
+                }
+                Obstacle::Truncated { read, end } => (
+                    format!(" (read up to offset {read}, ends at {end})"),
+                    "ends before what was read of it: it was truncated or created again".to_owned(),
+                ),
+            };
+            of_a_kind.entry(what).or_default().push(format!("{topic} partition {partition}{place}"));
+        }
+        for (what, places) in &of_a_kind {
+            let each = if places.len() > 1 { "each of " } else { "" };
+            write!(f, "{each}{} {what}. ", places.join(", "))?;
+        }
+        if !lost.is_empty() {
+            write!(f, "{}. Lengthen the topic's retention. ", lost.join("; "))?;
+        }
+        f.write_str(if found.iter().all(|(_, _, obstacle)| obstacle.is_passable()) {
+            "`payback recover` shows how to go on"
+        } else {
+            "The state can't be had back: give this processor another `kafka.application_id` and other output topics, and it \
+             computes all from the source topics anew"
+        })
+    }
+}
+
+/// A live member of the group is of another deployment than this instance.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mismatch {
-    #[error(
-        "{topic} partition {partition} has no committed offset, but its state in {changelog} was computed up to offset {stored}: \
-         the consumer group's offsets have expired or were deleted, and reading again from the start would count on top of the \
-         state. Set the group's offset to {stored}, or give this processor another `kafka.application_id` and other output topics"
-    )]
-    NotCommitted { topic: String, partition: u32, changelog: String, stored: i64 },
-    #[error(
-        "{topic} partition {partition}: the committed offset is {committed}, but the state in {changelog} was computed up to offset \
-         {stored}: somebody has moved the consumer group's offsets or altered the changelog. Set the group's offset to {stored}, or \
-         give this processor another `kafka.application_id` and other output topics"
-    )]
-    Differs { topic: String, partition: u32, changelog: String, stored: i64, committed: i64 },
-    #[error(
-        "{topic} partition {partition} has the committed offset {committed}, but there is no state in {changelog}: the changelog was \
-         deleted or altered. Going on would forget all that was computed; delete the consumer groups' offsets too to compute it \
-         anew, with other output topics"
-    )]
-    NoState { topic: String, partition: u32, changelog: String, committed: i64 },
+#[error(
+    "{client} at {host} works in consumer group {group} too, with another {keys}. Two deployments can't share a \
+     `kafka.application_id`: give this one another, and other output topics. If they are to be one, these keys must be the same; \
+     to change them, stop all instances first"
+)]
+pub struct Disagreement {
+    pub group: String,
+    /// The other.
+    pub client: String,
+    pub host: String,
+    /// What differs, as the configuration names it.
+    pub keys: String,
 }
 
 /// A setting that is not what the stored state was computed with.

@@ -13,13 +13,13 @@
 //! - [`client`]: librdkafka, its settings and what it says.
 //!
 //! Beside the workers' way: [`read_back`] shows every instance all campaigns, [`trim`] deletes what was read from the internal
-//! topics. [`retry_policy`], [`names`] and [`error`] are for all of them; [`faults`] is for tests.
+//! topics. [`retry_policy`], [`names`], [`terms`], [`claim`], [`resumption`] and [`error`] are for all of them; [`faults`] is for tests.
 //!
 //! A folder uses those below it in this list and never one above it. Those that are visible in the crate are so for the links of
 //! its map, and for the command about [dead letters](crate::dead_letters).
 
 pub mod changelog;
-mod claim;
+pub(crate) mod claim;
 pub(crate) mod client;
 mod error;
 mod faults;
@@ -27,8 +27,10 @@ pub(crate) mod names;
 pub(crate) mod read_back;
 pub(crate) mod record;
 pub mod restore;
+pub(crate) mod resumption;
 mod retry_policy;
 mod service;
+pub(crate) mod terms;
 pub mod topics;
 pub(crate) mod transaction;
 mod trim;
@@ -37,6 +39,7 @@ pub(crate) mod worker;
 
 pub use self::client::Clients;
 pub use self::client::contact::NoContact;
+pub use self::client::topic_ids::TopicId;
 pub use self::client::trial::try_out;
 pub use self::error::{Contradiction, StoredSettingsError, WorkerError};
 pub use self::service::{Broker, RunError, run};

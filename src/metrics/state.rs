@@ -39,6 +39,7 @@ pub struct StateCollector {
     last_round: Family,
     read_through: Family,
     backlog: Family,
+    blocked: Family,
     ready: Family,
 }
 
@@ -136,6 +137,11 @@ impl StateCollector {
                 "For how long a record has waited in this instance's inputs, while one does for longer than it may; else 0.",
                 &[],
             )?,
+            blocked: Family::new(
+                "payback_blocked_partition_seconds",
+                "For how long an assigned partition that has records has not moved, from 30 s on.",
+                &["topic", "partition"],
+            )?,
             ready: Family::new("payback_ready", "1 when the instance is ready, else 0.", &[])?,
         })
     }
@@ -178,6 +184,7 @@ impl Collector for StateCollector {
             &self.last_round,
             &self.read_through,
             &self.backlog,
+            &self.blocked,
             &self.ready,
         ]
         .map(|family| &family.desc)
@@ -214,6 +221,9 @@ impl Collector for StateCollector {
         let rounds = workers.iter().map(|worker| self.last_round.series(&[&worker.to_string()], last_round(worker)));
         let limit = self.status.state_limit().into_iter().map(|bytes| self.state_limit.series(&[], bytes as f64));
         let backlog = workers.iter().filter_map(|worker| worker.backlog()).map(|backlog| backlog.age);
+        let blocked = workers.iter().flat_map(|worker| worker.blocked()).map(|blocked| {
+            self.blocked.series(&[&blocked.topic, &blocked.partition.to_string()], blocked.age.as_secs_f64())
+        });
         let ready = if self.status.not_ready().is_empty() { 1.0 } else { 0.0 };
         vec![
             self.customers.of(contributing.collect()),
@@ -237,6 +247,7 @@ impl Collector for StateCollector {
             self.last_round.of(rounds.collect()),
             single(&self.read_through, campaigns.read_through.map_or(0.0, age)),
             single(&self.backlog, backlog.max().unwrap_or_default().as_secs_f64()),
+            self.blocked.of(blocked.collect()),
             single(&self.ready, ready),
         ]
     }

@@ -3,7 +3,7 @@ use std::collections::{BTreeSet, HashSet};
 use super::*;
 use crate::engine::StageKind;
 use crate::home::home;
-use crate::status::Progress;
+use crate::status::{Blocked, Obstacle, Progress};
 use crate::time::Millis;
 
 const PARTITIONS: u32 = 4;
@@ -107,7 +107,9 @@ fn every_metric_that_is_promised_is_there() {
 #[test]
 fn what_the_document_lists_is_what_is_there() {
     let status = instance(&[100]);
-    status.workers()[0].set_written(0, Some(Millis(1)), 0);
+    let worker = &status.workers()[0];
+    worker.set_written(0, Some(Millis(1)), 0);
+    worker.set_blocked(vec![blocked()]);
     let metrics = Metrics::new(&Config::default(), &status).unwrap();
     metrics.set_lag("purchases", 0, 7);
     let text = metrics.render().unwrap();
@@ -390,6 +392,24 @@ fn an_instance_says_how_long_its_oldest_record_has_waited() {
         worker.set_backlog(Some(crate::status::Backlog { records: 1, age: std::time::Duration::from_secs(seconds) }));
     }
     assert_eq!(age(), "90");
+}
+
+fn blocked() -> Blocked {
+    let age = std::time::Duration::from_secs(45);
+    Blocked { topic: "purchases".to_owned(), partition: 3, offset: 320, age, obstacle: Obstacle::OpenTransaction }
+}
+
+#[test]
+fn a_partition_that_does_not_move_has_a_series_while_it_does_not() {
+    let status = instance(&[]);
+    let metrics = Metrics::new(&Config::default(), &status).unwrap();
+    let series = r#"payback_blocked_partition_seconds{topic="purchases",partition="3"}"#;
+    let read = || value(&metrics.render().unwrap(), series).map(str::to_owned);
+    let (worker, _questions) = status.add_worker(StageKind::Customers);
+    worker.set_blocked(vec![blocked()]);
+    assert_eq!(read().as_deref(), Some("45"));
+    worker.revoke_all();
+    assert_eq!(read(), None);
 }
 
 #[test]

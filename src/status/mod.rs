@@ -16,7 +16,9 @@ use serde::Serialize;
 
 pub use self::campaigns::{Campaign, CampaignFigures, Campaigns, FIGURES, TopVerdict, WindowFigures};
 use self::lock::lock;
-pub use self::worker::{Answer, Backlog, Busy, OpenTransaction, Partition, Phase, Progress, Question, Worker};
+pub use self::worker::{
+    Answer, Backlog, Blocked, Busy, Obstacle, OpenTransaction, Partition, Phase, Progress, Question, Worker,
+};
 use crate::engine::StageKind;
 
 /// How long a worker may take for one round before it counts as stalled.
@@ -34,6 +36,8 @@ pub struct Status {
     read_back: Mutex<Progress>,
     /// Whether all campaigns have a record on their topic, as far as is known.
     all_campaigns_written: AtomicBool,
+    /// Which output topic is gone, if one is.
+    gone: Mutex<Option<String>>,
     /// `limits.state_bytes`.
     state_limit: Option<u64>,
     /// The records of `roas-updates`, read back.
@@ -49,6 +53,7 @@ impl Default for Status {
             partitions: Mutex::default(),
             read_back: Mutex::new(Progress::Restoring { done: 0, total: 0 }),
             all_campaigns_written: AtomicBool::new(true),
+            gone: Mutex::default(),
             state_limit: None,
             campaigns: Campaigns::default(),
         }
@@ -124,6 +129,11 @@ impl Status {
         self.all_campaigns_written.store(all, Ordering::Relaxed);
     }
 
+    /// Says which output topic is gone; `None` while all are there.
+    pub fn set_gone(&self, what: Option<String>) {
+        *lock(&self.gone) = what;
+    }
+
     /// Whether all campaigns are there: all have a record, and it was read.
     pub fn campaigns_are_complete(&self) -> bool {
         *lock(&self.read_back) == Progress::Current && self.all_campaigns_written.load(Ordering::Relaxed)
@@ -171,10 +181,13 @@ impl Status {
             match worker.phase() {
                 Phase::Starting => reasons.push(NotReady::new(&part, "starting", "has not joined its group yet")),
                 Phase::Waiting(why) => reasons.push(NotReady::new(&part, "waiting", why)),
-                Phase::Running if !worker.is_assigned() => {
-                    reasons.push(NotReady::new(&part, "rebalancing", "its group has not given it partitions anew yet"));
+                Phase::Running => {
+                    if let Some(since) = worker.unassigned_for() {
+                        let seconds = since.as_secs();
+                        let detail = format!("waits for its group to share out the partitions, for {seconds} s");
+                        reasons.push(NotReady::new(&part, "rebalancing", detail));
+                    }
                 }
-                Phase::Running => {}
             }
             for (number, partition) in worker.partitions() {
                 if let Progress::Restoring { done, total } = partition.progress {
@@ -185,10 +198,16 @@ impl Status {
             if let Some(backlog) = worker.backlog() {
                 reasons.push(NotReady::new(&part, "catching_up", backlog.to_string()));
             }
+            for blocked in worker.blocked() {
+                reasons.push(NotReady::new(&part, "blocked", blocked.to_string()));
+            }
         }
         for (worker, since) in self.stalled() {
             let detail = format!("has not gone round for {} s", since.as_secs());
             reasons.push(NotReady::new(&worker.to_string(), "stalled", detail));
+        }
+        if let Some(detail) = lock(&self.gone).clone() {
+            reasons.push(NotReady::new("instance", "topic_gone", detail));
         }
         if let Some(detail) = self.over_limit() {
             reasons.push(NotReady::new("instance", "over_limit", detail));
@@ -205,7 +224,7 @@ impl Status {
 pub struct NotReady {
     /// `instance`, `campaigns` (the read-back) or a worker.
     pub part: String,
-    /// `starting`, `waiting`, `rebalancing`, `restoring`, `catching_up`, `stalled` or `over_limit`.
+    /// `starting`, `waiting`, `rebalancing`, `restoring`, `catching_up`, `blocked`, `stalled` or `over_limit`.
     pub reason: &'static str,
     /// What exactly is missing, for people.
     pub detail: String,
@@ -241,6 +260,8 @@ mod tests {
 
         worker.set_phase(Phase::Running);
         assert_eq!(reasons(&status), ["rebalancing"]);
+        let words = status.not_ready()[0].detail.clone();
+        assert!(words.starts_with("waits for its group to share out the partitions, for "), "{words}");
 
         worker.set_progress(3, Progress::Restoring { done: 5, total: 9 });
         worker.set_assigned();
@@ -255,6 +276,17 @@ mod tests {
         assert_eq!(status.not_ready()[0].detail, "1234 records wait, one of them for about 35 minutes");
         worker.set_backlog(None);
         assert!(status.not_ready().is_empty());
+
+        let age = Duration::from_secs(45);
+        let obstacle = Obstacle::OpenTransaction;
+        worker.set_blocked(vec![Blocked { topic: "purchases".to_owned(), partition: 3, offset: 320, age, obstacle }]);
+        assert_eq!(reasons(&status), ["blocked"]);
+        let words = status.not_ready()[0].detail.clone();
+        assert!(
+            words.starts_with("purchases partition 3 has stood at offset 320 for 45 s: a transaction is open"),
+            "{words}"
+        );
+        worker.set_blocked(Vec::new());
 
         worker.beat_at(-31_000);
         assert_eq!(reasons(&status), ["stalled"]);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
@@ -26,9 +26,11 @@ pub struct Worker {
     /// Milliseconds after `started`.
     last_round: AtomicI64,
     phase: Mutex<Phase>,
-    assigned: AtomicBool,
+    /// Since when it has no assignment: milliseconds after `started`; negative: it has one.
+    unassigned_since: AtomicI64,
     partitions: Mutex<BTreeMap<u32, Partition>>,
     backlog: Mutex<Option<Backlog>>,
+    blocked: Mutex<Vec<Blocked>>,
     questions: mpsc::SyncSender<Question>,
     /// The one that its producer has open.
     pub transaction: Arc<OpenTransaction>,
@@ -119,6 +121,50 @@ impl fmt::Display for Backlog {
     }
 }
 
+/// An assigned partition that has records and does not move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Its topic.
+    pub topic: String,
+    /// Its number.
+    pub partition: i32,
+    /// The next record to be read.
+    pub offset: i64,
+    /// For how long it has stood there.
+    pub age: Duration,
+    /// Why.
+    pub obstacle: Obstacle,
+}
+
+/// Why a partition does not move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Somebody's transaction began there, and is neither committed nor aborted.
+    OpenTransaction,
+    /// There are records for a reader of what is committed, and they do not come.
+    NotHandedOut,
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Obstacle::OpenTransaction => {
+                "a transaction is open there that its producer neither commits nor aborts; the broker aborts it after that \
+                 producer's transaction.timeout.ms, and `kafka-transactions.sh abort` at once"
+            }
+            Obstacle::NotHandedOut => "the broker does not hand its records out; its log says why",
+        })
+    }
+}
+
+/// `purchases partition 3 has stood at offset 320 for 45 s: ...`.
+impl fmt::Display for Blocked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocked { topic, partition, offset, age, obstacle } = self;
+        write!(f, "{topic} partition {partition} has stood at offset {offset} for {} s: {obstacle}", age.as_secs())
+    }
+}
+
 /// How far something was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -168,9 +214,10 @@ impl Worker {
             started,
             last_round: AtomicI64::new(millis(started.elapsed())),
             phase: Mutex::new(Phase::Starting),
-            assigned: AtomicBool::new(false),
+            unassigned_since: AtomicI64::new(millis(started.elapsed())),
             partitions: Mutex::default(),
             backlog: Mutex::default(),
+            blocked: Mutex::default(),
             questions,
             transaction: Arc::new(OpenTransaction::none(started)),
         };
@@ -206,12 +253,18 @@ impl Worker {
     /// Whether its group has given the worker its share of the partitions, which may be none. From one assignment to the next,
     /// and after it learnt that it was evicted, it has none.
     pub fn is_assigned(&self) -> bool {
-        self.assigned.load(Ordering::Acquire)
+        self.unassigned_since.load(Ordering::Acquire) < 0
+    }
+
+    /// For how long the worker has had no share of the partitions; `None` while it has one.
+    pub fn unassigned_for(&self) -> Option<Duration> {
+        let since = u64::try_from(self.unassigned_since.load(Ordering::Acquire)).ok()?;
+        Some(self.started.elapsed().saturating_sub(Duration::from_millis(since)))
     }
 
     /// Says that the worker has an assignment. What it owns was said before.
     pub fn set_assigned(&self) {
-        self.assigned.store(true, Ordering::Release);
+        self.unassigned_since.store(-1, Ordering::Release);
     }
 
     /// What the worker owns now.
@@ -256,6 +309,16 @@ impl Worker {
         *lock(&self.backlog) = backlog;
     }
 
+    /// Assigned partitions that have records and do not move, the longest first.
+    pub fn blocked(&self) -> Vec<Blocked> {
+        lock(&self.blocked).clone()
+    }
+
+    /// Says which assigned partitions have records and do not move.
+    pub fn set_blocked(&self, blocked: Vec<Blocked>) {
+        *lock(&self.blocked) = blocked;
+    }
+
     /// Says of which moment the last figures of an owned partition are, and how many of its records are to be written again.
     pub fn set_written(&self, partition: u32, as_of: Option<Millis>, to_rewrite: u64) {
         if let Some(partition) = lock(&self.partitions).get_mut(&partition) {
@@ -270,9 +333,12 @@ impl Worker {
 
     /// Says that the worker has no assignment any more.
     pub fn revoke_all(&self) {
-        self.assigned.store(false, Ordering::Release);
+        if self.is_assigned() {
+            self.unassigned_since.store(millis(self.started.elapsed()), Ordering::Release);
+        }
         lock(&self.partitions).clear();
         self.set_backlog(None);
+        self.set_blocked(Vec::new());
     }
 
     /// Asks for a customer's record, which is at home in `partition`. The answer comes between two commits.

@@ -35,7 +35,7 @@ pub static FACTS: LazyLock<Vec<StoredFact>> = LazyLock::new(|| {
 /// One line of `facts.txt`: whose it is, its key and its value in hexadecimal digits, `-` for none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoredFact {
-    /// `customers`, `campaigns`, `differences`, `progress`, `settings` or `epoch`.
+    /// `customers`, `campaigns`, `differences`, `progress`, `settings`, `epoch` or `birth`.
     pub of: String,
     pub key: Vec<u8>,
     pub value: Vec<u8>,

@@ -11,8 +11,10 @@ use payback::engine::customers::Customers;
 use payback::engine::{FormatError, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS};
+use payback::kafka::TopicId;
+use payback::kafka::changelog::birth::Birth;
 use payback::kafka::changelog::epoch::Epoch;
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, SourceOffset, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::Settings;
 use payback::time::Millis;
@@ -167,6 +169,10 @@ fn facts_of_workers_hold() {
                 assert_eq!(Progress::read(&written), Ok(read));
             }
             let _ = stored_settings.check(of_settings).map_err(|error| error.to_string());
+            if let Ok(read) = Birth::read(of_epoch) {
+                assert_eq!(Birth::read(&read.fact(Format::default())), Ok(read));
+                assert_eq!(Birth::parse(&read.to_string()), Some(read));
+            }
             if let Ok(read) = Epoch::read(of_epoch) {
                 assert_eq!(Epoch::read(&read.fact(Format::default())).as_ref(), Ok(&read));
                 assert_eq!(read.common(&read), read);
@@ -205,11 +211,14 @@ fn stored_today(format: Format) -> Vec<StoredFact> {
     let mut all: Vec<StoredFact> = all_customers.iter().map(|(key, value)| stored("customers", key, value)).collect();
     all.extend(all_campaigns.iter().map(|(key, value)| stored("campaigns", key, value)));
     all.extend(first_differences.map(|payload| stored("differences", b"", &payload)));
-    let source_offsets = vec![("purchases".to_owned(), 1 << 40)];
+    // Format 1 says of no topic which one it is.
+    let id = |number| TopicId::new(number).filter(|_| format.number() >= 2);
+    let source_offsets = vec![SourceOffset { topic: "purchases".to_owned(), id: id(1 << 100), next: 1 << 40 }];
     let progress = Progress {
         as_of: Millis(NOW),
         rolled_to: Millis(NOW - 5),
         internal_offset: Some(7),
+        internal_id: id(u128::MAX),
         source_offsets,
         sequence: 1 << 33,
         trusted: Millis(NOW - 7),
@@ -281,5 +290,6 @@ fn facts_as_they_were_stored_by_each_version_are_read() {
     assert_eq!((customers.ids().count(), campaigns.ids().count()), (4, 3));
     assert!(StoredFact::of("progress").iter().all(|fact| Progress::read(&fact.value).is_ok()));
     assert!(StoredFact::of("epoch").iter().all(|fact| Epoch::read(&fact.value).is_ok()));
+    assert!(StoredFact::of("birth").iter().all(|fact| Birth::read(&fact.value).is_ok()));
     assert!(StoredFact::of("settings").iter().all(|fact| stored_settings().check(&fact.value).is_ok()));
 }

@@ -22,7 +22,9 @@ use crate::process::{Leash, Patience, Process, wait_until};
 const IMAGE: &str = "apache/kafka:4.1.1";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How many brokers hold each record.
-pub const REPLICATION: i32 = 1;
+pub fn replication() -> i32 {
+    1
+}
 
 /// `host:port` of the broker.
 pub fn brokers() -> &'static str {
@@ -38,6 +40,29 @@ pub fn interrupt(meanwhile: impl FnOnce()) {
     meanwhile();
     *process = restart();
     wait_until("the broker serves again", READY_WITHIN, || serves(&BROKER.address));
+}
+
+/// Kills the broker, and starts it again with another port for a listener of [`Guards`], as if it had moved to another machine.
+/// Returns where that is, `meanwhile` is done before. For a test in a process of its own; none where the broker's settings are not a file.
+pub fn move_listener(listener: &str, meanwhile: impl FnOnce()) -> Option<String> {
+    let node = BROKER.node.as_ref().expect("a broker that was started here");
+    let mut node = node.lock().expect("moved by one test");
+    let Node { process, kill, restart, config, .. } = &mut *node;
+    kill(process);
+    meanwhile();
+    let moved = config.as_ref().map(|config| move_in(config, listener));
+    *process = restart();
+    wait_until("the broker serves again", READY_WITHIN, || serves(&BROKER.address));
+    moved
+}
+
+fn move_in(config: &Path, listener: &str) -> String {
+    let moved = format!("127.0.0.1:{}", Ports::free().plain);
+    let lines = fs::read_to_string(config).expect("the config can be read");
+    let (_, former) = lines.split_once(&format!("{listener}://")).expect("the listener");
+    let former: String = former.chars().take_while(|letter| !",\n".contains(*letter)).collect();
+    fs::write(config, lines.replace(&former, &moved)).expect("the config can be written");
+    moved
 }
 
 /// Stops the broker as it is, and lets it go on once `meanwhile` is done. For a test in a process of its own.
@@ -127,6 +152,8 @@ struct Node {
     /// Kafka's own tool for dynamic settings.
     configs: Box<dyn Fn() -> Command + Send>,
     log: Box<dyn Fn() -> String + Send>,
+    /// Its settings, where they are a file.
+    config: Option<PathBuf>,
     /// Leaves nothing behind.
     leash: Leash,
 }
@@ -193,6 +220,7 @@ fn start_docker() -> Result<Broker, String> {
             let output = Command::new("docker").args(["logs", &logged]).output().expect("docker runs");
             String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
         }),
+        config: None,
         leash,
     };
     ready(node, &ports, || format!("see `docker logs {name}`"))
@@ -222,7 +250,7 @@ fn start_java() -> Result<Broker, String> {
     }
     let classpath_of_tools = classpath.clone();
     let start = {
-        let log = log.clone();
+        let (log, config) = (log.clone(), config.clone());
         move || Process::start(java(&classpath, &log).arg("kafka.Kafka").arg(&config))
     };
     let process = start();
@@ -244,6 +272,7 @@ fn start_java() -> Result<Broker, String> {
         freeze: Box::new(|process, frozen| process.signal(if frozen { Signal::STOP } else { Signal::CONT })),
         configs: Box::new(configs),
         log: Box::new(move || fs::read_to_string(&whole).unwrap_or_default()),
+        config: Some(config),
         // The process has a leash of its own; this one comes after it.
         leash: Leash::new(&format!("sleep 1; rm -rf '{}'", folder.display())),
     };

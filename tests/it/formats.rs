@@ -13,8 +13,10 @@ use payback::engine::customers::Customers;
 use payback::engine::{Effects, Last, Stage};
 use payback::events::{Decoder, Home};
 use payback::format::{Format, READS, WRITES};
+use payback::kafka::TopicId;
+use payback::kafka::changelog::birth::{BIRTH_KEY, Birth};
 use payback::kafka::changelog::epoch::{EPOCH_KEY, Epoch};
-use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, Told};
+use payback::kafka::changelog::progress::{PROGRESS_KEY, Progress, SourceOffset, Told};
 use payback::kafka::changelog::stored_settings::{SETTINGS_KEY, StoredSettings};
 use payback::settings::{Retention, Settings, VerdictRules, Window};
 use payback::status;
@@ -199,17 +201,24 @@ impl Effects for Outbox {
     }
 }
 
-fn progress() -> Progress {
+/// As a format has it: the first says of no topic which one it is.
+fn progress(format: u8) -> Progress {
+    let id = |number| TopicId::new(number).filter(|_| format >= 2);
     Progress {
         as_of: AS_OF,
         rolled_to: Millis(AS_OF.0 - 5),
         internal_offset: Some(7),
-        source_offsets: vec![("purchases".to_owned(), 1 << 40)],
+        internal_id: id(u128::MAX),
+        source_offsets: vec![SourceOffset { topic: "purchases".to_owned(), id: id(1 << 100), next: 1 << 40 }],
         // What format 1 has in its place.
         sequence: AS_OF.0.cast_unsigned(),
         trusted: AS_OF,
         told: Told { through: AS_OF, of: None },
     }
+}
+
+fn birth() -> Birth {
+    Birth::parse("0123456789abcdef0123456789abcdef").expect("a birth")
 }
 
 fn epoch() -> Epoch {
@@ -266,12 +275,13 @@ fn written_today(shop: Shop) -> Written {
     stored.extend(facts("campaigns", &of_campaigns));
     stored.extend(of_customers.differences.into_iter().map(|payload| ("differences".to_owned(), Vec::new(), payload)));
     let mut value = Vec::new();
-    progress().write(settings.format, &mut value);
+    progress(shop.format).write(settings.format, &mut value);
     stored.push(("progress".to_owned(), PROGRESS_KEY.to_vec(), value.clone()));
     stored_settings(&settings).write(&mut value);
     stored.push(("settings".to_owned(), SETTINGS_KEY.to_vec(), value));
     if shop.format >= 2 {
         stored.push(("epoch".to_owned(), EPOCH_KEY.to_vec(), epoch().fact(settings.format)));
+        stored.push(("birth".to_owned(), BIRTH_KEY.to_vec(), birth().fact(settings.format)));
     }
     Written { stored, customers: of_customers.updates, campaigns: of_campaigns.updates }
 }
@@ -307,6 +317,7 @@ fn each_kind_of_fact_that_is_written_stands_in_the_files_of_the_format() {
     assert_eq!(kinds("progress"), BTreeSet::from_iter(PROGRESS_KEY.iter().copied()));
     assert_eq!(kinds("settings"), BTreeSet::from_iter(SETTINGS_KEY.iter().copied()));
     assert_eq!(kinds("epoch"), BTreeSet::from_iter(EPOCH_KEY.iter().copied()));
+    assert_eq!(kinds("birth"), BTreeSet::from_iter(BIRTH_KEY.iter().copied()));
     assert!(shops.iter().all(|shop| shop.of("differences").count() > 0));
 }
 
@@ -333,11 +344,14 @@ fn what_was_stored_in_each_format_restores_to_the_figures_of_then() {
         }
 
         let (_, value) = golden.of("progress").next().expect("progress");
-        assert_eq!(Progress::read(value), Ok(progress()));
+        assert_eq!(Progress::read(value), Ok(progress(shop.format)));
         let (_, value) = golden.of("settings").next().expect("settings");
         assert_eq!(stored_settings(&settings).check(value), Ok(None));
         for (_, value) in golden.of("epoch") {
             assert_eq!(Epoch::read(value), Ok(epoch()));
+        }
+        for (_, value) in golden.of("birth") {
+            assert_eq!(Birth::read(value), Ok(birth()));
         }
     }
 }

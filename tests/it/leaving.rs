@@ -22,6 +22,7 @@ fn start(folder: &TempDir, brokers: &str) -> Process {
         Command::new(env!("CARGO_BIN_EXE_payback"))
             .arg("run")
             .env("PAYBACK_KAFKA__BROKERS", brokers)
+            .env("PAYBACK_KAFKA__APPLICATION_ID", "shop")
             .env("PAYBACK_HTTP__LISTEN", "127.0.0.1:0")
             .env("PAYBACK_LOG__LEVEL", "debug")
             .stderr(log.try_clone().expect("a file has many handles"))

@@ -15,7 +15,7 @@ use crate::process::{Process, wait_until};
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Expressions that are empty while all is well. What they select must be there all the same.
-const EMPTY_WHEN_WELL: [(&str, &str); 22] = [
+const EMPTY_WHEN_WELL: [(&str, &str); 24] = [
     ("PaybackRoasBelow100", "each campaign may have had a good day"),
     ("PaybackGrossProfitRoasBelow100", "each campaign may have had a good day"),
     ("PaybackPaysBackByLtv", "each campaign may have had a good day"),
@@ -25,6 +25,8 @@ const EMPTY_WHEN_WELL: [(&str, &str); 22] = [
     ("PaybackAlertWindowMissing", "24h is among its windows"),
     ("PaybackWorkerStalled", "its workers go round"),
     ("PaybackNotReady", "it is ready"),
+    ("PaybackPartitionsUnowned", "its workers have them all"),
+    ("PaybackPartitionBlocked", "all of them move"),
     ("PaybackConsumerLag", "it keeps up"),
     ("PaybackDeadLetters", "it may have sent no bad event yet"),
     ("PaybackCampaignsNotExported", "it has a dozen campaigns"),

@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::batch::{Config, Model, Profit};
-use crate::broker::{REPLICATION, brokers};
+use crate::broker::{brokers, replication};
 use crate::process::{Process, wait_until};
 use crate::topics::{create, is_read, latest, unique};
 
@@ -123,7 +123,7 @@ impl Processor {
             [kafka]
             brokers = "{brokers}"
             application_id = "{application_id}"
-            replication_factor = {REPLICATION}
+            replication_factor = {replication}
 
             [kafka.properties]
             "session.timeout.ms" = "{session}"
@@ -142,6 +142,7 @@ impl Processor {
             "#,
             figures = sections(&self.figures),
             brokers = brokers(),
+            replication = replication(),
             session = self.session.as_millis(),
             heartbeat = SESSION.as_millis() / 4,
             partitions = self.partitions,

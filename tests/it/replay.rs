@@ -154,6 +154,9 @@ fn nothing_in_gives_empty_files() {
     }
 }
 
+/// What is said to whoever comes to Kafka under no name.
+const NO_ID: &str = "kafka.application_id: is not set: choose a name for this deployment";
+
 #[test]
 fn exit_codes_tell_a_failure_from_a_misuse() {
     let folder = tempfile::tempdir().unwrap();
@@ -162,7 +165,7 @@ fn exit_codes_tell_a_failure_from_a_misuse() {
     fs::write(path("ltv.jsonl"), "").unwrap();
     let (out, missing, file, bad) = (path(""), path("none.jsonl"), path("ltv.jsonl"), path("bad.toml"));
     let under_a_file = format!("{file}/out");
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 14] = [
         (&["replay", "--out", &out, &missing], 1, "none.jsonl"),
         (&["replay", "--out", &out, &file], 1, "would be overwritten"),
         (&["replay", "--out", &under_a_file, "-"], 1, "can't write"),
@@ -170,6 +173,11 @@ fn exit_codes_tell_a_failure_from_a_misuse() {
         (&["replay", "--as-of", "yesterday", "--out", &out, "-"], 2, "--as-of"),
         (&["replay", "--config", &bad, "--out", &out, "-"], 2, "curency"),
         (&["check-config", "--config", &bad], 2, "curency"),
+        (&["run"], 2, NO_ID),
+        (&["topics"], 2, NO_ID),
+        (&["republish"], 2, NO_ID),
+        (&["dead-letters", "list"], 2, NO_ID),
+        (&["check-config"], 2, NO_ID),
         (&["generate", "--rate", "0"], 2, "--rate"),
         (&["no-such-command"], 2, "no-such-command"),
     ];

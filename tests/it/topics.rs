@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
@@ -15,7 +15,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
-use crate::broker::{REPLICATION, brokers};
+use crate::broker::{brokers, replication};
 use crate::process::{Patience, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub fn create(topic: &str, partitions: i32) {
 pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
     let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(REPLICATION));
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replication()));
     let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
     let options = AdminOptions::new().operation_timeout(Some(LIMIT));
     let created = runtime.block_on(admin.create_topics([&new], &options)).expect("the broker answers");
@@ -48,6 +48,18 @@ pub fn create_with(topic: &str, partitions: i32, settings: &[(&str, &str)]) {
         let known = metadata.topics().first().is_some_and(|topic| topic.partitions().len() == partitions as usize);
         known && metadata.topics()[0].partitions().iter().all(|partition| partition.leader() >= 0)
     });
+}
+
+/// Gives a topic more partitions, so many in all.
+pub fn add_partitions(topic: &str, partitions: usize) {
+    let admin: AdminClient<DefaultClientContext> = client().create().expect("an admin client");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let options = AdminOptions::new().operation_timeout(Some(LIMIT));
+    let wanted = NewPartitions::new(topic, partitions);
+    let grown = admin.create_partitions([&wanted], &options);
+    for topic in runtime.block_on(grown).expect("the broker answers") {
+        topic.unwrap_or_else(|(topic, error)| panic!("{topic}: {error}"));
+    }
 }
 
 /// Deletes a topic, and waits until it is gone.

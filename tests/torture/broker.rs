@@ -1,9 +1,10 @@
-//! Three brokers, each a controller as well: two of them are enough for everything.
+//! Three brokers, each a controller as well: two of them are enough for everything. Or one alone, that of the integration tests.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,18 +17,40 @@ use crate::kafka::jars;
 use crate::process::{Process, wait_until};
 
 pub const NODES: usize = 3;
-/// How many brokers hold each record.
-pub const REPLICATION: i32 = 3;
 const READY_WITHIN: Duration = Duration::from_secs(90);
 
-/// The brokers of the cluster that is there.
+/// The brokers of the cluster that is there, and how many of them hold each record.
 static ADDRESSES: Mutex<&str> = Mutex::new("");
+static REPLICATION: AtomicI32 = AtomicI32::new(NODES as i32);
 /// One cluster at a time is as much as a machine can take.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// `host:port` of all brokers.
 pub fn brokers() -> &'static str {
     *ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many brokers hold each record.
+pub fn replication() -> i32 {
+    REPLICATION.load(Ordering::Relaxed)
+}
+
+/// One broker is all that there is, until what is returned is dropped.
+pub fn alone() -> Alone {
+    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    *ADDRESSES.lock().unwrap_or_else(PoisonError::into_inner) = crate::kafka::brokers();
+    REPLICATION.store(crate::kafka::replication(), Ordering::Relaxed);
+    Alone { _turn: turn }
+}
+
+pub struct Alone {
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        REPLICATION.store(NODES as i32, Ordering::Relaxed);
+    }
 }
 
 /// Whether there are Java and Maven. In CI there have to be; elsewhere what takes three brokers is left out without them.
@@ -136,7 +159,7 @@ impl Cluster {
         let Ok(metadata) = metadata else { return false };
         let mut partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         metadata.brokers().len() == NODES
-            && partitions.all(|partition| partition.leader() >= 0 && partition.isr().len() == REPLICATION as usize)
+            && partitions.all(|partition| partition.leader() >= 0 && partition.isr().len() == NODES)
     }
 
     /// Copies what the brokers have said.

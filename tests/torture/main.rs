@@ -5,6 +5,7 @@
 //! TORTURE_SEED=7 cargo test --locked --test torture ten_faults -- --nocapture                        part of every run
 //! TORTURE_SEED=7 TORTURE_FAULTS=200 cargo test --locked --test torture long -- --ignored --nocapture
 //! TORTURE_RETENTION=1 TORTURE_SEED=8 TORTURE_FAULTS=40 cargo test --locked --test torture long -- --ignored --nocapture
+//! TORTURE_SEED=7 TORTURE_TIMES=30 cargo test --locked --test torture one_broker -- --ignored --nocapture
 //! TORTURE_MINUTES=30 cargo test --locked --test torture soak -- --ignored --nocapture
 //! ```
 //! What is done when is drawn from the seed ([`schedule`]), and printed: a failure is replayed by its seed and its number
@@ -19,9 +20,12 @@
 //!   who go on ([`past`]).
 //! - Two of the four instances keep checkpoints, each in a folder of its own that outlives its restarts; the others
 //!   restore from Kafka alone.
+//! - One broker alone ([`alone`]) is killed, and away for 12 to 52 s, again and again: all partitions go on within a minute
+//!   of its return, each time.
 //! - Recovery is measured from a fault until orders that were sent right after it are in the figures of every customer
 //!   and campaign partition, or from when an instance was there again to do that.
 
+mod alone;
 mod broker;
 mod ordeal;
 mod past;
@@ -78,6 +82,15 @@ fn long() {
     let minutes: Option<u64> = given("TORTURE_MINUTES");
     let limit = minutes.map(|minutes| Duration::from_secs(60 * minutes));
     torture(setting("TORTURE_SEED", 1), setting("TORTURE_FAULTS", 200), limit);
+}
+
+#[test]
+#[ignore = "takes half an hour: see the top of this file"]
+fn one_broker_that_is_away_and_comes_back() {
+    if !broker::can_be_started() {
+        return;
+    }
+    alone::endure(setting("TORTURE_SEED", 1), setting("TORTURE_TIMES", 30));
 }
 
 #[test]

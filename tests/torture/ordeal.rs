@@ -43,7 +43,7 @@ const LEFT_WITHIN: Duration = Duration::from_secs(10);
 /// How long after it goes on a frozen instance may end, since others have taken its place.
 const MAY_END_WITHIN: Duration = Duration::from_secs(60);
 /// Records of each key that are compared with the batch one by one; all are held against sums as they are read.
-const COMPARED: usize = 300;
+pub const COMPARED: usize = 300;
 
 pub struct Ordeal {
     seed: u64,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::birth::{BIRTH_KEY, Birth};
 use super::epoch::{EPOCH_KEY, Epoch};
 use super::progress::{PROGRESS_KEY, Progress};
 use super::stored_settings::{SETTINGS_KEY, StoredSettings};
@@ -22,6 +23,8 @@ pub struct Partition<S> {
     pub progress: Progress,
     /// That as the changelog holds it; empty where it does not yet.
     pub progress_fact: Vec<u8>,
+    /// The identity of the state, as the changelog holds it.
+    pub birth: Option<Birth>,
     /// The settings that the facts were written under, as the changelog holds them; empty where it does not yet.
     pub settings_fact: Vec<u8>,
     /// What they are from now on, where less is kept than when they were written.
@@ -100,6 +103,7 @@ impl<S: Stage> Partition<S> {
             stage: S::new(settings),
             progress: Progress::default(),
             progress_fact: Vec::new(),
+            birth: None,
             settings_fact: Vec::new(),
             narrowed: None,
             place: Place::Unknown,
@@ -154,6 +158,8 @@ impl<S: Stage> Partition<S> {
                 self.narrowed = checked.map_err(WorkerError::stored_settings(&topic, partition, offset))?;
                 value.clone_into(&mut self.settings_fact);
             }
+            (BIRTH_KEY, None) => self.birth = None,
+            (BIRTH_KEY, Some(value)) => self.birth = Some(Birth::read(value).map_err(unreadable)?),
             (EPOCH_KEY, None) => self.written = Epoch::default(),
             (EPOCH_KEY, Some(value)) => self.written = Epoch::read(value).map_err(unreadable)?,
             _ if key.first().is_some_and(u8::is_ascii_lowercase) => {

@@ -2,6 +2,7 @@
 //! of theirs: an upper-case letter.
 
 use crate::format::{self, Format, FormatError};
+use crate::kafka::client::topic_ids::TopicId;
 use crate::time::Millis;
 
 /// The key under which it stands in the changelog.
@@ -16,14 +17,27 @@ pub struct Progress {
     pub rolled_to: Millis,
     /// The next record of the internal topic's partition; none before the first commit.
     pub internal_offset: Option<i64>,
-    /// Source topics of as many partitions, and the next record of this one's number.
-    pub source_offsets: Vec<(String, i64)>,
+    /// Which topic that is; `None` in format 1, and of a cluster that gives topics no ids.
+    pub internal_id: Option<TopicId>,
+    /// Of source topics of as many partitions, the one of this number.
+    pub source_offsets: Vec<SourceOffset>,
     /// Grows with each progress that is written. Format 1 has none: there the moment grows each time.
     pub sequence: u64,
     /// As of when history is compacted: the clock, unless that has jumped. In format 1, `as_of`.
     pub trusted: Millis,
     /// What it was told of its inputs. Format 1 says nothing of it: its figures are taken for those of all that there was.
     pub told: Told,
+}
+
+/// How far a source's partition is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceOffset {
+    /// The topic's name.
+    pub topic: String,
+    /// Which topic that is, as of [`Progress::internal_id`].
+    pub id: Option<TopicId>,
+    /// The next record.
+    pub next: i64,
 }
 
 /// What a partition was told of how far its inputs are read.
@@ -42,8 +56,8 @@ const FAR_AHEAD: i64 = 5 * Millis::MINUTE;
 
 /// What format 1 has of it.
 type First = (Millis, Millis, Option<i64>, Vec<(String, i64)>);
-/// What format 2 has of it.
-type Second = (First, u64, Millis, Millis, Option<u64>);
+/// What format 2 has of it. At the end the ids of the topics, that of the internal one first, and 0 where there is none.
+type Second = (First, u64, Millis, Millis, Option<u64>, Vec<u128>);
 
 impl Progress {
     /// The moment for figures that are written now: never before the last ones, and in format 1 later, whatever the clocks of
@@ -60,10 +74,13 @@ impl Progress {
 
     /// Writes this as a fact's value into `buffer`, replacing what it holds.
     pub fn write(&self, format: Format, buffer: &mut Vec<u8>) {
-        let Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted, told } = self;
-        let first = (as_of, rolled_to, internal_offset, source_offsets);
+        let Progress { as_of, rolled_to, internal_offset, internal_id, source_offsets, sequence, trusted, told } = self;
+        let sources: Vec<(&str, i64)> = source_offsets.iter().map(|source| (&*source.topic, source.next)).collect();
+        let first = (as_of, rolled_to, internal_offset, sources);
         let encoded = if has_sequence(format) {
-            postcard::to_allocvec(&(first, sequence, trusted, told.through, told.of))
+            let ids = [*internal_id].into_iter().chain(source_offsets.iter().map(|source| source.id));
+            let ids: Vec<u128> = ids.map(|id| id.map_or(0, TopicId::number)).collect();
+            postcard::to_allocvec(&(first, sequence, trusted, told.through, told.of, ids))
         } else {
             postcard::to_allocvec(&first)
         };
@@ -80,18 +97,24 @@ impl Progress {
     pub fn read(value: &[u8]) -> Result<Progress, FormatError> {
         let malformed = FormatError::Malformed { what: "progress" };
         let (format, content) = format::split(value, malformed.clone())?;
-        let (first, sequence, trusted, through, of): Second = if has_sequence(format) {
-            format::whole(content, malformed)?
+        let (first, sequence, trusted, through, of, ids): Second = if has_sequence(format) {
+            format::whole(content, malformed.clone())?
         } else {
-            let first: First = format::whole(content, malformed)?;
+            let first: First = format::whole(content, malformed.clone())?;
             // Milliseconds go by faster than commits: what comes after it is like none that went before.
             let sequence = u64::try_from(first.0.0).unwrap_or(0);
-            let as_of = first.0;
-            (first, sequence, as_of, as_of, None)
+            let (as_of, ids) = (first.0, vec![0; first.3.len() + 1]);
+            (first, sequence, as_of, as_of, None, ids)
         };
-        let (as_of, rolled_to, internal_offset, source_offsets) = first;
+        let (as_of, rolled_to, internal_offset, sources) = first;
+        let Some((internal_id, source_ids)) = ids.split_first().filter(|(_, ids)| ids.len() == sources.len()) else {
+            return Err(malformed);
+        };
+        let source = |((topic, next), id): ((String, i64), &u128)| SourceOffset { topic, id: TopicId::new(*id), next };
+        let source_offsets = sources.into_iter().zip(source_ids).map(source).collect();
+        let internal_id = TopicId::new(*internal_id);
         let told = Told { through, of };
-        Ok(Progress { as_of, rolled_to, internal_offset, source_offsets, sequence, trusted, told })
+        Ok(Progress { as_of, rolled_to, internal_offset, internal_id, source_offsets, sequence, trusted, told })
     }
 }
 
@@ -109,7 +132,8 @@ mod tests {
             as_of: Millis(1_800_000_000_000),
             rolled_to: Millis(-5),
             internal_offset: Some(7),
-            source_offsets: vec![("purchases".to_owned(), 1 << 40)],
+            internal_id: None,
+            source_offsets: vec![SourceOffset { topic: "purchases".to_owned(), id: None, next: 1 << 40 }],
             sequence: 1_800_000_000_000,
             trusted: Millis(1_800_000_000_000),
             told: Told { through: Millis(1_800_000_000_000), of: None },
@@ -129,6 +153,10 @@ mod tests {
         let mut buffer = Vec::new();
         told.write(Format::default(), &mut buffer);
         assert_eq!(Progress::read(&buffer), Ok(told));
+        let mut known = Progress { internal_id: TopicId::new(u128::MAX), ..progress() };
+        known.source_offsets[0].id = TopicId::new(1);
+        known.write(Format::default(), &mut buffer);
+        assert_eq!(Progress::read(&buffer), Ok(known));
         let newer = *READS.end() + 1;
         assert_eq!(Progress::read(&[newer, 0]), Err(FormatError::Version { found: newer, known: *READS.end() }));
         assert!(Progress::read(&[]).is_err());

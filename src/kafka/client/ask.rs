@@ -10,9 +10,11 @@ use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::errors::is_hopeless;
+use super::inquirer::Inquirer;
 use super::link::Link;
 use super::reachability::Reachability;
 use super::settings::Clients;
+use super::topic_ids::{Identity, topic_ids};
 use crate::kafka::claim::Claim;
 
 /// How long one question to the broker may take; whoever asks asks again.
@@ -20,9 +22,18 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 /// How long to wait before asking again.
 pub const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
+/// A member of a group, as all see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// What it calls itself.
+    pub client_id: String,
+    /// The address that it comes from.
+    pub host: String,
+}
+
 /// Sees what is not committed yet. Never joins the group that it looks at.
 pub struct Watcher {
-    client: BaseConsumer<Link>,
+    client: Inquirer,
     clients: Clients,
     reachability: Arc<Reachability>,
 }
@@ -34,8 +45,21 @@ impl Watcher {
     /// librdkafka refuses the configuration.
     pub fn new(clients: &Clients, group: &str, reachability: Arc<Reachability>) -> KafkaResult<Watcher> {
         let config = clients.watcher(group, &format!("{group}-watcher"));
-        let client = config.create_with_context(Link::idle())?;
-        Ok(Watcher { client, clients: clients.clone(), reachability })
+        Ok(Watcher { client: Inquirer::new(config)?, clients: clients.clone(), reachability })
+    }
+
+    /// The members of a group.
+    ///
+    /// # Errors
+    /// A broker does not answer in time, or refuses.
+    pub fn members(&self, group: &str) -> KafkaResult<Vec<Member>> {
+        let groups = self.client.ask(|client| client.fetch_group_list(Some(group), ANSWER_WITHIN))?;
+        let members = groups.groups().iter().filter(|found| found.name() == group).flat_map(|found| found.members());
+        let member = |member: &rdkafka::groups::GroupMemberInfo| Member {
+            client_id: member.client_id().to_owned(),
+            host: member.client_host().trim_start_matches('/').to_owned(),
+        };
+        Ok(members.map(member).collect())
     }
 
     /// The first offset of each partition that can still be read.
@@ -52,6 +76,14 @@ impl Watcher {
     /// As [`Watcher::low_watermarks`].
     pub fn high_watermarks(&self, partitions: &TopicPartitionList) -> KafkaResult<TopicPartitionList> {
         self.ask(partitions, Offset::End)
+    }
+
+    /// Which topics these are.
+    ///
+    /// # Errors
+    /// As [`Watcher::low_watermarks`].
+    pub fn identities(&self, topics: &[&str]) -> KafkaResult<Vec<Identity>> {
+        self.client.ask(|client| topic_ids(client.client(), topics, ANSWER_WITHIN))
     }
 
     /// Ends the transactions that the last writers of these inputs left open: their transactional ids stand beside the
@@ -77,13 +109,11 @@ impl Watcher {
     /// # Errors
     /// As [`Watcher::low_watermarks`].
     pub fn committed(&self, inputs: TopicPartitionList) -> KafkaResult<TopicPartitionList> {
-        self.client.committed_offsets(inputs, ANSWER_WITHIN)
+        self.client.ask(|client| client.committed_offsets(inputs, ANSWER_WITHIN))
     }
 
     fn ask(&self, partitions: &TopicPartitionList, which: Offset) -> KafkaResult<TopicPartitionList> {
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = self.client.poll(Duration::ZERO);
-        let answer = watermarks(&self.client, partitions, which)?;
+        let answer = self.client.ask(|client| watermarks(client, partitions, which))?;
         self.reachability.back();
         Ok(answer)
     }

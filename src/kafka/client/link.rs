@@ -73,6 +73,11 @@ impl Link {
         lock(&self.rebalances).pop_front()
     }
 
+    /// Whether the group has decided something that was not asked for yet.
+    pub fn has_rebalance(&self) -> bool {
+        !lock(&self.rebalances).is_empty()
+    }
+
     /// From now on partitions are given up as soon as they are revoked: the worker has nothing left to commit.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
@@ -81,6 +86,11 @@ impl Link {
     /// Where the assigned partitions end, once each time that it was told.
     pub fn news_of_ends(&self) -> Option<Ends> {
         self.has_news.swap(false, Ordering::Relaxed).then(|| lock(&self.ends).clone())
+    }
+
+    /// Whether the client is connected to the coordinator of its group, as far as it has told.
+    pub fn is_coordinated(&self) -> bool {
+        lock(&self.ends).is_coordinated()
     }
 
     /// Partitions are assigned: what was told of their ends before says nothing of now.
@@ -136,16 +146,22 @@ impl ClientContext for Link {
     }
 
     fn stats_raw(&self, statistics: &[u8]) {
-        match lock(&self.ends).learn(statistics) {
+        let mut ends = lock(&self.ends);
+        match ends.learn(statistics) {
             Ok(is_news) => self.has_news.store(is_news, Ordering::Relaxed),
             Err(error) => tracing::debug!(%error, "statistics"),
+        }
+        if let (Some(reachability), Some(at)) = (&self.reachability, ends.connected()) {
+            reachability.connected(at);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "client error");
         let Some(reachability) = &self.reachability else { return };
-        if !self.waiting.load(Ordering::Relaxed) {
+        // There may be very many of one kind, as long as it lasts.
+        let is_known = error.rdkafka_error_code() == Some(Code::AllBrokersDown) && reachability.is_away();
+        if is_known || !self.waiting.load(Ordering::Relaxed) {
             return;
         }
         match Complaint::of(&error, reason) {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// from before a password was changed. It is logged once it lasts.
 const ECHOES: Duration = Duration::from_secs(60);
 const LASTS: Duration = Duration::from_secs(5);
+/// For so long a connection that was seen is there. Clients tell of theirs each second.
+const CONNECTED_FOR: Duration = Duration::from_secs(2);
 
 /// How it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,8 @@ struct Said {
     reason: String,
     since: Option<Instant>,
     back: Option<Instant>,
+    /// When a connection was seen last.
+    connected: Option<Instant>,
     /// Whether the log says that something is wrong at present.
     open: bool,
 }
@@ -61,12 +65,29 @@ impl Reachability {
         }
     }
 
-    /// No broker answers.
+    /// No broker answers one of the clients. Nothing is said of it while another is connected.
     pub fn gone(&self, reason: &str) {
         // That a broker refuses says more.
-        if !self.is_away() {
+        if !self.is_away() && !self.is_connected() {
             self.raise(Reach::Away, reason);
         }
+    }
+
+    /// One of the clients was connected at this moment, which may be some time ago: it is heard of when that client is polled.
+    pub fn connected(&self, at: Instant) {
+        let is_back = {
+            let mut said = self.said();
+            said.connected = said.connected.max(Some(at));
+            self.reach() == Reach::Away && said.since.is_some_and(|since| since < at)
+        };
+        if is_back {
+            self.back();
+        }
+    }
+
+    /// Whether one of the clients is connected to a broker, as far as they tell.
+    pub fn is_connected(&self) -> bool {
+        self.said().connected.is_some_and(|at| at.elapsed() < CONNECTED_FOR)
     }
 
     /// A broker refuses this client, or the other way round.
@@ -148,6 +169,25 @@ mod tests {
         assert_eq!(kafka.trouble().as_deref(), Some("kafka: the connection is refused: wrong password"));
         kafka.back();
         assert_eq!((kafka.trouble(), kafka.reach()), (None, Reach::Reached));
+    }
+
+    #[test]
+    fn nobody_says_that_kafka_is_away_while_a_connection_is_up() {
+        let kafka = Reachability::default();
+        let now = Instant::now();
+        kafka.connected(now);
+        kafka.gone("2/2 brokers are down");
+        assert_eq!(kafka.trouble(), None, "another client is connected");
+        kafka.said().connected = now.checked_sub(CONNECTED_FOR);
+        kafka.gone("2/2 brokers are down");
+        assert_eq!(kafka.reach(), Reach::Away);
+        kafka.connected(now);
+        assert_eq!(kafka.reach(), Reach::Away, "that was before it went away");
+        kafka.connected(Instant::now());
+        assert_eq!((kafka.reach(), kafka.trouble()), (Reach::Reached, None));
+        kafka.refused("wrong password");
+        kafka.connected(Instant::now());
+        assert_eq!(kafka.reach(), Reach::Refused, "a connection may be from before the password was changed");
     }
 
     #[test]

@@ -1,17 +1,31 @@
 //! The Kafka clients: their settings, those that exactly-once rests on last, so that nothing overrides them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult};
 
 use super::link::Link;
+use super::reachability::Reachability;
 use super::statistics::TOLD_EVERY;
 use crate::config::{Config, LimitsConfig};
 
 /// How long the broker keeps a transaction open that its writer left.
 pub const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After so long without a sign of life a group goes on without a member, where nothing else is configured.
+const SESSION_MS: u64 = 8_000;
+
+/// So long a broker waits for each member when a group shares out its partitions anew, and goes on without those that it has not
+/// heard of. librdkafka's 5 minutes are for members that work on between two polls; workers poll many times a second, but while
+/// they wait for a transaction to end, which takes no more than [`STALLED_AFTER`](crate::status::STALLED_AFTER). No less than
+/// a session may be.
+const SHARED_OUT_WITHIN_MS: u64 = 45_000;
+
+/// How often a member looks at its topics: partitions that a source gets are read so soon.
+const LOOKED_AT_EVERY_MS: u64 = 5_000;
 
 /// Makes clients for one cluster. Its properties hold secrets, so it is never printed.
 #[derive(Clone)]
@@ -45,8 +59,13 @@ impl Clients {
     /// A worker's consumer, a member of `group`.
     pub fn member(&self, group: &str, client_id: &str) -> ClientConfig {
         let mut config = self.fetching(client_id);
-        set_unless_given(&mut config, "session.timeout.ms", "8000");
+        set_unless_given(&mut config, "session.timeout.ms", &SESSION_MS.to_string());
         set_unless_given(&mut config, "heartbeat.interval.ms", "2000");
+        let session = millis_of(&config, "session.timeout.ms").unwrap_or(0);
+        set_unless_given(&mut config, "max.poll.interval.ms", &SHARED_OUT_WITHIN_MS.max(session).to_string());
+        set_unless_given(&mut config, "topic.metadata.refresh.interval.ms", &LOOKED_AT_EVERY_MS.to_string());
+        // It is three times that by default, and what is too old is as good as gone: so long Kafka may be away.
+        set_unless_given(&mut config, "metadata.max.age.ms", "900000");
         config
             .set("group.id", group)
             .set("group.protocol", "classic")
@@ -56,6 +75,30 @@ impl Clients {
             // Where to begin is decided here, from committed offsets; anything else is an error.
             .set("auto.offset.reset", "error");
         config
+    }
+
+    /// [`Clients::member`], which tells when no broker can be reached.
+    ///
+    /// # Errors
+    /// librdkafka refuses the configuration.
+    pub fn consumer(
+        &self,
+        group: &str,
+        client_id: &str,
+        reachability: &Arc<Reachability>,
+    ) -> KafkaResult<BaseConsumer<Link>> {
+        self.member(group, client_id).create_with_context(Link::busy(Arc::clone(reachability)))
+    }
+
+    /// How long a broker waits for a member when a group shares out its partitions anew.
+    pub fn shared_out_within(&self) -> Duration {
+        let interval = millis_of(&self.member("", ""), "max.poll.interval.ms");
+        Duration::from_millis(interval.unwrap_or(SHARED_OUT_WITHIN_MS))
+    }
+
+    /// After so long without a sign of life a group goes on without a member.
+    pub fn session(&self) -> Duration {
+        Duration::from_millis(millis_of(&self.member("", ""), "session.timeout.ms").unwrap_or(SESSION_MS))
     }
 
     /// A transactional producer.
@@ -137,6 +180,10 @@ fn kbytes(bytes: u64) -> String {
     bytes.div_ceil(1024).to_string()
 }
 
+fn millis_of(config: &ClientConfig, name: &str) -> Option<u64> {
+    config.get(name)?.parse().ok()
+}
+
 fn set_unless_given(config: &mut ClientConfig, key: &str, value: &str) {
     if config.get(key).is_none() {
         config.set(key, value);
@@ -150,6 +197,20 @@ mod tests {
 
     use super::*;
     use crate::kafka::client::link::Link;
+
+    /// The other members wait for one that is gone no longer than this.
+    #[test]
+    fn a_member_that_does_not_join_again_is_waited_for_for_45_s() {
+        let interval = |properties: &str| {
+            let config = format!("[kafka]\nbrokers = \"127.0.0.1:1\"\n[kafka.properties]\n{properties}");
+            let member = Clients::new(&Config::read(&config, []).unwrap()).member("g", "c");
+            member.create_with_context::<_, BaseConsumer<Link>>(Link::idle()).map(drop).expect(properties);
+            member.get("max.poll.interval.ms").map(str::to_owned)
+        };
+        assert_eq!(interval("").as_deref(), Some("45000"));
+        assert_eq!(interval("session.timeout.ms = 60000").as_deref(), Some("60000"), "a session may be longer");
+        assert_eq!(interval("max.poll.interval.ms = 300000").as_deref(), Some("300000"));
+    }
 
     /// librdkafka looks at some properties, and at some of them together, only now.
     #[test]

@@ -1,6 +1,8 @@
 //! Where the partitions end that a consumer reads, as its brokers say with each answer to a fetch. Nobody has to ask them, and
 //! so nobody waits: librdkafka tells it with its statistics, as often as [`TOLD_EVERY`].
 //!
+//! They say as well whether a broker is connected.
+//!
 //! An end is worth no more than the moment at which it was known. A broker that went away, or a partition without a leader,
 //! leaves the last one standing in the statistics for ever: here it keeps its old moment.
 
@@ -31,6 +33,10 @@ pub struct Ends {
     /// When the consumer was made; statistics count from there.
     made: Instant,
     assigned: Instant,
+    /// When a broker was seen connected last.
+    connected: Option<Instant>,
+    /// Whether the group's coordinator was connected when it was told last.
+    is_coordinated: bool,
     of_topics: HashMap<String, HashMap<i32, End>>,
 }
 
@@ -38,7 +44,7 @@ impl Ends {
     /// Of a consumer that is made now.
     pub fn new() -> Ends {
         let now = Instant::now();
-        Ends { made: now, assigned: now, of_topics: HashMap::new() }
+        Ends { made: now, assigned: now, connected: None, is_coordinated: false, of_topics: HashMap::new() }
     }
 
     /// None is known of what was assigned at this moment.
@@ -54,6 +60,16 @@ impl Ends {
             .flat_map(|(topic, ends)| ends.iter().map(move |(partition, end)| (topic.as_str(), *partition, *end)))
     }
 
+    /// When a broker was seen connected last.
+    pub fn connected(&self) -> Option<Instant> {
+        self.connected
+    }
+
+    /// Whether the coordinator of the consumer's group was connected when it was told last.
+    pub fn is_coordinated(&self) -> bool {
+        self.is_coordinated
+    }
+
     /// Takes in what librdkafka tells. `false`: it says nothing of what is assigned now.
     ///
     /// # Errors
@@ -62,6 +78,10 @@ impl Ends {
         let statistics: Statistics = serde_json::from_slice(json)?;
         // It may have waited to be taken.
         let told = self.made + Duration::from_micros(statistics.age);
+        if statistics.brokers.values().any(Broker::is_connected) {
+            self.connected = Some(told);
+        }
+        self.is_coordinated = statistics.cgrp.as_ref().is_some_and(|group| group.state == "up");
         if told < self.assigned + FETCHED_WITHIN {
             return Ok(false);
         }
@@ -93,14 +113,30 @@ struct Statistics {
     age: u64,
     brokers: HashMap<String, Broker>,
     topics: HashMap<String, Topic>,
+    /// Of a consumer in a group.
+    cgrp: Option<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    /// `up` with a connection to its coordinator.
+    state: String,
 }
 
 #[derive(Deserialize)]
 struct Broker {
     nodeid: i32,
     source: String,
+    state: String,
     /// Since something was received from it, in microseconds; negative where it is not connected.
     rxidle: i64,
+}
+
+impl Broker {
+    /// Whether it has said what it can do, and that it takes this client. Each client counts itself among its brokers.
+    fn is_connected(&self) -> bool {
+        self.state == "UP" && self.source != "internal"
+    }
 }
 
 #[derive(Deserialize)]
@@ -152,10 +188,12 @@ mod tests {
         let mut statistics = json!({
             "age": second * SECOND,
             "ts": 7,
+            "cgrp": { "state": if rxidle < 0 { "wait-broker-transport" } else { "up" } },
             "brokers": {
                 "a:9092/1": { "nodeid": 1, "source": "learned", "rxidle": rxidle, "state": "UP" },
-                "GroupCoordinator": { "nodeid": 1, "source": "logical", "rxidle": 0 },
-                "a:9092/bootstrap": { "nodeid": -1, "source": "configured", "rxidle": 0 },
+                "GroupCoordinator": { "nodeid": 1, "source": "logical", "rxidle": 0, "state": "TRY_CONNECT" },
+                "a:9092/bootstrap": { "nodeid": -1, "source": "configured", "rxidle": 0, "state": "DOWN" },
+                ":0/internal": { "nodeid": -1, "source": "internal", "rxidle": 0, "state": "UP" },
             },
             "topics": { "purchases": { "partitions": {
                 "-1": {
@@ -230,6 +268,25 @@ mod tests {
         assert_eq!(known(&ends), [], "it was not fetched yet");
         assert!(ends.learn(&told(21, 3_000_000, json!({}))).unwrap());
         assert_eq!(known(&ends), [(20.0, 50, 60)], "known no sooner than it was assigned");
+    }
+
+    #[test]
+    fn a_broker_counts_as_connected_once_it_has_taken_the_client() {
+        let mut ends = Ends::new();
+        ends.learn(&told(10, 0, json!({}))).unwrap();
+        let connected = ends.made + Duration::from_secs(10);
+        assert_eq!(ends.connected(), Some(connected));
+        for (second, state) in [(11, "DOWN"), (12, "TRY_CONNECT"), (13, "APIVERSION_QUERY"), (14, "AUTH_REQ")] {
+            let text = String::from_utf8(told(second, 0, json!({}))).unwrap();
+            let up = r#""source":"learned","state":"UP""#;
+            assert!(text.contains(up), "{text}");
+            let learned = text.replace(up, &up.replace("UP", state));
+            ends.learn(learned.as_bytes()).unwrap();
+            assert_eq!(ends.connected(), Some(connected), "{state}");
+        }
+        assert!(ends.is_coordinated());
+        ends.learn(&told(15, -1, json!({}))).unwrap();
+        assert!(!ends.is_coordinated());
     }
 
     #[test]

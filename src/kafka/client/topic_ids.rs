@@ -25,6 +25,16 @@ impl TopicId {
     pub fn new(number: u128) -> Option<TopicId> {
         (number != 0).then_some(TopicId(number))
     }
+
+    /// Reads what [`Display`](fmt::Display) shows.
+    pub fn parse(text: &str) -> Option<TopicId> {
+        u128::from_str_radix(text, 16).ok().and_then(TopicId::new)
+    }
+
+    /// As a number.
+    pub fn number(self) -> u128 {
+        self.0
+    }
 }
 
 /// 32 hexadecimal digits.
@@ -34,16 +44,22 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// Asks for the ids of these topics, all different. In their order; `None` of a topic that the cluster gives no id. Blocks
-/// for at most about `limit`.
+/// What a cluster says of the name of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// There is a topic, with this id.
+    Known(TopicId),
+    /// There is one, of a cluster that gives topics no ids.
+    Unnamed,
+    /// There is none; or none that is shown to this user.
+    Gone,
+}
+
+/// Asks for the ids of these topics, all different. In their order. Blocks for at most about `limit`.
 ///
 /// # Errors
-/// No broker answers in time, or a topic is not there, or not shown to this user.
-pub fn topic_ids<C: ClientContext>(
-    client: &Client<C>,
-    topics: &[&str],
-    limit: Duration,
-) -> KafkaResult<Vec<Option<TopicId>>> {
+/// No broker answers in time, or it refuses.
+pub fn topic_ids<C: ClientContext>(client: &Client<C>, topics: &[&str], limit: Duration) -> KafkaResult<Vec<Identity>> {
     let failed = |code: RDKafkaErrorCode| KafkaError::AdminOp(code);
     let names: Vec<CString> = topics
         .iter()
@@ -94,19 +110,25 @@ pub fn topic_ids<C: ClientContext>(
     for &description in descriptions.iter().filter(|description| !description.is_null()) {
         // SAFETY: the description is live, and so are its name and its id, which is never null.
         unsafe {
+            let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(description));
             let error = sys::rd_kafka_TopicDescription_error(description);
             if !error.is_null() {
-                success(sys::rd_kafka_error_code(error))?;
+                let code = sys::rd_kafka_error_code(error);
+                if code == RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART {
+                    found.push((name, Identity::Gone));
+                    continue;
+                }
+                success(code)?;
             }
             let id = sys::rd_kafka_TopicDescription_topic_id(description);
             let most = sys::rd_kafka_Uuid_most_significant_bits(id).cast_unsigned();
             let least = sys::rd_kafka_Uuid_least_significant_bits(id).cast_unsigned();
-            let name = CStr::from_ptr(sys::rd_kafka_TopicDescription_name(description));
-            found.push((name, TopicId::new(u128::from(most) << 64 | u128::from(least))));
+            let id = TopicId::new(u128::from(most) << 64 | u128::from(least));
+            found.push((name, id.map_or(Identity::Unnamed, Identity::Known)));
         }
     }
     let id_of = |name: &CString| found.iter().find(|(known, _)| *known == name.as_c_str()).map(|(_, id)| *id);
-    names.iter().map(|name| id_of(name).ok_or(failed(RDKafkaErrorCode::UnknownTopic))).collect()
+    names.iter().map(|name| id_of(name).ok_or(failed(RDKafkaErrorCode::BadMessage))).collect()
 }
 
 fn success(code: sys::rd_kafka_resp_err_t) -> KafkaResult<()> {
@@ -167,6 +189,8 @@ mod tests {
     #[test]
     fn an_id_is_shown_in_digits_and_zero_is_none() {
         assert_eq!(TopicId::new(0), None);
-        assert_eq!(TopicId::new(255).map(|id| id.to_string()).as_deref(), Some("000000000000000000000000000000ff"));
+        let id = TopicId::new(255).unwrap();
+        assert_eq!(id.to_string(), "000000000000000000000000000000ff");
+        assert_eq!((TopicId::parse(&id.to_string()), TopicId::parse("0"), TopicId::parse("x")), (Some(id), None, None));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::Message;
@@ -24,6 +25,9 @@ use crate::time::Millis;
 
 /// Markers of a commit that returned come within milliseconds.
 const STALLED_AFTER: Duration = Duration::from_millis(500);
+/// So long a reader goes without an answer before it is made anew: one that slept while the address of its broker changed may
+/// look for that at the old one for ever.
+const ANEW_AFTER: Duration = Duration::from_secs(20);
 /// Longer than any transaction can stay open.
 const BLOCKED_AFTER: Duration = Duration::from_secs(60);
 /// What proves a state that was kept is among so many offsets before its end. Whatever a transaction writes into a
@@ -53,7 +57,10 @@ pub type Share<'a, S> = Vec<(u32, &'a mut Partition<S>)>;
 /// A part of a restore, done in steps.
 pub struct Lane {
     changelog: String,
+    config: ClientConfig,
     reader: BaseConsumer<Link>,
+    /// Since when nobody has answered it.
+    unanswered: Option<Instant>,
     targets: Vec<Target>,
     /// Checkpoints that are still to be read, by partition; not opened yet at first.
     loading: Option<Vec<(u32, Loading)>>,
@@ -113,14 +120,15 @@ impl Lane {
         let mut config = clients.reader(&format!("{changelog}-restore"));
         // To be told when there is nothing left to read.
         config.set("enable.partition.eof", "true");
-        let reader =
-            config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the changelog"))?;
+        let reader = new_reader(&config)?;
         let target =
             |number| Target { number, position: 0, low: 0, start: 0, end: i64::MAX, proof: None, confirmed: false };
         let now = Instant::now();
         Ok(Lane {
             changelog: changelog.to_owned(),
+            config,
             reader,
+            unanswered: None,
             targets: numbers.map(target).collect(),
             loading: None,
             measured: false,
@@ -154,9 +162,11 @@ impl Lane {
         if !self.measured {
             if let Err(error) = self.measure(share, around.watcher) {
                 self.retry_policy.go_on_from(error)?;
+                self.renew_deaf_reader()?;
                 thread::sleep(ASK_AGAIN_AFTER);
                 return Ok(false);
             }
+            self.unanswered = None;
             self.measured = true;
             self.last_progress = Instant::now();
         }
@@ -349,6 +359,16 @@ impl Lane {
             .for_each(|target| target.confirmed = true);
     }
 
+    /// There was no answer: puts a new reader in the place of one that has had none for long.
+    fn renew_deaf_reader(&mut self) -> Result<(), WorkerError> {
+        if self.unanswered.get_or_insert_with(Instant::now).elapsed() < ANEW_AFTER {
+            return Ok(());
+        }
+        self.unanswered = None;
+        self.reader = new_reader(&self.config)?;
+        if self.measured { self.assign().map_err(WorkerError::kafka("the changelog")) } else { Ok(()) }
+    }
+
     fn look_after_stall(&mut self, around: &Surroundings<'_>) -> Result<(), WorkerError> {
         let stalled = self.last_progress.elapsed();
         if stalled < STALLED_AFTER || self.last_look.elapsed() < STALLED_AFTER {
@@ -358,8 +378,12 @@ impl Lane {
         let list = self.list(|_| Offset::End).map_err(WorkerError::kafka("partitions of the changelog"))?;
         let stable = match watermarks(&self.reader, &list, Offset::End) {
             Ok(stable) => stable,
-            Err(error) => return self.retry_policy.go_on_from(error),
+            Err(error) => {
+                self.retry_policy.go_on_from(error)?;
+                return self.renew_deaf_reader();
+            }
         };
+        self.unanswered = None;
         let behind = self.targets.iter().filter(|target| !target.is_done()).find_map(|target| {
             let stable = offset_in(&stable, &self.changelog, target.partition())?;
             (stable < target.end).then_some((target.partition(), stable, target.end))
@@ -383,6 +407,10 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+fn new_reader(config: &ClientConfig) -> Result<BaseConsumer<Link>, WorkerError> {
+    config.create_with_context(Link::idle()).map_err(WorkerError::kafka("a consumer for the changelog"))
 }
 
 /// Opens the checkpoints of partitions whose place nobody knows. These begin with nothing: an earlier restore may have come

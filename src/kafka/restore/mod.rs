@@ -12,6 +12,7 @@
 
 pub mod checkpoint;
 mod lane;
+pub(crate) mod survey;
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -19,17 +19,20 @@ use crate::config::{Config, Output};
 use crate::engine::campaigns::Campaigns;
 use crate::engine::customers::Customers;
 use crate::engine::{PerStage, Stage, StageKind};
+use crate::kafka::changelog::birth::Birth;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::contact::NoContact;
 use crate::kafka::client::errors;
-use crate::kafka::client::{Clients, Link, Reachability};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
 use crate::kafka::read_back::ReadBack;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::terms::Terms;
 use crate::kafka::topics::destinations::{CampaignsWritten, Destinations, Lookout};
+use crate::kafka::topics::role::roles;
 use crate::kafka::topics::{self, Layout, TopicsError};
 use crate::kafka::transaction::Transactions;
 use crate::kafka::trim::{Consumed, TrimSchedule, Trimmer};
@@ -68,15 +71,16 @@ pub fn run(
 ) -> Result<(), RunError> {
     let clients = Clients::new(config);
     let Some(layout) = prepare(config, broker, &clients, status, stop)? else { return Ok(()) };
+    let reachability = Arc::default();
     let lookout = match broker {
-        Broker::Kafka => identify(config, &clients, &layout, status, stop)?,
+        Broker::Kafka => identify(config, &clients, &layout, &reachability, status, stop)?,
         Broker::Mock => None,
     };
     let (trimmer, wishes) = mpsc::channel();
     let service = Service {
         instance: Instance::claim(config.kafka.instance_id.as_deref(), &config.kafka.application_id),
         checkpoints: checkpoints(config, broker),
-        reachability: Arc::default(),
+        reachability,
         config,
         broker,
         clients,
@@ -91,25 +95,29 @@ pub fn run(
     service.run(lookout, wishes)
 }
 
-/// Finds out which topics the output topics are, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
+/// Finds out which topics they are, waiting for Kafka as long as it takes. `None`: told to stop meanwhile.
 fn identify(
     config: &Config,
     clients: &Clients,
     layout: &Layout,
+    reachability: &Arc<Reachability>,
     status: &Arc<Status>,
     stop: &Arc<AtomicBool>,
 ) -> Result<Option<Lookout>, RunError> {
     let failed = RunError::of("lookout");
     let campaigns = CampaignsWritten::new(config, clients, layout).map_err(failed)?;
-    let topics = StageKind::ALL.map(|stage| config.topics.output(Output::Updates(stage)).clone()).into();
-    let lookout = Lookout::new(clients, topics, campaigns, Arc::clone(status), Arc::clone(stop)).map_err(failed)?;
+    let reachability = Arc::clone(reachability);
+    let topics = roles(config);
+    let lookout = Lookout::new(clients, topics, campaigns, reachability, Arc::clone(status), Arc::clone(stop));
+    let mut lookout = lookout.map_err(failed)?;
     while !stop.load(Ordering::Relaxed) {
         match lookout.look() {
-            Ok(()) => return Ok(Some(lookout)),
-            Err(error) if errors::is_hopeless(&error) => {
-                return Err(failed(WorkerError::Kafka { what: "the output topics".to_owned(), cause: error }));
+            Ok(true) => return Ok(Some(lookout)),
+            Ok(false) => thread::sleep(Duration::from_millis(50)),
+            Err(WorkerError::Kafka { cause, .. }) if !errors::is_hopeless(&cause) => {
+                status.waits_for(format!("kafka: the topics: {cause}"));
             }
-            Err(error) => status.waits_for(format!("kafka: the output topics: {error}")),
+            Err(error) => return Err(failed(error)),
         }
     }
     Ok(None)
@@ -235,10 +243,11 @@ impl Service<'_> {
         let config = self.config;
         let group_id = names::group(&config.kafka.application_id, S::KIND);
         let transactional_id = names::transactional_id(&config.kafka.application_id, S::KIND, self.instance.id(), slot);
+        let terms = Terms::of(config);
+        let client_id = terms.client_id(&transactional_id);
         let consumer = self
             .clients
-            .member(&group_id, &transactional_id)
-            .create_with_context(Link::busy(Arc::clone(&self.reachability)))
+            .consumer(&group_id, &client_id, &self.reachability)
             .map_err(WorkerError::kafka("the consumer"))?;
         let watcher = Watcher::new(&self.clients, &group_id, Arc::clone(&self.reachability))
             .map_err(WorkerError::kafka("the watching client"))?;
@@ -253,6 +262,8 @@ impl Service<'_> {
         Ok(Worker {
             clients: self.clients.clone(),
             group_id,
+            terms,
+            session: self.clients.session(),
             consumer,
             watcher,
             pipeline,
@@ -265,6 +276,9 @@ impl Service<'_> {
             cadence: Cadence::new(config.commit.interval()),
             retry_policy,
             offsets_are_kept: self.broker == Broker::Kafka,
+            changelog: self.destinations.get(&config.kafka.changelog_topic(S::KIND)),
+            destinations: Arc::clone(&self.destinations),
+            shared_out_within: self.clients.shared_out_within(),
             stop: Arc::clone(self.stop),
             state: State::default(),
         })
@@ -273,7 +287,9 @@ impl Service<'_> {
     fn parts(&self, stage: StageKind, transactions: Transactions, transactional_id: String) -> Parts {
         let (kafka, topics) = (&self.config.kafka, &self.config.topics);
         let (_, sources) = topics.sources(stage);
-        let input = |topic: String| Input { partitions: self.layout.partitions(&topic), topic };
+        // Format 1 says of no topic which one it is.
+        let id = |topic: &str| self.destinations.get(topic).id.filter(|_| Birth::is_kept(self.config.settings.format));
+        let input = |topic: String| Input { partitions: self.layout.partitions(&topic), id: id(&topic), topic };
         let [customers, campaigns] = StageKind::ALL.map(|stage| self.homes(stage));
         let homes = Homes { customers, campaigns };
         // Any event may come on any source.

@@ -1,5 +1,10 @@
-//! The output topics as they are now. A topic that is deleted and created again has the name of before and nothing of what
-//! was written to it, so that its id is looked at again and again, beside the workers' way.
+//! The topics as they are now. A topic that is deleted and created again has the name of before and nothing of what was
+//! written to it, so that its id is looked at again and again, beside the workers' way.
+//!
+//! What another topic in the place of one means depends on what it is for ([`Role`]). To an output everything is written again.
+//! Of all others what was read or kept is gone: what goes on there would be wrong in silence, so that the process ends at once.
+//! What was read of them stands in the state and beside the offsets with their ids, and decides how the next start goes on
+//! ([`resumption`](crate::kafka::resumption)).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,30 +14,36 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 
 use super::Layout;
+use super::role::Role;
 use crate::config::{Config, Output};
 use crate::engine::StageKind;
 use crate::kafka::claim::Claim;
 use crate::kafka::client::ask::Watcher;
-use crate::kafka::client::topic_ids::{TopicId, topic_ids};
-use crate::kafka::client::{Clients, Link};
+use crate::kafka::client::inquirer::Inquirer;
+use crate::kafka::client::topic_ids::{Identity, TopicId, topic_ids};
+use crate::kafka::client::{Clients, Reachability};
 use crate::kafka::error::WorkerError;
 use crate::kafka::faults;
 use crate::kafka::names;
 use crate::status::Status;
 
-/// How often the topics are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often the topics are looked at: by a request for metadata, of these topics alone.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// How long a topic may not be there: brokers learn of a new one by and by, and who makes one anew takes a moment.
+const GONE_AFTER: Duration = Duration::from_secs(5);
+/// How often it is said that an output is not there.
+const SAY_EVERY: Duration = Duration::from_secs(60);
 /// How often campaigns are, as long as not all are on their topic.
 const COUNT_EVERY: Duration = Duration::from_millis(500);
 /// Between two looks at whether to stop.
 const WAIT: Duration = Duration::from_millis(100);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
-/// An output topic as it was found last. Shown as what tells it from every other topic.
+/// A topic as it was found last. Shown as what tells it from every other topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
     /// The topic's name.
@@ -50,7 +61,7 @@ impl fmt::Display for Destination {
     }
 }
 
-/// The ids of the output topics, for all that go by them.
+/// The ids of the topics, for all that go by them.
 #[derive(Debug, Default)]
 pub struct Destinations(RwLock<BTreeMap<String, TopicId>>);
 
@@ -112,40 +123,54 @@ impl CampaignsWritten {
         let wanted = destination.to_string();
         Ok(committed.elements().iter().all(|partition| {
             let claim = Claim::read(partition.metadata());
-            claim.writer.is_empty() || claim.whole_on == Some(wanted.as_str())
+            (claim.writer.is_empty() && !claim.is_decided) || claim.whole_on == Some(wanted.as_str())
         }))
     }
 }
 
-/// Looks at the output topics, and at whether all campaigns are on theirs.
+/// Looks at the topics, and at whether all campaigns are on theirs.
 pub struct Lookout {
-    client: BaseConsumer<Link>,
+    client: Inquirer,
     /// The topics to look at.
-    topics: Vec<String>,
+    topics: Vec<Watched>,
     destinations: Arc<Destinations>,
     campaigns: Option<CampaignsWritten>,
     /// The topic that all campaigns were seen to be on.
     whole: Option<Destination>,
     counted: Option<Instant>,
+    reachability: Arc<Reachability>,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
 }
 
+/// A topic that is looked at.
+struct Watched {
+    topic: String,
+    role: Role,
+    /// Since when it is not there.
+    gone: Option<Instant>,
+    /// When that was said last.
+    said: Option<Instant>,
+}
+
 impl Lookout {
+    /// Looks at these topics.
+    ///
     /// # Errors
     /// librdkafka refuses the configuration.
     pub fn new(
         clients: &Clients,
-        topics: Vec<String>,
+        topics: Vec<(String, Role)>,
         campaigns: Option<CampaignsWritten>,
+        reachability: Arc<Reachability>,
         status: Arc<Status>,
         stop: Arc<AtomicBool>,
     ) -> Result<Lookout, WorkerError> {
-        let client = clients.admin().create_with_context(Link::idle());
-        let client = client.map_err(WorkerError::kafka("a client for the output topics"))?;
+        let client = Inquirer::new(clients.admin()).map_err(WorkerError::kafka("a client for the topics"))?;
         status.set_all_campaigns_written(campaigns.is_none());
         let (destinations, whole, counted) = (Arc::default(), None, None);
-        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, status, stop })
+        let topics = topics.into_iter().map(|(topic, role)| Watched { topic, role, gone: None, said: None }).collect();
+        Ok(Lookout { client, topics, destinations, campaigns, whole, counted, reachability, status, stop })
     }
 
     /// What it finds.
@@ -153,34 +178,68 @@ impl Lookout {
         Arc::clone(&self.destinations)
     }
 
-    /// Looks at the topics once.
+    /// Looks at the topics once. `false`: not all of them were found, which may be so for a moment.
     ///
     /// # Errors
-    /// No broker answers in time, or a topic is not there: what was found before stays.
-    pub fn look(&self) -> KafkaResult<()> {
-        // Nothing is assigned, so there are no records: only what librdkafka has to say.
-        let _ = self.client.poll(Duration::ZERO);
-        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let ids = topic_ids(self.client.client(), &topics, ANSWER_WITHIN)?;
-        for (topic, id) in topics.into_iter().zip(ids) {
-            if let Some(id) = id {
-                self.destinations.set(topic, id);
+    /// A topic that must stay the one that it was is another, or is gone; or no broker answers in time
+    /// ([`WorkerError::Kafka`]), and what was found before stays.
+    pub fn look(&mut self) -> Result<bool, WorkerError> {
+        let names: Vec<&str> = self.topics.iter().map(|watched| watched.topic.as_str()).collect();
+        let found = self.client.ask(|client| topic_ids(client.client(), &names, ANSWER_WITHIN));
+        let found = found.map_err(WorkerError::kafka("the topics"))?;
+        let mut all = true;
+        let mut gone = None;
+        for (watched, identity) in self.topics.iter_mut().zip(found) {
+            let Watched { topic, role, .. } = &*watched;
+            let former = self.destinations.get(topic).id;
+            match identity {
+                Identity::Gone => {
+                    all = false;
+                    let since = *watched.gone.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= GONE_AFTER {
+                        if watched.role.is_lasting() {
+                            return Err(WorkerError::Gone { topic: watched.topic.clone(), role: watched.role });
+                        }
+                        let error = WorkerError::Gone { topic: watched.topic.clone(), role: watched.role };
+                        if watched.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                            watched.said = Some(Instant::now());
+                            tracing::warn!("{error}");
+                        }
+                        gone.get_or_insert_with(|| error.to_string());
+                    }
+                    continue;
+                }
+                Identity::Known(id) => {
+                    self.destinations.set(topic, id);
+                    if role.is_lasting() && former.is_some_and(|former| former != id) {
+                        return Err(WorkerError::Recreated { topic: topic.clone(), role: *role });
+                    }
+                }
+                Identity::Unnamed => {}
             }
+            (watched.gone, watched.said) = (None, None);
         }
-        Ok(())
+        self.status.set_gone(gone);
+        Ok(all)
     }
 
     /// Looks again and again, until told to stop.
     ///
     /// # Errors
-    /// None: what can't be seen now is looked at later.
+    /// A topic that must stay the one that it was is another, or is gone. What can't be seen now is looked at later.
     pub fn run(&mut self) -> Result<(), WorkerError> {
         let mut looked = Instant::now();
         while !self.stop.load(Ordering::Relaxed) {
-            if looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY) {
+            let is_due = looked.elapsed() >= faults::look_every().unwrap_or(LOOK_EVERY);
+            // Who waits for a broker with an admin request takes a whole core for it.
+            if is_due && !self.reachability.is_away() {
                 looked = Instant::now();
-                if let Err(error) = self.look() {
-                    tracing::debug!(%error, "the output topics can't be looked at");
+                match self.look() {
+                    Ok(_) => {}
+                    Err(WorkerError::Kafka { cause, .. }) => {
+                        tracing::debug!(error = %cause, "the topics can't be looked at");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             self.count();

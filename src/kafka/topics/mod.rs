@@ -3,7 +3,7 @@
 
 pub mod destinations;
 mod misfit;
-mod role;
+pub(crate) mod role;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

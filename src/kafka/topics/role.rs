@@ -14,6 +14,43 @@ pub enum Role {
 }
 
 impl Role {
+    /// Whether a topic must stay the one that it is while this program runs: all but the outputs, of which nothing is read that
+    /// counts.
+    pub fn is_lasting(self) -> bool {
+        !matches!(self, Role::Output(_))
+    }
+
+    /// What it means that another topic has taken its place, and what to do.
+    pub fn when_recreated(self) -> &'static str {
+        match self {
+            Role::Source => {
+                ": what of it was read is counted. Started again, payback reads the new one from its beginning"
+            }
+            Role::Internal => {
+                ": what was in it and not read yet is lost. Started again, payback says which partitions it is about; `payback \
+                 recover` shows how to go on"
+            }
+            Role::Changelog => {
+                ": it has no state but what was written since. Give this processor another `kafka.application_id` and other \
+                 output topics, and it computes all from the source topics anew"
+            }
+            Role::Output(Kept::Latest) => ": all of its records are written again",
+            Role::Output(Kept::Each) => ": what was in it is not written again",
+        }
+    }
+
+    /// What to do when it is there no more.
+    pub fn when_gone(self) -> &'static str {
+        match self {
+            Role::Source => ". Create it again, or take it out of the configuration",
+            Role::Internal | Role::Changelog => ". Started again, payback says what is lost with it, and what to do",
+            Role::Output(Kept::Latest) => {
+                ". Create it again, as `payback topics` does: all of its records are written to it then"
+            }
+            Role::Output(Kept::Each) => ". Create it again, as `payback topics` does",
+        }
+    }
+
     /// The configuration that a topic is created with.
     pub fn configuration(self) -> &'static [(&'static str, &'static str)] {
         match self {

@@ -10,6 +10,7 @@ use super::outbox::Outbox;
 use super::pipeline::{Pipeline, signed};
 use super::rewriting::Pace;
 use crate::engine::{Effects, Stage};
+use crate::kafka::changelog::birth::{BIRTH_KEY, Birth};
 use crate::kafka::changelog::partition::Partition;
 use crate::kafka::changelog::progress::PROGRESS_KEY;
 use crate::kafka::changelog::stored_settings::SETTINGS_KEY;
@@ -86,11 +87,16 @@ impl<S: Stage> Pipeline<S> {
         let offsets = self.inputs.offsets(Some(&self.transactional_id));
         let offsets = offsets.map_err(WorkerError::kafka("offsets to commit"))?;
         for (number, partition) in self.partitions.iter() {
-            let element = offsets.find_partition(&self.inputs.internal().topic, signed(number));
-            if let (Some(mut element), Some(topic)) = (element, self.rewriter.whole_on(partition)) {
-                let claim = Claim { writer: &self.transactional_id, whole_on: Some(&topic) };
-                element.set_metadata(claim.write());
-            }
+            let internal = self.inputs.internal();
+            let Some(mut element) = offsets.find_partition(&internal.topic, signed(number)) else { continue };
+            let whole_on = self.rewriter.whole_on(partition);
+            let claim = Claim {
+                topic: internal.id,
+                state: partition.birth,
+                whole_on: whole_on.as_deref(),
+                ..Claim::of(&self.transactional_id)
+            };
+            element.set_metadata(claim.write());
         }
         Ok(offsets)
     }
@@ -125,14 +131,18 @@ impl<S: Stage> Pipeline<S> {
                 partition.progress.as_of = as_of;
                 partition.progress.sequence += 1;
                 partition.progress.internal_offset = internal_offset;
+                partition.progress.internal_id = self.inputs.internal().id;
                 partition.progress.source_offsets.clear();
-                let sources = self.inputs.co_assigned(number).map(|(topic, next)| (topic.to_owned(), next));
-                partition.progress.source_offsets.extend(sources);
+                partition.progress.source_offsets.extend(self.inputs.co_assigned(number));
                 if let Some(heard) = &partition.heard {
                     partition.progress.told = self.waiting.as_told(heard);
                 }
                 partition.progress.write(format, &mut partition.progress_fact);
                 outbox.fact(PROGRESS_KEY, Some(&partition.progress_fact));
+            }
+            if partition.birth.is_some() != Birth::is_kept(format) {
+                partition.birth = Birth::is_kept(format).then(Birth::draw);
+                outbox.fact(BIRTH_KEY, partition.birth.map(|birth| birth.fact(format)).as_deref());
             }
             if !partition.has_settings() {
                 let narrowed = partition.narrowed.take();

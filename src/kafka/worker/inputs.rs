@@ -3,10 +3,16 @@
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
+use crate::kafka::changelog::progress::SourceOffset;
+use crate::kafka::claim::Claim;
+use crate::kafka::client::topic_ids::TopicId;
+
 /// A topic that a stage reads.
 #[derive(Clone, Debug)]
 pub struct Input {
     pub topic: String,
+    /// Which topic it is; `None` in format 1, and of a cluster that gives topics no ids.
+    pub id: Option<TopicId>,
     pub partitions: u32,
 }
 
@@ -43,6 +49,11 @@ impl Inputs {
     /// Which of the topics this is.
     pub fn index_of(&self, topic: &str) -> Option<usize> {
         self.topics.iter().position(|input| input.topic == topic)
+    }
+
+    /// Which topic it is.
+    pub fn id(&self, index: usize) -> Option<TopicId> {
+        self.topics.get(index)?.id
     }
 
     pub fn is_internal(&self, index: usize) -> bool {
@@ -150,27 +161,29 @@ impl Inputs {
 
     /// Next records of this partition of the sources that have as many partitions as the internal topic: these are
     /// always assigned together.
-    pub fn co_assigned(&self, partition: u32) -> impl Iterator<Item = (&str, i64)> {
+    pub fn co_assigned(&self, partition: u32) -> impl Iterator<Item = SourceOffset> {
         let internal = self.internal().partitions;
         self.topics.iter().zip(&self.positions).rev().skip(1).filter_map(move |(input, positions)| {
             let position = positions.get(partition as usize).copied().flatten()?;
-            (input.partitions == internal).then_some((input.topic.as_str(), position.next))
+            let source = || SourceOffset { topic: input.topic.clone(), id: input.id, next: position.next };
+            (input.partitions == internal).then(source)
         })
     }
 
-    /// All positions, as offsets to commit or to assign; `metadata` goes with each.
+    /// All positions, as offsets to commit or to assign; the claim of a writer goes with each.
     ///
     /// # Errors
     /// librdkafka refuses an offset.
-    pub fn offsets(&self, metadata: Option<&str>) -> Result<TopicPartitionList, KafkaError> {
+    pub fn offsets(&self, writer: Option<&str>) -> Result<TopicPartitionList, KafkaError> {
         let mut list = TopicPartitionList::with_capacity(self.positions.iter().map(Vec::len).sum());
         for (input, positions) in self.topics.iter().zip(&self.positions) {
+            let note = writer.map(|writer| Claim { topic: input.id, ..Claim::of(writer) }.write());
             for (partition, position) in (0..).zip(positions) {
                 if let Some(position) = position {
                     let mut element = list.add_partition(&input.topic, partition);
                     element.set_offset(Offset::Offset(position.next))?;
-                    if let Some(metadata) = metadata {
-                        element.set_metadata(metadata);
+                    if let Some(note) = &note {
+                        element.set_metadata(note);
                     }
                 }
             }
@@ -184,7 +197,7 @@ mod tests {
     use super::*;
 
     fn inputs() -> Inputs {
-        let input = |topic: &str, partitions| Input { topic: topic.to_owned(), partitions };
+        let input = |topic: &str, partitions| Input { topic: topic.to_owned(), id: TopicId::new(7), partitions };
         Inputs::new(vec![input("orders", 2), input("wide", 5)], input("internal", 2))
     }
 
@@ -194,7 +207,8 @@ mod tests {
         inputs.set(0, 1, 10);
         inputs.set(1, 1, 20);
         inputs.set(2, 1, 30);
-        assert_eq!(inputs.co_assigned(1).collect::<Vec<_>>(), [("orders", 10)]);
+        let orders = SourceOffset { topic: "orders".to_owned(), id: TopicId::new(7), next: 10 };
+        assert_eq!(inputs.co_assigned(1).collect::<Vec<_>>(), [orders]);
         assert_eq!((inputs.internal_position(1), inputs.internal_position(0)), (Some(30), None));
         assert!(inputs.is_internal(2) && !inputs.is_internal(1));
     }
@@ -206,13 +220,13 @@ mod tests {
         let mut consumed = TopicPartitionList::new();
         consumed.add_partition_offset("orders", 0, Offset::Offset(99)).unwrap();
         inputs.pass_markers(&consumed);
-        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 10)), "99 may be of an earlier assignment");
+        assert_eq!(inputs.position("orders", 0), Some(10), "99 may be of an earlier assignment");
         inputs.advance(0, 0, 11);
         inputs.pass_markers(&consumed);
-        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 99)));
+        assert_eq!(inputs.position("orders", 0), Some(99));
         inputs.advance(0, 0, 120);
         inputs.pass_markers(&consumed);
-        assert_eq!(inputs.co_assigned(0).next(), Some(("orders", 120)), "positions never go back");
+        assert_eq!(inputs.position("orders", 0), Some(120), "positions never go back");
     }
 
     #[test]
@@ -243,6 +257,8 @@ mod tests {
         inputs.set(2, 1, 30);
         let offsets = inputs.offsets(Some("writer")).unwrap();
         let element = offsets.find_partition("internal", 1).unwrap();
-        assert_eq!((offsets.count(), element.offset(), element.metadata()), (1, Offset::Offset(30), "writer"));
+        let claim = Claim { topic: TopicId::new(7), ..Claim::of("writer") };
+        assert_eq!((offsets.count(), element.offset()), (1, Offset::Offset(30)));
+        assert_eq!(Claim::read(element.metadata()), claim);
     }
 }

@@ -1,17 +1,20 @@
 //! A worker: one thread with one consumer, one transactional producer and the state of the partitions that it was
 //! assigned. It joins its group, restores, works, and gives its partitions up again, each when the group says so.
 
+mod blocked;
 mod cadence;
 mod commit;
 mod group;
 pub mod inputs;
 pub mod outbox;
+mod peers;
 pub mod pipeline;
 mod positions;
 mod recovery;
 pub mod report;
 mod rewriting;
 pub mod route;
+mod standstill;
 mod tally;
 mod telling;
 mod trouble;
@@ -25,11 +28,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 
+use self::blocked::Standing;
 pub use self::cadence::Cadence;
 use self::commit::Left;
 use self::pipeline::Pipeline;
 use self::report::Report;
 use self::rewriting::Pace;
+use self::standstill::Standstill;
 use crate::engine::Stage;
 use crate::kafka::client::ask::Watcher;
 use crate::kafka::client::statistics::Ends;
@@ -39,6 +44,8 @@ use crate::kafka::faults;
 use crate::kafka::restore::Restore;
 use crate::kafka::restore::checkpoint::Checkpoints;
 use crate::kafka::retry_policy::RetryPolicy;
+use crate::kafka::terms::Terms;
+use crate::kafka::topics::destinations::{Destination, Destinations};
 use crate::kafka::transaction::Patience;
 use crate::kafka::trim::{Consumed, TrimSchedule};
 use crate::status::{self, Answer, Question, STALLED_AFTER};
@@ -48,6 +55,11 @@ use crate::time::Millis;
 const MAX_RECORDS: usize = 30_000;
 /// How long a worker with nothing to do waits for a record, and a question for its answer.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
+/// How long it takes at most to hear all that librdkafka has to say: without time it says one thing, and the rest when it is asked
+/// again. After a broker was away for long the group's word stands behind much else.
+const NEWS_WITHIN: Duration = Duration::from_millis(5);
+/// For so long it is heard at most what it has to say, between two looks at all else.
+const LISTENS_FOR: Duration = Duration::from_secs(1);
 /// How long a transaction is held open for what comes together with its first record: the partitions of an earlier
 /// stage's commit come one after the other.
 const GATHER: Duration = Duration::from_millis(10);
@@ -84,6 +96,10 @@ const MAX_FENCINGS: usize = 6;
 pub struct Worker<S: Stage> {
     pub clients: Clients,
     pub group_id: String,
+    /// What it must have in common with all members of the group.
+    pub terms: Terms,
+    /// After so long without a sign of life the group goes on without a member.
+    pub session: Duration,
     pub consumer: BaseConsumer<Link>,
     pub watcher: Watcher,
     pub pipeline: Pipeline<S>,
@@ -98,6 +114,11 @@ pub struct Worker<S: Stage> {
     pub cadence: Cadence,
     pub retry_policy: RetryPolicy,
     pub offsets_are_kept: bool,
+    /// The changelog that the state is kept in.
+    pub changelog: Destination,
+    pub destinations: Arc<Destinations>,
+    /// How long a broker waits for a member when the group shares out its partitions anew.
+    pub shared_out_within: Duration,
     pub stop: Arc<AtomicBool>,
     pub state: State,
 }
@@ -107,16 +128,23 @@ pub struct Worker<S: Stage> {
 pub struct State {
     phase: Phase,
     membership: Option<Membership>,
+    /// Whether it has seen that all members are of its deployment.
+    has_met_peers: bool,
     /// When the open transaction's first record came.
     began: Option<Instant>,
     /// Since the last assignment.
     fencings: Vec<Instant>,
     /// Committed offsets that contradicted the state when it was looked at last.
     doubted: Option<TopicPartitionList>,
+    /// Of the consumer, while it has no share of the partitions, and of the producer, while no broker knows it.
+    groupless: Standstill,
+    unknown: Standstill,
     /// What status says of Kafka.
     said: Reach,
     /// Where the inputs end, until the metrics know.
     ends: Option<Ends>,
+    /// Which of them do not move.
+    standing: Standing,
     /// Positions before an abort, for a worker that is made not to go back.
     unrewound: Option<TopicPartitionList>,
 }
@@ -153,11 +181,10 @@ impl<S: Stage> Worker<S> {
     /// # Errors
     /// What the worker can't go on from.
     pub fn run(&mut self) -> Result<(), WorkerError> {
-        if !self.introduce()? {
+        if !self.introduce()? || (self.offsets_are_kept && !self.look_before_joining()?) {
             return Ok(());
         }
-        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
-        self.consumer.subscribe(&topics).map_err(WorkerError::kafka("subscribing"))?;
+        self.subscribe()?;
         self.say_phase();
         while !self.is_stopping() {
             self.status.beat();
@@ -167,6 +194,7 @@ impl<S: Stage> Worker<S> {
                 let outcome = self.rebalance(rebalance);
                 self.settle(outcome)?;
             }
+            self.look_after_group()?;
             self.say_phase();
         }
         Ok(())
@@ -178,31 +206,43 @@ impl<S: Stage> Worker<S> {
 
     fn round(&mut self) -> Result<(), Trouble> {
         match &self.state.phase {
-            Phase::Idle => self.listen(IDLE_WAIT),
+            Phase::Idle => {
+                self.listen(IDLE_WAIT)?;
+                self.report.lag_meanwhile(&self.watcher);
+                Ok(())
+            }
             Phase::Evicted { since } => {
                 let overdue = since.elapsed() > EVICTION_NEWS_WITHIN;
                 self.listen(IDLE_WAIT)?;
                 if overdue { self.begin_restore() } else { Ok(()) }
             }
             Phase::Restoring(_) => {
-                self.listen(Duration::ZERO)?;
-                self.restore()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.restore() }
             }
             Phase::Resuming { .. } => {
-                self.listen(Duration::ZERO)?;
-                self.resume()
+                self.listen(NEWS_WITHIN)?;
+                if self.consumer.context().has_rebalance() { Ok(()) } else { self.resume() }
             }
             Phase::Working => self.work(),
         }
     }
 
-    /// Hears what the group has to say while no input is assigned.
+    /// Hears what the group has to say while no input is assigned: waits for so long, and goes on for as long as there is more. It
+    /// may stand behind a hundred thousand errors of one broker, which librdkafka tries again and again.
     fn listen(&mut self, wait: Duration) -> Result<(), Trouble> {
         self.answer_not_here();
-        match self.consumer.poll(wait) {
-            // Of an assignment that is over.
-            Some(Ok(_)) | None => Ok(()),
-            Some(Err(error)) => self.consumer_error(error),
+        let began = Instant::now();
+        loop {
+            match self.consumer.poll(wait.saturating_sub(began.elapsed()).max(NEWS_WITHIN)) {
+                // Of an assignment that is over.
+                Some(Ok(_)) => {}
+                Some(Err(error)) => self.consumer_error(error)?,
+                None => return Ok(()),
+            }
+            if self.consumer.context().has_rebalance() || began.elapsed() > wait.max(LISTENS_FOR) {
+                return Ok(());
+            }
         }
     }
 
@@ -230,10 +270,7 @@ impl<S: Stage> Worker<S> {
                         break;
                     }
                 }
-                Some(Err(error)) => {
-                    self.consumer_error(error)?;
-                    break;
-                }
+                Some(Err(error)) => self.consumer_error(error)?,
                 None => {
                     // Also when the group has something to say, which goes first; that inputs end somewhere does not.
                     if !self.hear_of_ends() {
@@ -261,6 +298,7 @@ impl<S: Stage> Worker<S> {
                 // records elsewhere.
                 tracing::warn!(worker = %self.status, topic = self.pipeline.outputs.updates, "the output topic was created again");
                 self.renew_producer()?;
+                return self.take_up_anew();
             }
             self.go_back_in_time()?;
         }
@@ -271,10 +309,12 @@ impl<S: Stage> Worker<S> {
     fn hear_of_ends(&mut self) -> bool {
         let news = self.consumer.context().news_of_ends();
         let Some(news) = news else { return false };
-        if let Ok(positions) = self.consumer.position() {
-            self.pipeline.inputs.pass_markers(&positions);
-        }
         let now = clock();
+        if let Ok(positions) = self.consumer.position() {
+            let inputs = &mut self.pipeline.inputs;
+            inputs.pass_markers(&positions);
+            self.status.set_blocked(self.state.standing.look(inputs, &positions, &news, Instant::now()));
+        }
         self.pipeline.waiting.look(&self.pipeline.inputs, &news, now);
         self.say_what_waits(now);
         self.state.ends = Some(news);
@@ -291,6 +331,12 @@ impl<S: Stage> Worker<S> {
         if self.pipeline.partitions.iter().all(|(_, partition)| !partition.progress.is_far_ahead(now, format)) {
             return Ok(());
         }
+        self.take_up_anew()
+    }
+
+    /// Takes up all partitions as if they had just been assigned: their state as it is, their inputs from where they are committed.
+    /// No transaction may be open.
+    fn take_up_anew(&mut self) -> Result<(), Trouble> {
         if !self.park() {
             self.pipeline.partitions.clear();
             if let Some(membership) = &self.state.membership {

@@ -1,12 +1,15 @@
-//! Where reading goes on after a restore: exactly at the committed offsets, once they agree with the restored state.
+//! Where reading goes on after a restore: exactly at the committed offsets, once they agree with the restored state
+//! ([`Evidence`] says when they do).
 
 use rdkafka::TopicPartitionList;
 
 use super::inputs::Inputs;
 use crate::engine::Stage;
 use crate::kafka::changelog::partition::{Partition, Partitions};
+use crate::kafka::claim::Claim;
 use crate::kafka::client::ask::offset_in;
-use crate::kafka::error::{Mismatch, WorkerError};
+use crate::kafka::error::{Obstacles, WorkerError};
+use crate::kafka::resumption::{Evidence, Start, Stored};
 
 /// What is known from the broker about the assigned inputs.
 pub struct Known<'a> {
@@ -23,86 +26,63 @@ pub struct Known<'a> {
 /// Sets the positions of all assigned inputs.
 ///
 /// # Errors
-/// Offsets and state contradict each other, or records were deleted before they were read.
+/// Offsets and state contradict each other, or records were deleted before they were read: of all partitions at once.
 pub fn set_positions<S: Stage>(
     inputs: &mut Inputs,
     partitions: &Partitions<S>,
     known: &Known<'_>,
 ) -> Result<(), WorkerError> {
     inputs.clear();
+    let mut found = Vec::new();
     for element in known.assigned.elements() {
         let (topic, number) = (element.topic(), element.partition());
         let Some(index) = inputs.index_of(topic) else { continue };
-        let low = offset_in(known.low, topic, number).unwrap_or(0);
-        let high = offset_in(known.high, topic, number).unwrap_or(i64::MAX);
         let state = u32::try_from(number).ok().and_then(|number| partitions.get(number));
-        let committed = if inputs.is_internal(index) {
-            agreed(topic, number, state, known)?
-        } else {
-            committed_of_source(topic, number, state, known)?
-        };
-        let next = committed.unwrap_or(low);
-        if next < low {
-            let group = known.group.to_owned();
-            let topic = topic.to_owned();
-            return Err(WorkerError::Lost { topic, partition: number, from: next, to: low, lost: low - next, group });
-        }
-        if next > high {
-            let (topic, group) = (topic.to_owned(), known.group.to_owned());
-            return Err(WorkerError::Truncated { topic, partition: number, end: high, read: next, group });
-        }
-        inputs.set(index, number, next);
-    }
-    Ok(())
-}
-
-/// The committed offset of the internal topic's partition, which must be that of the state.
-fn agreed<S: Stage>(
-    topic: &str,
-    number: i32,
-    state: Option<&Partition<S>>,
-    known: &Known<'_>,
-) -> Result<Option<i64>, WorkerError> {
-    let stored = state.and_then(|state| state.progress.internal_offset);
-    if !known.offsets_are_kept {
-        return Ok(stored);
-    }
-    let committed = offset_in(known.committed, topic, number);
-    let (topic, changelog) = (topic.to_owned(), known.changelog.to_owned());
-    let partition = u32::try_from(number).unwrap_or(u32::MAX);
-    match (committed, stored) {
-        (Some(committed), Some(stored)) if committed == stored => Ok(Some(committed)),
-        (None, None) => Ok(None),
-        (Some(committed), Some(stored)) => {
-            Err(Mismatch::Differs { topic, partition, changelog, stored, committed }.into())
-        }
-        (None, Some(stored)) => Err(Mismatch::NotCommitted { topic, partition, changelog, stored }.into()),
-        (Some(committed), None) => Err(Mismatch::NoState { topic, partition, changelog, committed }.into()),
-    }
-}
-
-/// The committed offset of a source. None is the beginning for a source that is new; but not for one that was read before.
-fn committed_of_source<S: Stage>(
-    topic: &str,
-    number: i32,
-    state: Option<&Partition<S>>,
-    known: &Known<'_>,
-) -> Result<Option<i64>, WorkerError> {
-    let stored = state.and_then(|state| {
-        let mut offsets = state.progress.source_offsets.iter();
-        offsets.find(|(source, _)| source == topic).map(|(_, offset)| *offset)
-    });
-    if !known.offsets_are_kept {
-        return Ok(stored);
-    }
-    match (offset_in(known.committed, topic, number), stored) {
-        (None, Some(stored)) => Err(Mismatch::NotCommitted {
-            topic: topic.to_owned(),
-            partition: u32::try_from(number).unwrap_or(u32::MAX),
-            changelog: known.changelog.to_owned(),
+        let is_internal = inputs.is_internal(index);
+        let stored = state.and_then(|state| if is_internal { of_internal(state) } else { of_source(state, topic) });
+        let committed = known.committed.find_partition(topic, number);
+        let evidence = Evidence {
+            topic: inputs.id(index),
+            committed: offset_in(known.committed, topic, number),
+            claim: committed.as_ref().map_or(Claim::default(), |committed| Claim::read(committed.metadata())),
             stored,
+            birth: state.and_then(|state| state.birth),
+            low: offset_in(known.low, topic, number).unwrap_or(0),
+            high: offset_in(known.high, topic, number).unwrap_or(i64::MAX),
+        };
+        let start = match (known.offsets_are_kept, is_internal) {
+            (false, _) => Ok(evidence.stored.map_or(Start::Beginning(evidence.low), |(next, _)| Start::At(next))),
+            (true, true) => evidence.of_internal(),
+            (true, false) => evidence.of_source(),
+        };
+        match start {
+            Ok(start) => {
+                if let Start::Another { beginning, read } = start {
+                    tracing::warn!(
+                        topic,
+                        partition = number,
+                        read,
+                        from = beginning,
+                        "the topic was deleted and created again: it is read from its beginning"
+                    );
+                }
+                inputs.set(index, number, start.next());
+            }
+            Err(obstacle) => found.push((topic.to_owned(), number, obstacle)),
         }
-        .into()),
-        (committed, _) => Ok(committed),
     }
+    if found.is_empty() {
+        return Ok(());
+    }
+    inputs.clear();
+    Err(Obstacles { group: known.group.to_owned(), changelog: known.changelog.to_owned(), found }.into())
+}
+
+fn of_internal<S: Stage>(state: &Partition<S>) -> Option<Stored> {
+    Some((state.progress.internal_offset?, state.progress.internal_id))
+}
+
+fn of_source<S: Stage>(state: &Partition<S>, topic: &str) -> Option<Stored> {
+    let source = state.progress.source_offsets.iter().find(|source| source.topic == topic)?;
+    Some((source.next, source.id))
 }

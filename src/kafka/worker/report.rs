@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus::local::LocalHistogram;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::inputs::Inputs;
@@ -12,7 +13,7 @@ use crate::engine::{Outcome, Stage, StageKind};
 use crate::events::{EventKind, Reason};
 use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::client::Link;
-use crate::kafka::client::ask::offset_in;
+use crate::kafka::client::ask::{Watcher, offset_in};
 use crate::kafka::client::statistics::Ends;
 use crate::metrics::{Metrics, StageMetrics};
 use crate::status;
@@ -20,6 +21,8 @@ use crate::time::Millis;
 
 /// How often sizes, which take a walk over all partitions, are refreshed.
 const SIZES_EVERY: Duration = Duration::from_secs(1);
+/// How often it is asked how far inputs are behind that nobody reads.
+const LAG_EVERY: Duration = Duration::from_secs(5);
 
 /// The longest time from a record's timestamp to its commit that is told, in milliseconds: far beyond the last bucket. One
 /// record of long ago would else outweigh all others in the sum.
@@ -32,6 +35,8 @@ pub struct Report {
     latency: LocalHistogram,
     purchase_to_roas: LocalHistogram,
     last_sizes: Option<Instant>,
+    /// When it was looked at last how far inputs are behind that are not assigned.
+    last_lag: Option<Instant>,
     lagging: Vec<(String, i32)>,
 }
 
@@ -40,7 +45,7 @@ impl Report {
         let stage = metrics.stage(stage);
         let latency = stage.event_latency.local();
         let purchase_to_roas = metrics.purchase_to_roas().local();
-        Report { metrics, stage, latency, purchase_to_roas, last_sizes: None, lagging: Vec::new() }
+        Report { metrics, stage, latency, purchase_to_roas, last_sizes: None, last_lag: None, lagging: Vec::new() }
     }
 
     /// Counts what a transaction did that was committed at `now`, and clears the tally.
@@ -72,8 +77,17 @@ impl Report {
         self.stage.transactions_aborted.inc();
     }
 
-    pub fn assigned(&self) {
+    /// The group has shared out the partitions anew, and these came here: the others' lag is another's to tell.
+    pub fn assigned(&mut self, assigned: &TopicPartitionList) {
         self.stage.rebalances.inc();
+        let metrics = &self.metrics;
+        self.lagging.retain(|(topic, partition)| {
+            let stays = assigned.find_partition(topic, *partition).is_some();
+            if !stays {
+                metrics.forget_lag(topic, *partition);
+            }
+            stays
+        });
     }
 
     pub fn restored_facts(&self, facts: u64) {
@@ -117,12 +131,37 @@ impl Report {
         }
     }
 
-    /// Takes back what is only true of partitions that are assigned.
+    /// Tells, now and then, how far the inputs are behind that were assigned last: until the group has shared them out anew,
+    /// nobody else does.
+    pub fn lag_meanwhile(&mut self, watcher: &Watcher) {
+        if self.lagging.is_empty() || self.last_lag.is_some_and(|last| last.elapsed() < LAG_EVERY) {
+            return;
+        }
+        self.last_lag = Some(Instant::now());
+        let mut list = TopicPartitionList::with_capacity(self.lagging.len());
+        for (topic, partition) in &self.lagging {
+            list.add_partition(topic, *partition);
+        }
+        let Ok(ends) = watcher.high_watermarks(&list) else { return };
+        let Ok(committed) = watcher.committed(list) else { return };
+        for (topic, partition) in &self.lagging {
+            let end = offset_in(&ends, topic, *partition);
+            let behind = end.and_then(|end| behind(end, None, offset_in(&committed, topic, *partition)));
+            behind.into_iter().for_each(|behind| self.metrics.set_lag(topic, *partition, behind));
+        }
+    }
+
+    /// Partitions are given up. What waits in them is told of until the group has shared them out anew.
     pub fn revoked(&mut self) {
+        self.last_sizes = None;
+        self.last_lag = Some(Instant::now());
+    }
+
+    /// Takes back what is only true while there is a worker.
+    pub fn left(&mut self) {
         for (topic, partition) in self.lagging.drain(..) {
             self.metrics.forget_lag(&topic, partition);
         }
-        self.last_sizes = None;
     }
 }
 

@@ -4,13 +4,19 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 
-use super::{ABORT_WITHIN, MAX_FENCINGS, Phase, Worker};
+use super::standstill::Measure;
+use super::{ABORT_WITHIN, MAX_FENCINGS, NEWS_WITHIN, Phase, Worker};
 use crate::engine::Stage;
 use crate::kafka::client::ask::{self, offset_in};
 use crate::kafka::client::errors;
+use crate::kafka::client::topic_ids::Identity;
 use crate::kafka::error::{Trouble, WorkerError};
 use crate::kafka::faults;
+use crate::kafka::topics::role::Role;
 use crate::kafka::transaction::{Failure, Patience};
+
+/// How long a broker that answers may take to know a producer. It first ends what an earlier one left open.
+const INTRODUCED_WITHIN: Duration = Duration::from_secs(20);
 
 impl<S: Stage> Worker<S> {
     /// Goes on from trouble, where that can be gone on from: all is undone and done again.
@@ -102,20 +108,38 @@ impl<S: Stage> Worker<S> {
         self.renew_producer()
     }
 
-    /// Puts a new producer in the place of the one that there is, and ends what that left open.
+    /// Puts a new producer in the place of the one that there is, and ends what that left open. The inputs are to be assigned anew
+    /// after it.
     pub(super) fn renew_producer(&mut self) -> Result<(), WorkerError> {
         self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
         self.introduce().map(drop)
     }
 
-    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile.
+    /// Introduces the producer to the broker, however long that takes. `false`: told to stop meanwhile. What the group decides in
+    /// the meantime is heard, so that it knows of this worker; records that come are to be read again.
     pub(super) fn introduce(&mut self) -> Result<bool, WorkerError> {
+        let since = Instant::now();
+        self.state.unknown.is_over();
         while !self.is_stopping() {
             self.status.beat();
             let introduced = self.pipeline.transactions.introduce(Duration::from_secs(2));
             self.say_phase();
             if introduced.map_err(WorkerError::kafka("the transactional producer"))? {
                 return Ok(true);
+            }
+            if let Err(Trouble::Stop(error)) = self.listen(NEWS_WITHIN) {
+                return Err(error);
+            }
+            match self.state.unknown.look(Instant::now(), self.reachability.is_connected(), INTRODUCED_WITHIN) {
+                Measure::Wait => {}
+                Measure::MakeAnew => {
+                    tracing::warn!(worker = %self.status, "a broker answers, and none takes the producer: a new one takes over");
+                    self.pipeline.transactions.replace().map_err(WorkerError::kafka("a new producer"))?;
+                }
+                Measure::GiveUp => {
+                    let (id, seconds) = (self.pipeline.transactional_id.clone(), since.elapsed().as_secs());
+                    return Err(WorkerError::Unknown { id, seconds });
+                }
             }
         }
         Ok(false)
@@ -134,16 +158,25 @@ impl<S: Stage> Worker<S> {
     fn explain_offset_out_of_range(&mut self, error: KafkaError) -> Result<(), Trouble> {
         let what = "an input can't be read from its offset";
         let positions = self.pipeline.inputs.offsets(None).map_err(WorkerError::kafka(what))?;
+        let topics: Vec<&str> = self.pipeline.inputs.topics().collect();
         // In this order: only what was committed is deleted here.
         let looked = self.watcher.low_watermarks(&positions).and_then(|low| {
             let high = self.watcher.high_watermarks(&positions)?;
-            Ok((low, high, ask::committed(&self.consumer, &positions)?))
+            Ok((low, high, ask::committed(&self.consumer, &positions)?, self.watcher.identities(&topics)?))
         });
-        let (low, high, committed) = match looked {
+        let (low, high, committed, identities) = match looked {
             Ok(looked) => looked,
             Err(cause) if errors::is_hopeless(&cause) => return Err(WorkerError::kafka(what)(cause).into()),
             Err(cause) => return Err(Failure::Abortable { what: what.into(), cause }.into()),
         };
+        for (index, (topic, identity)) in topics.iter().zip(identities).enumerate() {
+            if let (Some(former), Identity::Known(id)) = (self.pipeline.inputs.id(index), identity)
+                && former != id
+            {
+                let role = if self.pipeline.inputs.is_internal(index) { Role::Internal } else { Role::Source };
+                return Err(WorkerError::Recreated { topic: (*topic).to_owned(), role }.into());
+            }
+        }
         for element in positions.elements() {
             let (topic, partition) = (element.topic(), element.partition());
             let Some(next) = offset_in(&positions, topic, partition) else { continue };

@@ -23,6 +23,7 @@ mod fresh;
 mod frozen;
 mod load;
 mod moments;
+mod moved;
 mod sharing;
 
 pub use check::final_figures;

@@ -60,6 +60,7 @@ pub struct Request<'a> {
     pub key: i16,
     pub version: i16,
     pub correlation: i32,
+    /// Its client id, without what a member of a group says beside it.
     pub client: &'a str,
     body: &'a [u8],
 }
@@ -68,7 +69,7 @@ impl<'a> Request<'a> {
     pub fn read(frame: &'a [u8]) -> Request<'a> {
         let mut reader = Reader { bytes: frame, flexible: false };
         let (key, version, correlation) = (reader.i16(), reader.i16(), reader.i32());
-        let client = reader.text();
+        let client = reader.text().split('~').next().unwrap_or_default();
         Request { key, version, correlation, client, body: reader.bytes }
     }
 

@@ -4,7 +4,12 @@ use std::process::{Command, Output};
 
 fn payback(command: &str, variables: &[(&str, &str)]) -> Output {
     let mut payback = Command::new(env!("CARGO_BIN_EXE_payback"));
-    payback.arg(command).envs(variables.iter().copied()).output().expect("the program runs")
+    payback
+        .arg(command)
+        .env("PAYBACK_KAFKA__APPLICATION_ID", "shop")
+        .envs(variables.iter().copied())
+        .output()
+        .expect("the program runs")
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::format::Format;
 use crate::kafka::changelog::partition::{Partition, Proof};
 
 /// With the version of the format, that of snapshots included.
-pub const MAGIC: &[u8; 8] = b"payback3";
+pub const MAGIC: &[u8; 8] = b"payback4";
 /// In place of the length of a block: there are no more.
 pub const END: u32 = u32::MAX;
 /// No header and no block is longer.
@@ -29,6 +29,8 @@ pub struct Header {
     pub progress: Vec<u8>,
     pub settings: Vec<u8>,
     pub epoch: Vec<u8>,
+    /// The identity of the state; empty where it has none.
+    pub birth: Vec<u8>,
     /// Counts, so that a reader can reserve room.
     pub customers: u64,
     pub orders: u64,
@@ -45,6 +47,7 @@ impl Header {
             progress: proof.progress.clone(),
             settings: partition.settings_fact.clone(),
             epoch: if written.is_empty() { Vec::new() } else { written.fact(Format::default()) },
+            birth: partition.birth.map_or_else(Vec::new, |birth| birth.fact(Format::default())),
             customers,
             orders,
         }

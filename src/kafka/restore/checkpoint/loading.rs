@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{END, Header, MAGIC, MAX_PART};
 use crate::engine::{Sizes, Stage};
+use crate::kafka::changelog::birth::Birth;
 use crate::kafka::changelog::epoch::Epoch;
 use crate::kafka::changelog::partition::{Partition, Place, Proof};
 use crate::kafka::changelog::progress::Progress;
@@ -126,6 +127,9 @@ impl<R: Read> Loading<R> {
         partition.settings_fact.clone_from(&header.settings);
         if !header.epoch.is_empty() {
             partition.written = Epoch::read(&header.epoch).map_err(|_| Unfit::Damaged)?;
+        }
+        if !header.birth.is_empty() {
+            partition.birth = Some(Birth::read(&header.birth).map_err(|_| Unfit::Damaged)?);
         }
         partition.narrowed.clone_from(&self.narrowed);
         partition.place = Place::Kept(Proof { end: header.end, progress: header.progress.clone() });
