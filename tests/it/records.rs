@@ -34,18 +34,12 @@ fn compare(path: &str, left: Option<&Value>, right: Option<&Value>, lines: &mut 
     }
 }
 
-/// The records without what is as of their own moments alone. Where time changes no figure of a campaign, it is not written anew
-/// for the bounds of its windows.
+/// The records without what is as of their own moments alone.
 pub fn without_the_clock(records: &ByKey) -> ByKey {
     let mut records = records.clone();
     for fields in records.values_mut().filter_map(Value::as_object_mut) {
         for field in ["as_of", "observed_days", "read_through"] {
             fields.remove(field);
-        }
-        let windows = fields.get_mut("windows").and_then(Value::as_object_mut);
-        for figures in windows.into_iter().flatten().filter_map(|(_, window)| window.as_object_mut()) {
-            figures.remove("from");
-            figures.remove("to");
         }
     }
     records
