@@ -16,13 +16,15 @@ use crate::process::{Process, wait_until};
 /// Much less than a broker's answer, and than a new topic's first leader, are waited for.
 const AT_ONCE: Duration = Duration::from_secs(2);
 
+const APPLICATION: &str = "shop";
+
 fn start(folder: &TempDir, brokers: &str) -> Process {
     let log = File::create(folder.path().join("log")).expect("the log can be written");
     Process::start(
         Command::new(env!("CARGO_BIN_EXE_payback"))
             .arg("run")
             .env("PAYBACK_KAFKA__BROKERS", brokers)
-            .env("PAYBACK_KAFKA__APPLICATION_ID", "shop")
+            .env("PAYBACK_KAFKA__APPLICATION_ID", APPLICATION)
             .env("PAYBACK_HTTP__LISTEN", "127.0.0.1:0")
             .env("PAYBACK_LOG__LEVEL", "debug")
             .stderr(log.try_clone().expect("a file has many handles"))
@@ -49,7 +51,9 @@ fn a_broker_that_does_not_answer_is_not_waited_for() {
 #[test]
 fn topics_without_a_leader_are_not_waited_for() {
     let cluster = MockCluster::new(1).expect("a mock cluster");
-    for topic in topics::names(&Config::default()) {
+    let mut config = Config::default();
+    config.kafka.application_id = APPLICATION.to_owned();
+    for topic in topics::names(&config) {
         cluster.create_topic(&topic, 1, 1).expect("a topic");
         cluster.partition_leader(&topic, 0, None).expect("it loses its leader");
     }
