@@ -57,7 +57,7 @@ const LINES_EVERY: Duration = Duration::from_secs(10);
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// What customers did reaches the campaigns' records some commits later.
-const SETTLES_WITHIN: Duration = Duration::from_millis(500);
+const REACHES_CAMPAIGNS_WITHIN: Duration = Duration::from_millis(500);
 
 /// Runs the demo on standard output until its time is over, or Ctrl-C.
 ///
@@ -139,7 +139,7 @@ impl Show<'_> {
         while !is_over() {
             if !is_counted && self.metrics.committed_events() >= self.sent.history() {
                 is_counted = true;
-                screen.set_due_in(SETTLES_WITHIN);
+                screen.set_due_in(REACHES_CAMPAIGNS_WITHIN);
                 if !is_terminal {
                     let (events, seconds) = (self.sent.history(), self.started.elapsed().as_secs_f64());
                     writeln!(out, "{events} events of history are counted after {seconds:.1} s.\n")
@@ -163,7 +163,7 @@ impl Show<'_> {
             thread::sleep(Duration::from_millis(20));
         }
         if !is_over() {
-            thread::sleep(SETTLES_WITHIN);
+            thread::sleep(REACHES_CAMPAIGNS_WITHIN);
         }
         let picture = self.picture(screen.style());
         screen.end(&mut io::stdout(), &picture).map_err(DemoError::Show)

@@ -189,7 +189,7 @@ pub trait Stage: Send + Sync + Sized + 'static {
     /// that finds nothing moves it on. `None` as long as time changes nothing.
     fn next_moment(&self) -> Option<Millis>;
 
-    /// Writes again what time alone changed up to `as_of`, and compacts what retention gives up, about `budget` keys a call.
+    /// Writes again what time alone changed up to `as_of`, and compacts what retention keeps no longer, about `budget` keys a call.
     /// Returns whether nothing more is due. To be called whenever [`Stage::next_moment`] has come, at least each second.
     fn roll(&mut self, as_of: Millis, budget: usize, effects: &mut impl Effects) -> bool;
 

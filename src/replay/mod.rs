@@ -78,7 +78,7 @@ pub enum ReplayError {
 const CHUNK_BYTES: usize = 2 << 20;
 
 /// Input between two times that campaigns are told what customers contribute: what waits is memory.
-const SETTLE_BYTES: u64 = 128 << 20;
+const FLUSH_EVERY_BYTES: u64 = 128 << 20;
 
 /// Replays files. `progress` moves by bytes read.
 ///
@@ -161,7 +161,7 @@ struct Replay {
     outcomes: Outcomes,
     rejected: BTreeMap<Reason, u64>,
     bytes: u64,
-    settled: u64,
+    flushed_at: u64,
 }
 
 impl Replay {
@@ -178,7 +178,7 @@ impl Replay {
             outcomes: Outcomes::default(),
             rejected: BTreeMap::new(),
             bytes: 0,
-            settled: 0,
+            flushed_at: 0,
         }
     }
 
@@ -201,23 +201,23 @@ impl Replay {
             dead_letters.json(&DeadLetter::new(&request.files[chunk.file], &rejected))?;
         }
         self.bytes += chunk.bytes;
-        if self.bytes - self.settled >= SETTLE_BYTES {
-            self.settle()?;
+        if self.bytes - self.flushed_at >= FLUSH_EVERY_BYTES {
+            self.flush()?;
         }
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<Option<Millis>, FormatError> {
-        self.settled = self.bytes;
+    fn flush(&mut self) -> Result<Option<Millis>, FormatError> {
+        self.flushed_at = self.bytes;
         let as_of = self.as_of.or(self.latest);
         if let Some(as_of) = as_of {
-            self.pipeline.settle(as_of)?;
+            self.pipeline.flush(as_of)?;
         }
         Ok(as_of)
     }
 
     fn finish(mut self, request: &Request, mut outputs: Outputs) -> Result<Summary, ReplayError> {
-        let as_of = self.settle()?;
+        let as_of = self.flush()?;
         let at = as_of.unwrap_or(request.now);
         let customers = self.pipeline.customer_records(at, |record| outputs.ltv.line(record))?;
         let campaigns = self.pipeline.campaign_records(at, |record| outputs.roas.line(record))?;

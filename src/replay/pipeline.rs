@@ -149,7 +149,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// None: what one stage writes the other reads.
-    pub fn settle(&mut self, as_of: Millis) -> Result<(), FormatError> {
+    pub fn flush(&mut self, as_of: Millis) -> Result<(), FormatError> {
         let flushed = self.customers.par_iter_mut().map(|shard| {
             let mut out = Differences::default();
             shard.flush(as_of, &mut out);
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_an_engine_refuses_is_told_with_its_line_and_counts_for_nothing() {
-        // As no replay is set: history is given up.
+        // As no replay is set: history is compacted.
         let mut pipeline = Pipeline::new(&Settings::default(), 1);
         let mut settings = Settings { campaign_partitions: 1, ..Settings::default() };
         settings.retention.orders_days = Some(400);
@@ -250,7 +250,7 @@ mod tests {
         pipeline.campaigns = vec![Campaigns::new(Arc::new(settings.clone()))];
         let now = Millis(20_000 * DAY);
         for day in [-7, -6, -1, 0] {
-            pipeline.settle(now.plus(day * DAY)).unwrap();
+            pipeline.flush(now.plus(day * DAY)).unwrap();
         }
 
         let decoder = Decoder::new(&settings);

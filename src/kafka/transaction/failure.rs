@@ -15,7 +15,7 @@ pub enum Failure {
     /// This member is no longer of the group's generation; otherwise as above.
     #[error("{what}: {cause}: this worker's partitions are no longer its own")]
     Evicted { what: Cow<'static, str>, cause: KafkaError },
-    /// Its outcome is not known, or the producer is of no further use: a new one settles it.
+    /// Its outcome is not known, or the producer is of no further use: a new one ends it.
     #[error("{what}: {cause}")]
     Broken { what: Cow<'static, str>, cause: KafkaError },
     /// Doing it again would fail again.

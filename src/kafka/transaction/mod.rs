@@ -115,7 +115,7 @@ impl Transactions {
         Ok(true)
     }
 
-    /// Replaces the producer by a new one, which must be introduced again. What was open is settled by that.
+    /// Replaces the producer by a new one, which must be introduced again. What was open is ended by that.
     ///
     /// # Errors
     /// librdkafka refuses the configuration.

@@ -189,10 +189,10 @@ impl<S: Stage> Worker<S> {
         while !self.is_stopping() {
             self.status.beat();
             let outcome = self.round();
-            self.settle(outcome)?;
+            self.recover_from(outcome)?;
             while let Some(rebalance) = self.consumer.context().next_rebalance() {
                 let outcome = self.rebalance(rebalance);
-                self.settle(outcome)?;
+                self.recover_from(outcome)?;
             }
             self.look_after_group()?;
             self.say_phase();

@@ -3,7 +3,7 @@
 //! An event is applied where it was read if this worker holds its home at that moment, and else forwarded there. Whether all
 //! of a record's events can be taken is found out before the first of them is: those that are at home here are held against
 //! the state, and those that are not against what can be forwarded. What another home finds is another matter: it knows
-//! alone up to when it has given up history, so an event that is too late there becomes a dead letter of its own, while
+//! alone up to when it has compacted history, so an event that is too late there becomes a dead letter of its own, while
 //! the rest of its record stands.
 
 use smallvec::SmallVec;
@@ -94,7 +94,7 @@ mod tests {
         fn differences(&mut self, _: u32, _: &[u8]) {}
     }
 
-    /// A worker of customers that holds the home of `c` and has given up what is older than 400 days.
+    /// A worker of customers that holds the home of `c` and has compacted what is older than 400 days.
     fn partitions(settings: &Arc<Settings>) -> Partitions<Customers> {
         let mut partitions: Partitions<Customers> = Partitions::default();
         let number = home("c", HOMES.customers);

@@ -20,7 +20,7 @@ const INTRODUCED_WITHIN: Duration = Duration::from_secs(20);
 
 impl<S: Stage> Worker<S> {
     /// Goes on from trouble, where that can be gone on from: all is undone and done again.
-    pub(super) fn settle(&mut self, outcome: Result<(), Trouble>) -> Result<(), WorkerError> {
+    pub(super) fn recover_from(&mut self, outcome: Result<(), Trouble>) -> Result<(), WorkerError> {
         let failure = match outcome {
             Ok(()) => return Ok(()),
             Err(Trouble::Stop(error)) => return Err(error),
