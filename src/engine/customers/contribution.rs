@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 
 use super::KEPT;
-use super::state::{Acquisition, Counted, Customer, Placed, Touch};
-use crate::domain::attribution::{PerTouch, acquiring, split, weights};
+use super::acquisition::{Acquired, Acquisition};
+use super::state::{Counted, Placed, Touch};
+use crate::domain::attribution::{PerTouch, split, weights};
 use crate::domain::order::OrderSums;
 use crate::engine::Effects;
 use crate::engine::ledger::{Difference, LedgerSums, Payload};
@@ -28,15 +29,6 @@ const MOST_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub struct Ledger(hashbrown::HashMap<(u32, Millis), LedgerSums>);
 
-/// What a customer contributes to the campaign that acquired it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Acquired {
-    campaign: u32,
-    hour: Millis,
-    sums: OrderSums,
-    acquisition_cost: Sum,
-}
-
 /// One touchpoint's share of an order.
 struct Share {
     touch: Touch,
@@ -44,19 +36,9 @@ struct Share {
     sums: OrderSums,
 }
 
-fn touch_weights(settings: &Settings, placed: &Placed) -> PerTouch<u64> {
+/// The weights of an order's touchpoints.
+pub fn touch_weights(settings: &Settings, placed: &Placed) -> PerTouch<u64> {
     weights(&settings.attribution, placed.occurred_at, placed.touches.iter().map(|touch| touch.at))
-}
-
-/// The touchpoint that acquired the customer, if `placed` is the acquisition order; if none names a campaign, the last
-/// one that names a channel.
-pub fn acquiring_touch<'a>(settings: &Settings, placed: &'a Placed) -> Option<&'a Touch> {
-    let weights = touch_weights(settings, placed);
-    let by_campaign = acquiring(settings.attribution.model, &weights, |i| placed.touches[i].campaign != NONE);
-    match by_campaign {
-        Some(i) => placed.touches.get(i),
-        None => placed.touches.iter().rfind(|touch| touch.channel != NONE),
-    }
 }
 
 /// The shares of an order that are of a campaign.
@@ -84,19 +66,6 @@ fn shares(settings: &Settings, counted: Counted<'_>) -> PerTouch<Share> {
             },
         })
         .collect()
-}
-
-impl Acquired {
-    /// What `customer`, who was acquired then, contributed by the last flush, with its figures as they are now.
-    pub fn of(settings: &Settings, customer: &Customer, acquired_at: Option<Millis>) -> Option<Acquired> {
-        let at = acquired_at?;
-        (customer.contributed.campaign != NONE).then(|| Acquired {
-            campaign: customer.contributed.campaign,
-            hour: settings.zone.hour_start(at),
-            sums: customer.sums,
-            acquisition_cost: customer.acquisition_cost,
-        })
-    }
 }
 
 impl Ledger {
@@ -128,7 +97,7 @@ impl Ledger {
     }
 
     /// Books over what one order's shares count as, from one acquisition of its customer to another.
-    pub fn reclassify(&mut self, settings: &Settings, (from, to): (Acquisition, Acquisition), counted: Counted<'_>) {
+    pub fn rebook(&mut self, settings: &Settings, (from, to): (Acquisition, Acquisition), counted: Counted<'_>) {
         let touched = |touch: &Touch| touch.campaign != NONE && [from.campaign, to.campaign].contains(&touch.campaign);
         let placed = counted.placed;
         let was_first = counted.slot == from.order;

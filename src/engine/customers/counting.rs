@@ -3,8 +3,9 @@
 use std::mem;
 
 use super::Customers;
-use super::carrying::First;
-use super::contribution::{Acquired, Sign};
+use super::acquisition::Acquired;
+use super::acquisition::First;
+use super::contribution::Sign;
 use super::record;
 use super::refunds::Refunds;
 use super::state::{Contributing, Counted, Order, Placed};
@@ -20,7 +21,7 @@ impl Customers {
             return;
         }
         let customer = &self.customers[slot];
-        let acquired_at = self.acquired_at(customer, customer.contributed);
+        let acquired_at = self.acquired_at(customer);
         let before = Acquired::of(&self.settings, customer, acquired_at).filter(|_| !self.restoring);
         self.touched.push((slot, before));
     }

@@ -37,12 +37,12 @@ pub enum Key<'a> {
         customer: &'a str,
         cost: &'a str,
     },
-    /// What is not kept individually of a customer's orders and costs: a [`CarriedFact`].
-    Carried {
+    /// What is not kept individually of a customer's orders and costs: a [`CompactedFact`].
+    Compacted {
         customer: &'a str,
     },
-    /// What these are known by: a block of [`super::known::Known`].
-    Known {
+    /// What these are known by: a block of [`super::fingerprints::Fingerprints`].
+    Fingerprints {
         customer: &'a str,
         block: u16,
     },
@@ -57,8 +57,8 @@ impl FactKey for Key<'_> {
             Key::Refund { customer, order, refund } => (b'r', &[customer, order, refund]),
             Key::Cancellation { customer, order } => (b'x', &[customer, order]),
             Key::Cost { customer, cost } => (b'c', &[customer, cost]),
-            Key::Carried { customer } => (b'f', &[customer]),
-            Key::Known { customer, .. } => (b'k', &[customer]),
+            Key::Compacted { customer } => (b'f', &[customer]),
+            Key::Fingerprints { customer, .. } => (b'k', &[customer]),
             Key::Horizon => (b'z', &[]),
         };
         key.push(kind);
@@ -67,7 +67,7 @@ impl FactKey for Key<'_> {
             key.extend_from_slice(&(id.len() as u16).to_be_bytes());
             key.extend_from_slice(id.as_bytes());
         }
-        if let Key::Known { block, .. } = self {
+        if let Key::Fingerprints { block, .. } = self {
             key.extend_from_slice(&block.to_be_bytes());
         }
     }
@@ -87,12 +87,12 @@ impl<'a> Key<'a> {
             b'r' => Key::Refund { customer: next()?, order: next()?, refund: next()? },
             b'x' => Key::Cancellation { customer: next()?, order: next()? },
             b'c' => Key::Cost { customer: next()?, cost: next()? },
-            b'f' => Key::Carried { customer: next()? },
+            b'f' => Key::Compacted { customer: next()? },
             b'k' => {
                 let customer = next()?;
                 let (block, after) = rest.split_first_chunk::<2>().ok_or(MALFORMED)?;
                 rest = after;
-                Key::Known { customer, block: u16::from_be_bytes(*block) }
+                Key::Fingerprints { customer, block: u16::from_be_bytes(*block) }
             }
             b'z' => Key::Horizon,
             _ => return Err(MALFORMED),
@@ -124,7 +124,7 @@ pub struct CostFact {
 
 /// What is not kept individually of a customer's orders and costs.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct CarriedFact<'a> {
+pub struct CompactedFact<'a> {
     /// Those that counted, and of these, those that were refunded in excess.
     pub orders: u64,
     pub refunded_in_excess: u64,
@@ -150,11 +150,11 @@ pub struct FirstFact<'a> {
     pub sku: Option<&'a str>,
 }
 
-impl CarriedFact<'_> {
+impl CompactedFact<'_> {
     /// As [`read`], within the bounds of a ledger's sums.
-    pub fn read(value: &[u8]) -> Result<CarriedFact<'_>, FormatError> {
+    pub fn read(value: &[u8]) -> Result<CompactedFact<'_>, FormatError> {
         let (format, content) = format::split(value, MALFORMED)?;
-        let mut fact: CarriedFact<'_> = format::whole(content, MALFORMED)?;
+        let mut fact: CompactedFact<'_> = format::whole(content, MALFORMED)?;
         if format.number() == 1 {
             fact.items = fact.items.checked_mul(SCALE.into()).ok_or(MALFORMED)?;
         }
@@ -170,7 +170,7 @@ impl CarriedFact<'_> {
     /// Appends the content of its fact.
     pub fn write(&self, format: Format, value: &mut Vec<u8>) {
         let items = if format.number() == 1 { self.items / i128::from(SCALE) } else { self.items };
-        append(value, &CarriedFact { items, ..*self });
+        append(value, &CompactedFact { items, ..*self });
     }
 }
 
@@ -205,8 +205,8 @@ mod tests {
             Key::Refund { customer: "c", order: "o", refund: "r" },
             Key::Cancellation { customer: "c", order: "o" },
             Key::Cost { customer: "ü", cost: "k" },
-            Key::Carried { customer: "c" },
-            Key::Known { customer: "c", block: 258 },
+            Key::Compacted { customer: "c" },
+            Key::Fingerprints { customer: "c", block: 258 },
             Key::Horizon,
         ] {
             let mut bytes = Vec::new();
@@ -260,7 +260,7 @@ mod tests {
             let _ = Key::read(&key);
             for format in format::READS {
                 let versioned = [&[format], value.as_slice()].concat();
-                let _ = (CarriedFact::read(&versioned).is_ok(), OrderFact::read(&versioned).is_ok());
+                let _ = (CompactedFact::read(&versioned).is_ok(), OrderFact::read(&versioned).is_ok());
                 let _ = read::<CostFact>(&versioned);
             }
         }

@@ -87,18 +87,18 @@ impl Customers {
             current.map(|current| (current.occurred_at, current.amount, current.digest)),
         );
         if outcome == Outcome::Applied {
-            self.give_back(order, &refund.refund_id, &fact);
+            self.put_refund(order, &refund.refund_id, &fact);
             let key = Key::Refund { customer: &refund.customer_id, order: &refund.order_id, refund: &refund.refund_id };
             self.facts.put(&key, &fact, effects);
         }
         outcome
     }
 
-    pub(super) fn give_back(&mut self, order: u32, id: &str, fact: &RefundFact) {
+    pub(super) fn put_refund(&mut self, order: u32, id: &str, fact: &RefundFact) {
         self.change(order, |order, refunds| order.refunds = refunds.put(order.refunds, id, *fact));
     }
 
-    /// The fact of an order was deleted: it is carried now, as a restore finds.
+    /// The fact of an order was deleted: it is compacted now, as a restore finds.
     pub(super) fn displace(&mut self, slot: u32) {
         self.put_placed(slot, None);
     }
@@ -111,7 +111,7 @@ impl Customers {
     }
 
     /// As [`Customers::displace`], of a refund.
-    pub(super) fn take_back(&mut self, order: u32, id: &str) {
+    pub(super) fn remove_refund(&mut self, order: u32, id: &str) {
         self.change(order, |order, refunds| order.refunds = refunds.remove(order.refunds, id));
     }
 

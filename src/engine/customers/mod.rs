@@ -6,16 +6,21 @@
 //!
 //! - [`intake`]: events to facts, and facts to state; [`counting`]: the sums that follow; [`timeline`]: orders by time.
 //! - [`refunds`]: those of one order, be they one or a hundred thousand.
-//! - [`carrying`]: what is too old to be kept individually; [`known`]: what it is known by.
+//! - [`acquisition`]: who acquired a customer.
+//! - [`compaction`]: what is too old to be kept individually becomes [`compacted`], and is known by its [`fingerprints`];
+//!   [`lateness`]: what comes too late for it.
 //! - [`contribution`]: what campaigns are told. [`record`]: what the world is told. [`facts`] and [`order_fact`]: what the changelog
 //!   keeps; [`snapshot`]: the state as a whole.
 
-mod carrying;
+mod acquisition;
+mod compacted;
+mod compaction;
 mod contribution;
 mod counting;
 mod facts;
+mod fingerprints;
 mod intake;
-mod known;
+mod lateness;
 mod order_fact;
 mod record;
 mod refunds;
@@ -30,19 +35,20 @@ mod tests;
 use std::mem;
 use std::sync::Arc;
 
-use self::carrying::{Horizon, Sweep};
-use self::contribution::{Acquired, Ledger, Sign, acquiring_touch};
-use self::facts::{CancellationFact, CarriedFact, Key};
-use self::known::Known;
+use self::acquisition::{Acquired, First};
+use self::compaction::{Compaction, Horizon};
+use self::contribution::{Ledger, Sign};
+use self::facts::{CancellationFact, CompactedFact, Key};
+use self::fingerprints::Fingerprints;
 use self::order_fact::OrderFact;
 use self::record::Figures;
 use self::refunds::Refunds;
 use self::snapshot::AtHand;
-use self::state::{Acquisition, CARRIED, Cost, Counted, Customer, Order, Placed, Touch};
+use self::state::{Cost, Customer, Order};
 use super::fact::FactWriter;
 use super::ledger::OrderSums;
 use super::moments::{Moments, Taken};
-use super::table::{NONE, Names, Table};
+use super::table::{Names, Table};
 use super::{Effects, FormatError, Last, Outcome, Sizes, Stage, StageKind};
 use crate::events::{Event, Rejection};
 use crate::settings::Settings;
@@ -80,8 +86,8 @@ pub struct Customers {
     /// As of when history is compacted at the latest.
     trusted: Option<Millis>,
     horizon: Horizon,
-    sweep: Sweep,
-    /// Customers of whom something was carried that is not written yet, each with a block of what it is known by.
+    compaction: Compaction,
+    /// Customers of whom something was compacted that is not written yet, each with a block of what it is known by.
     unwritten: Vec<(u32, u16)>,
     /// Facts were deleted in this restore.
     deleted: bool,
@@ -100,88 +106,35 @@ struct Totals {
     refunded_in_excess: u64,
     placed_bytes: usize,
     since_bytes: usize,
-    carried_bytes: usize,
+    compacted_bytes: usize,
 }
 
 impl Customers {
-    /// Whether the customer bought before this stream knows of it, by the orders that are kept individually.
-    fn known_before(&self, customer: &Customer) -> bool {
-        let Some(first) = self.first_placed(customer).map(|placed| placed.occurred_at) else { return false };
-        customer.since.earliest() < first
-            || self.settings.complete_from.is_some_and(|complete_from| first < complete_from)
-    }
-
-    /// The first of the orders that are kept individually.
-    fn first_placed(&self, customer: &Customer) -> Option<&Placed> {
-        self.order_at(customer.first_order()).and_then(Order::counting)
-    }
-
-    /// Who acquired the customer, as things are now.
-    fn acquisition(&self, customer: &Customer) -> Acquisition {
-        if let Some(first) = customer.carried.as_ref().and_then(|carried| carried.first) {
-            let acquired = Acquisition { campaign: first.campaign, order: CARRIED };
-            return if first.known_before { Acquisition::NOBODY } else { acquired };
-        }
-        match self.first_placed(customer).filter(|_| !self.known_before(customer)) {
-            Some(placed) => {
-                let touch = self.acquiring(placed);
-                let order = customer.first_order();
-                Acquisition { campaign: touch.map_or(NONE, |touch| touch.campaign), order }
-            }
-            None => Acquisition::NOBODY,
-        }
-    }
-
     /// Takes a restored customer as one of whom all that followed was sent when its facts were written, and what time changed
     /// up to `rolled_to` as well.
     fn adopt(&mut self, slot: u32, rolled_to: Millis) {
-        let acquisition = self.acquisition(&self.customers[slot]);
+        let customer = &self.customers[slot];
+        let acquisition = customer.acquisition(self.first(customer).as_ref());
         let customer = &mut self.customers[slot];
         customer.contributed = acquisition;
         customer.touched = false;
         self.count_contributing(slot);
-        self.count_carried(slot);
+        self.count_compacted(slot);
         self.note_moment(slot, rolled_to);
     }
 
-    /// Books over a customer whose acquisition has changed since the last flush.
-    fn reclassify(&mut self, slot: u32) {
-        let customer = &self.customers[slot];
-        let (from, to) = (customer.contributed, self.acquisition(customer));
-        if from == to {
-            return;
-        }
-        let (settings, orders, refunds, ledger) = (&self.settings, &self.orders, &self.refunds, &mut self.ledger);
-        let mut rebook = |slot: u32| {
-            if let Some(counted) = Counted::of(orders, refunds, slot) {
-                ledger.reclassify(settings, (from, to), counted);
-            }
-        };
-        if from.campaign == to.campaign {
-            [from.order, to.order].into_iter().filter(|&order| order != NONE).for_each(&mut rebook);
-        } else {
-            customer.timeline.iter().for_each(|(_, order)| rebook(order));
-        }
-        self.customers[slot].contributed = to;
-    }
-
-    /// The touchpoint that acquires the customer by this order.
-    fn acquiring<'a>(&self, placed: &'a Placed) -> Option<&'a Touch> {
-        acquiring_touch(&self.settings, placed)
-    }
-
-    fn figures<'a>(&'a self, customer: &'a Customer, as_of: Millis) -> Figures<'a> {
-        let carried = customer.carried.as_deref();
-        let first = carried.and_then(|carried| carried.first).or_else(|| self.first_of(customer));
+    /// What the record of a customer, whose first order this is, is computed from.
+    fn figures<'a>(&'a self, customer: &'a Customer, first: Option<First>, as_of: Millis) -> Figures<'a> {
+        let compacted = customer.compacted.as_deref();
         let last_at = customer.timeline.last().map(|(at, _)| at);
         Figures {
             settings: &self.settings,
             as_of,
             customer,
             purchases_in_year: customer.orders_in_year(as_of),
-            orders: customer.timeline.len() + carried.map_or(0, |carried| carried.orders),
+            orders: customer.timeline.len() + compacted.map_or(0, |compacted| compacted.orders),
             first_at: first.map(|first| first.at),
-            last_at: last_at.or(carried.filter(|carried| carried.orders > 0).map(|carried| carried.last_at)),
+            last_at: last_at.or(compacted.filter(|compacted| compacted.orders > 0).map(|compacted| compacted.last_at)),
             since: first.map_or(Millis::MAX, |first| first.since),
             known_before: first.is_some_and(|first| first.known_before),
             campaign: first.and_then(|first| self.campaigns.text(first.campaign)),
@@ -213,7 +166,7 @@ impl Stage for Customers {
             as_of: None,
             trusted: None,
             horizon: Horizon::default(),
-            sweep: Sweep::default(),
+            compaction: Compaction::default(),
             unwritten: Vec::new(),
             deleted: false,
             at_hand: AtHand::NOTHING,
@@ -263,8 +216,8 @@ impl Stage for Customers {
                 let fact = value.map(facts::read).transpose()?;
                 let slot = self.order(customer, order);
                 match fact {
-                    Some(fact) => self.give_back(slot, refund, &fact),
-                    None => self.take_back(slot, refund),
+                    Some(fact) => self.put_refund(slot, refund, &fact),
+                    None => self.remove_refund(slot, refund),
                 }
             }
             Key::Cancellation { customer, order } => {
@@ -281,15 +234,15 @@ impl Stage for Customers {
                 }
             }
             // These are never deleted.
-            Key::Carried { customer } => {
-                let fact = CarriedFact::read(value.unwrap_or_default())?;
+            Key::Compacted { customer } => {
+                let fact = CompactedFact::read(value.unwrap_or_default())?;
                 let slot = self.customer(customer);
-                self.fold_carried(slot, &fact);
+                self.fold_compacted(slot, &fact);
             }
-            Key::Known { customer, block } => {
-                let known = Known::read(block, value.unwrap_or_default())?;
+            Key::Fingerprints { customer, block } => {
+                let fingerprints = Fingerprints::read(block, value.unwrap_or_default())?;
                 let slot = self.customer(customer);
-                self.fold_known(slot, block, known);
+                self.fold_fingerprints(slot, block, fingerprints);
             }
             Key::Horizon => self.horizon = facts::read(value.unwrap_or_default())?,
         }
@@ -311,7 +264,7 @@ impl Stage for Customers {
         }
         self.forget_names();
         self.as_of = self.as_of.max(last.map(|last| last.as_of));
-        self.sweep = Sweep::default();
+        self.compaction = Compaction::default();
         self.restoring = false;
     }
 
@@ -321,10 +274,10 @@ impl Stage for Customers {
         let mut touched = mem::take(&mut self.touched);
         let most = KEPT.max(2 * touched.len());
         for (slot, before) in touched.drain(..) {
-            self.reclassify(slot);
-            let customer = &self.customers[slot];
-            let acquired_at = self.acquired_at(customer, customer.contributed);
-            let after = Acquired::of(&self.settings, customer, acquired_at);
+            let first = self.first(&self.customers[slot]);
+            self.rebook(slot, first.as_ref());
+            let acquired_at = first.filter(|first| !first.known_before).map(|first| first.at);
+            let after = Acquired::of(&self.settings, &self.customers[slot], acquired_at);
             if before != after {
                 before.into_iter().for_each(|before| self.ledger.acquired(before, Sign::Minus));
                 after.into_iter().for_each(|after| self.ledger.acquired(after, Sign::Plus));
@@ -334,7 +287,7 @@ impl Stage for Customers {
             if effects.wants_updates() {
                 let customer = &self.customers[slot];
                 json.clear();
-                self.figures(customer, as_of).write(&mut json);
+                self.figures(customer, first, as_of).write(&mut json);
                 effects.update(&customer.id, Some(&json));
             }
             self.customers[slot].touched = false;
@@ -355,7 +308,7 @@ impl Stage for Customers {
     }
 
     fn next_moment(&self) -> Option<Millis> {
-        self.moments.first().into_iter().chain(self.next_sweep()).min()
+        self.moments.first().into_iter().chain(self.next_compaction()).min()
     }
 
     fn set_trusted(&mut self, moment: Millis) {
@@ -372,14 +325,14 @@ impl Stage for Customers {
             }
         }
         self.flush(as_of, effects);
-        // Who bought a year ago is known before what is older is carried.
-        self.moments.first().is_none_or(|first| first > as_of) && self.sweep(budget, effects)
+        // Who bought a year ago is known before what is older is compacted.
+        self.moments.first().is_none_or(|first| first > as_of) && self.compact(budget, effects)
     }
 
     fn record(&self, id: &str, as_of: Millis) -> Option<Vec<u8>> {
         let customer = &self.customers[self.customers.find(0, id)?];
         let mut json = Vec::new();
-        self.figures(customer, as_of).write(&mut json);
+        self.figures(customer, self.first(customer), as_of).write(&mut json);
         Some(json)
     }
 
@@ -389,7 +342,7 @@ impl Stage for Customers {
 
     fn sizes(&self) -> Sizes {
         let timelines = self.totals.placed_bytes
-            + self.totals.carried_bytes
+            + self.totals.compacted_bytes
             + self.totals.since_bytes
             + self.orders.len() as usize * size_of::<timeline::Entry>();
         let tables =

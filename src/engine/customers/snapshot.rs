@@ -13,10 +13,10 @@ use std::ops::BitXor;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-use super::carrying::Horizon;
+use super::compaction::Horizon;
 use super::contribution::Sign;
-use super::facts::{CarriedFact, CostFact, RefundFact};
-use super::known::Known;
+use super::facts::{CompactedFact, CostFact, RefundFact};
+use super::fingerprints::Fingerprints;
 use super::state::{Customer, Order, Placed};
 use super::{Customers, NEVER};
 use crate::engine::FormatError;
@@ -69,8 +69,8 @@ enum Record<'a, P> {
         fact: RefundFact,
     },
     /// As a fact's value.
-    Carried(&'a [u8]),
-    Known {
+    Compacted(&'a [u8]),
+    Fingerprints {
         block: u16,
         value: &'a [u8],
     },
@@ -109,13 +109,13 @@ impl Customers {
         for (_, customer) in self.customers.iter() {
             let orders = u32::try_from(customer.timeline.len()).unwrap_or(u32::MAX);
             blocks.put(&Row::Customer { id: &customer.id, orders })?;
-            if let Some(carried) = &customer.carried {
-                let fact = self.carried_fact(customer, carried);
+            if let Some(compacted) = &customer.compacted {
+                let fact = self.compacted_fact(customer, compacted);
                 write_value(self.settings.format, &mut value, |value| fact.write(self.settings.format, value));
-                blocks.put(&Row::Carried(&value))?;
-                for block in carried.known.numbers() {
-                    write_value(self.settings.format, &mut value, |value| carried.known.write(block, value));
-                    blocks.put(&Row::Known { block, value: &value })?;
+                blocks.put(&Row::Compacted(&value))?;
+                for block in compacted.fingerprints.numbers() {
+                    write_value(self.settings.format, &mut value, |value| compacted.fingerprints.write(block, value));
+                    blocks.put(&Row::Fingerprints { block, value: &value })?;
                 }
             }
             for (_, slot) in customer.timeline.iter() {
@@ -209,17 +209,17 @@ impl Customers {
             }
             Record::Order { id, placed } => self.take_order(id, Some(placed), None)?,
             Record::Idle { id, placed, cancelled_at } => self.take_order(id, placed, cancelled_at)?,
-            Record::Refund { id, fact } => self.give_back(self.order_at_hand()?, id, &fact),
-            Record::Carried(value) => self.fold_carried(self.customer_at_hand()?, &CarriedFact::read(value)?),
-            Record::Known { block, value } => {
+            Record::Refund { id, fact } => self.put_refund(self.order_at_hand()?, id, &fact),
+            Record::Compacted(value) => self.fold_compacted(self.customer_at_hand()?, &CompactedFact::read(value)?),
+            Record::Fingerprints { block, value } => {
                 let customer = self.customer_at_hand()?;
-                let carried = self.customers[customer].carried.as_ref();
-                let next = carried.map_or(0, |carried| carried.known.numbers().end);
+                let compacted = self.customers[customer].compacted.as_ref();
+                let next = compacted.map_or(0, |compacted| compacted.fingerprints.numbers().end);
                 // Any other would make room for all before it.
                 if block > next {
                     return Err(MALFORMED);
                 }
-                self.fold_known(customer, block, Known::read(block, value)?);
+                self.fold_fingerprints(customer, block, Fingerprints::read(block, value)?);
             }
             Record::Cost { id, fact } => self.spend_on(self.customer_at_hand()?, id, &fact),
         }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::order::{CostOfGoods, OrderSums, Refunded, figures, refunded_in_excess};
 use crate::domain::spend::CustomerCostKind;
 use crate::engine::customers::YEAR;
-use crate::engine::customers::carrying::Carried;
+use crate::engine::customers::acquisition::Acquisition;
+use crate::engine::customers::compacted::Compacted;
 use crate::engine::customers::refunds::{OfOrder, Refunds};
 use crate::engine::customers::since::Since;
 use crate::engine::customers::timeline::Timeline;
@@ -28,28 +29,12 @@ pub struct Customer {
     /// What the orders that count say.
     pub since: Since,
     /// What is not kept individually of its orders and costs; none while all is.
-    pub carried: Option<Box<Carried>>,
+    pub compacted: Option<Box<Compacted>>,
     /// The acquisition with which the differences sent so far were computed.
     pub contributed: Acquisition,
     pub touched: bool,
     pub indexed: Indexed,
     pub contributing: Contributing,
-}
-
-/// Who acquired a customer, and by which order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Acquisition {
-    /// Campaign, or [`NONE`].
-    pub campaign: u32,
-    /// The acquisition order, or [`NONE`] for a customer without orders or known before, or [`CARRIED`].
-    pub order: u32,
-}
-
-/// The number of an acquisition order that is not kept individually any more.
-pub const CARRIED: u32 = NONE - 1;
-
-impl Acquisition {
-    pub const NOBODY: Acquisition = Acquisition { campaign: NONE, order: NONE };
 }
 
 /// Which count of [`crate::engine::Sizes::contributing`] the customer is in.
@@ -71,7 +56,7 @@ impl Customer {
             acquisition_cost: Sum::ZERO,
             retention_cost: Sum::ZERO,
             since: Since::default(),
-            carried: None,
+            compacted: None,
             contributed: Acquisition::NOBODY,
             touched: false,
             indexed: Indexed::NOT,

@@ -1,7 +1,7 @@
 //! The customers stage as its users see it: events in, records, facts and differences out.
 
 mod attribution;
-mod carrying;
+mod compaction;
 mod figures;
 mod limits;
 mod refunds;

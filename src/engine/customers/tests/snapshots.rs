@@ -35,8 +35,13 @@ fn told(stage: &Customers) -> Vec<String> {
             customer.touched,
             customer.contributing,
         ));
-        if let Some(carried) = &customer.carried {
-            told.push(format!("{} {:?} {:?}", customer.id, stage.carried_fact(customer, carried), carried.known));
+        if let Some(compacted) = &customer.compacted {
+            told.push(format!(
+                "{} {:?} {:?}",
+                customer.id,
+                stage.compacted_fact(customer, compacted),
+                compacted.fingerprints
+            ));
         }
     }
     for (slot, order) in stage.orders.iter().filter(|(_, order)| order.customer != NONE) {
@@ -138,11 +143,11 @@ proptest! {
     #[test]
     fn a_loaded_state_is_the_one_that_the_changelog_gives(
         steps in prop::collection::vec((0_u8..9, 0_u8..3, 0_u8..6, -4_i64..420, 0_i64..40, any::<u8>()), 0..120),
-        carries: bool,
+        compacts: bool,
         model in prop::sample::select(vec![Model::Last, Model::Linear, Model::Position, Model::TimeDecay]),
     ) {
         let mut shop = Shop::new(|settings| {
-            settings.retention.orders_days = carries.then_some(DAYS_KEPT);
+            settings.retention.orders_days = compacts.then_some(DAYS_KEPT);
             settings.attribution.model = model;
         });
         let mut now = NOW;

@@ -1,7 +1,9 @@
-//! What orders and costs that are gone are known by: a fingerprint each, 64 bits of a hash of the id, in blocks of a size
+//! What compacted orders and costs are known by: a fingerprint each, 64 bits of a hash of the id, in blocks of a size
 //! that a fact can have. Two of one customer are taken for one another once in 2^64 pairs, and then the later is refused.
 
 use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::engine::FormatError;
 
@@ -10,21 +12,31 @@ const BLOCK: usize = 4_096;
 /// Blocks of a customer: 16 million orders.
 const MOST_BLOCKS: u16 = 4_096;
 
-/// Most customers have one block.
+/// Of the order with this id.
+pub fn of_order(id: &str) -> u64 {
+    xxh3_64_with_seed(id.as_bytes(), 0)
+}
+
+/// Of the customer cost with this id.
+pub fn of_cost(id: &str) -> u64 {
+    xxh3_64_with_seed(id.as_bytes(), 1)
+}
+
+/// Those of one customer. Most have one block.
 #[derive(Debug)]
-pub enum Known {
+pub enum Fingerprints {
     One(Vec<u64>),
     /// All but the last are full. Each is sorted.
     Many(Vec<Vec<u64>>),
 }
 
-impl Default for Known {
+impl Default for Fingerprints {
     fn default() -> Self {
-        Known::One(Vec::new())
+        Fingerprints::One(Vec::new())
     }
 }
 
-impl Known {
+impl Fingerprints {
     pub fn contains(&self, fingerprint: u64) -> bool {
         self.blocks().iter().any(|block| block.binary_search(&fingerprint).is_ok())
     }
@@ -80,20 +92,20 @@ impl Known {
 
     fn blocks(&self) -> &[Vec<u64>] {
         match self {
-            Known::One(block) => std::slice::from_ref(block),
-            Known::Many(blocks) => blocks,
+            Fingerprints::One(block) => std::slice::from_ref(block),
+            Fingerprints::Many(blocks) => blocks,
         }
     }
 
     fn block(&mut self, number: usize) -> &mut Vec<u64> {
         if number > 0
-            && let Known::One(block) = self
+            && let Fingerprints::One(block) = self
         {
-            *self = Known::Many(vec![std::mem::take(block)]);
+            *self = Fingerprints::Many(vec![std::mem::take(block)]);
         }
         match self {
-            Known::One(block) => block,
-            Known::Many(blocks) => {
+            Fingerprints::One(block) => block,
+            Fingerprints::Many(blocks) => {
                 if blocks.len() <= number {
                     blocks.resize_with(number + 1, Vec::new);
                 }
@@ -111,22 +123,22 @@ mod tests {
 
     #[test]
     fn blocks_hold_all_and_are_read_as_they_were_written_in_any_order() {
-        let mut known = Known::default();
+        let mut fingerprints = Fingerprints::default();
         let fingerprint = |number: u64| number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         for number in 0..10_000 {
-            assert_eq!(u64::from(known.insert(fingerprint(number))), number / BLOCK as u64);
+            assert_eq!(u64::from(fingerprints.insert(fingerprint(number))), number / BLOCK as u64);
         }
-        let mut again = Known::default();
+        let mut again = Fingerprints::default();
         for number in [2, 0, 1] {
             let mut value = Vec::new();
-            write_value(Format::default(), &mut value, |value| known.write(number, value));
-            again.set(number, Known::read(number, &value).unwrap());
-            assert!(Known::read(number, &value[..value.len() - 1]).is_err());
+            write_value(Format::default(), &mut value, |value| fingerprints.write(number, value));
+            again.set(number, Fingerprints::read(number, &value).unwrap());
+            assert!(Fingerprints::read(number, &value[..value.len() - 1]).is_err());
         }
         assert!((0..10_000).all(|number| again.contains(fingerprint(number))));
         assert!(!again.contains(fingerprint(10_000)));
-        assert!(known.bytes() < 150_000);
+        assert!(fingerprints.bytes() < 150_000);
         let unsorted = [&[crate::format::WRITES][..], &[0; 16]].concat();
-        assert!(Known::read(0, &unsorted).is_err());
+        assert!(Fingerprints::read(0, &unsorted).is_err());
     }
 }

@@ -30,7 +30,7 @@ fn an_old_order_counts_on_and_can_not_be_changed() {
     let bytes = shop.stage.sizes().bytes;
 
     pass(&mut shop, 0, 30);
-    assert_eq!(kinds(&shop), "cfkoz", "what is left: a cost and an order, and what is carried");
+    assert_eq!(kinds(&shop), "cfkoz", "what is left: a cost and an order, and what is compacted");
     shop.flush();
     let expected = with(before.clone(), json!({"as_of": shop.out.updates["c"]["as_of"], "observed_days": 365}));
     assert_eq!(shop.out.updates["c"], expected);
@@ -79,7 +79,7 @@ fn an_old_order_counts_on_and_can_not_be_changed() {
 }
 
 #[test]
-fn carrying_is_done_in_parts_and_goes_on_after_a_restart() {
+fn compaction_is_done_in_parts_and_goes_on_after_a_restart() {
     let mut shop = Shop::new(short_memory);
     for customer in 0..200 {
         for id in 0..3 {
@@ -92,8 +92,8 @@ fn carrying_is_done_in_parts_and_goes_on_after_a_restart() {
     while shop.out.facts.keys().filter(|key| key[0] == b'f').count() == 0 {
         assert!(!shop.stage.roll(then, 10, &mut shop.out));
     }
-    let carried = shop.out.facts.keys().filter(|key| key[0] == b'f').count();
-    assert!(carried <= 10, "{carried} at once");
+    let compacted = shop.out.facts.keys().filter(|key| key[0] == b'f').count();
+    assert!(compacted <= 10, "{compacted} at once");
     let mut again = Customers::new(shop.stage.settings.clone());
     for (key, value) in shop.out.facts.iter().rev() {
         again.restore(key, Some(value)).unwrap();
