@@ -34,12 +34,15 @@ pub struct Past {
 impl Past {
     /// Of some of the customers in this load.
     pub fn of(load: &[Delivery]) -> Past {
-        let customer = |delivery: &Delivery| {
-            let event: Value = serde_json::from_slice(&delivery.value).ok()?;
-            Some(event["customer_id"].as_str()?.to_owned())
-        };
-        let known: BTreeSet<String> = load.iter().filter_map(customer).collect();
-        let known = known.into_iter().filter(|id| !id.starts_with("steady")).take(CUSTOMERS);
+        let events = || load.iter().filter_map(|delivery| serde_json::from_slice::<Value>(&delivery.value).ok());
+        let customer = |event: &Value| Some(event["customer_id"].as_str()?.to_owned());
+        // Of whom it is said later that they bought before: what the first order said stands by then.
+        let bought_elsewhere: BTreeSet<String> = events()
+            .filter(|event| event.get("customer_since").is_some())
+            .filter_map(|event| customer(&event))
+            .collect();
+        let known: BTreeSet<String> = events().filter_map(|event| customer(&event)).collect();
+        let known = known.difference(&bought_elsewhere).filter(|id| !id.starts_with("steady")).take(CUSTOMERS).cloned();
         let customers: Vec<String> = known.chain((0..CUSTOMERS).map(|number| format!("past-{number}"))).collect();
         // From 700 to 400 days ago.
         let began = now().plus(-700 * Millis::DAY);

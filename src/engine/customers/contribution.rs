@@ -2,7 +2,7 @@
 //!
 //! An order contributes its shares, at its own hour, to the campaigns of its touchpoints; a customer contributes itself
 //! and all its figures, at the hour of its acquisition order, to the campaign that acquired it. Which shares count as of
-//! *other* campaigns' customers, and which order is the acquisition order, goes by [`Customer::contributed`] until the
+//! *other* campaigns' customers, and which order is the acquisition order, goes by `Customer::contributed` until the
 //! flush, where a change of it is booked over once however often it changed in between.
 
 use std::collections::HashMap;

@@ -115,6 +115,8 @@ impl Clients {
             // The partitioner of Kafka's Java client, by which homes are computed.
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true");
+        // A transaction that takes as long to end costs a new producer: that is seldom reached.
+        set_unless_given(&mut config, "retry.backoff.ms", "250");
         config
     }
 

@@ -1,4 +1,12 @@
 //! A worker's transactions: one open at a time, begun by its first record, and what became of it told by kind of [`Failure`].
+//!
+//! librdkafka repeats by itself a request whose connection broke, or that was not answered in time, and says nothing of it; what it
+//! sent first may still be on its way. The end of one transaction that comes late ends the next one, of which half is there, for
+//! both have the producer's epoch (brokers raise it with each transaction only for clients that know KIP-890, which librdkafka
+//! does not: its issue 5423). It does not always tell of the connection either, but before it repeats anything it waits for
+//! `retry.backoff.ms`, less a fifth at most. So a transaction whose end, or whose offsets, took as long may have left something
+//! behind. Before the next one begins, a new producer takes the place of its own: its introduction raises the epoch, which fences
+//! all that is late.
 
 mod batch;
 mod failure;
@@ -25,6 +33,8 @@ pub struct Transactions {
     config: ClientConfig,
     reachability: Arc<Reachability>,
     producer: Arc<BaseProducer<Link>>,
+    /// What is answered sooner was not repeated.
+    repeated_after: Duration,
     /// Since when one is open.
     opened: Option<Instant>,
     /// Who is told when one is opened and ended.
@@ -40,6 +50,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a broker is waited for until it is asked anew to know a producer.
 const INTRODUCTION: Duration = Duration::from_secs(2);
+
+/// How long a broker may take to know the producer that takes the place of another between two transactions. After that all is
+/// restored, and it is waited for as after any other failure.
+const FENCED_WITHIN: Duration = Duration::from_secs(5);
 
 /// So long after its limit a call is given up that has not come back.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -74,7 +88,9 @@ impl Transactions {
     /// librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
-        Ok(Transactions { config, reachability, producer, opened: None, told: None, batch: Batch::default() })
+        let repeated_after = repeated_after(&config);
+        let batch = Batch::default();
+        Ok(Transactions { config, reachability, producer, repeated_after, opened: None, told: None, batch })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -282,16 +298,35 @@ impl Transactions {
         group: &Arc<ConsumerGroupMetadata>,
         patience: Patience,
     ) -> Result<(), Failure> {
+        let mut steps = Steps::new(self.repeated_after);
         if offsets.count() > 0 {
             self.send_offsets(offsets, group, patience)?;
         }
+        steps.done();
         faults::at(faults::Point::AfterSendOffsets);
         faults::soon_at(faults::Point::AfterCommitSent);
+        steps.next();
         self.retried(patience, |producer, limit| producer.commit_transaction(limit))
             .map_err(|cause| Failure::of("the transaction can't be committed", cause))?;
+        steps.done();
         self.end();
         self.reachability.back();
-        Ok(())
+        if steps.may_be_repeated { self.fence_what_is_late() } else { Ok(()) }
+    }
+
+    /// Puts a new producer in the place of one of whose last transaction something may come late.
+    fn fence_what_is_late(&mut self) -> Result<(), Failure> {
+        let what = "the transaction is committed, and what may come late of it can't be fenced";
+        tracing::debug!("a transaction took long to end: a new producer takes over, lest something of it comes late");
+        self.replace().map_err(|cause| Failure::Broken { what: what.into(), cause })?;
+        match self.introduce_within(FENCED_WITHIN) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let cause = KafkaError::Global(RDKafkaErrorCode::OperationTimedOut);
+                Err(Failure::Broken { what: what.into(), cause })
+            }
+            Err(cause) => Err(Failure::of(what, cause)),
+        }
     }
 
     /// Adds offsets to the transaction, on a thread of its own: librdkafka, whose limit is none here, may wait for ever for
@@ -332,6 +367,7 @@ impl Transactions {
         if !self.is_open() {
             return Ok(());
         }
+        let mut steps = Steps::new(self.repeated_after);
         // The purged records' reports must be served between the calls, for an abort waits for them without doing so.
         let mut limit = Duration::from_millis(20);
         loop {
@@ -353,10 +389,11 @@ impl Transactions {
                 }
             }
         }
+        steps.done();
         self.end();
         self.producer.context().take_undelivered();
         self.producer.context().take_refused();
-        Ok(())
+        if steps.may_be_repeated { self.fence_what_is_late() } else { Ok(()) }
     }
 
     fn retried(
@@ -371,6 +408,34 @@ impl Transactions {
             }
         }
     }
+}
+
+/// The steps that end a transaction, each a request.
+struct Steps {
+    began: Instant,
+    repeated_after: Duration,
+    /// Whether one took as long as it takes to repeat a request.
+    may_be_repeated: bool,
+}
+
+impl Steps {
+    fn new(repeated_after: Duration) -> Steps {
+        Steps { began: Instant::now(), repeated_after, may_be_repeated: false }
+    }
+
+    fn next(&mut self) {
+        self.began = Instant::now();
+    }
+
+    fn done(&mut self) {
+        self.may_be_repeated |= self.began.elapsed() >= self.repeated_after;
+    }
+}
+
+/// The least time after which librdkafka repeats a request: `retry.backoff.ms` less the fifth by which that is spread.
+fn repeated_after(config: &ClientConfig) -> Duration {
+    let backoff = config.get("retry.backoff.ms").and_then(|backoff| backoff.parse().ok());
+    Duration::from_millis(backoff.unwrap_or(100)) * 4 / 5
 }
 
 fn new_producer(

@@ -7,6 +7,7 @@ mod beside;
 mod ending;
 mod group;
 mod reading;
+mod straggling;
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
-use crate::proxy::Fault::{Denied, DeniedPart, Kept, Late, Lost, Refused, Unanswered};
+use crate::proxy::Fault::{Denied, DeniedPart, Kept, Late, Lost, Refused, Straggles, Unanswered};
 use crate::proxy::{Api, Fault, Plan, Proxy};
 
 /// Codes of Kafka's protocol: <https://kafka.apache.org/protocol#protocol_error_codes>.

@@ -18,6 +18,7 @@ use self::answer::{deny_part, place_of_error, redirect};
 pub use self::wire::Api;
 use self::wire::Request;
 use crate::broker::brokers;
+use crate::process::wait_until;
 
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,9 @@ pub enum Fault {
     Lost,
     /// The broker does it, and the connection breaks before the answer.
     Unanswered,
+    /// The connection breaks before the broker has it, and the broker gets it after all: as soon as the same client adds offsets
+    /// to a later transaction. What it answers then is kept.
+    Straggles,
     /// The broker does it, and its answer comes so much later.
     Late(Duration),
     /// The broker does it, and its answer never comes, though the connection stays.
@@ -61,6 +65,17 @@ struct Planned {
     struck: bool,
     /// What the answers said that were kept.
     kept: Vec<i16>,
+    stragglers: Vec<Straggler>,
+}
+
+/// A request that its client takes for lost.
+struct Straggler {
+    client: String,
+    connection: Connection,
+    correlation: i32,
+    api: Api,
+    version: i16,
+    frame: Vec<u8>,
 }
 
 impl Proxy {
@@ -183,9 +198,11 @@ impl Connection {
         let plans_of_answers = Arc::clone(&plans);
         let closing = client.try_clone().expect("a stream has many handles");
         thread::spawn(move || {
-            let _ = connection.forward(&client, &plans);
+            let ended = connection.forward(&client, &plans);
             let _ = client.shutdown(Shutdown::Both);
-            let _ = connection.broker.shutdown(Shutdown::Both);
+            if !matches!(ended, Ok(Ended::ForTheClient)) {
+                let _ = connection.broker.shutdown(Shutdown::Both);
+            }
         });
         thread::spawn(move || {
             let _ = back.answer(&plans_of_answers);
@@ -195,12 +212,22 @@ impl Connection {
     }
 
     /// Requests to the broker, until one of both closes.
-    fn forward(&self, mut client: &TcpStream, plans: &Plans) -> io::Result<()> {
+    fn forward(&self, mut client: &TcpStream, plans: &Plans) -> io::Result<Ended> {
         loop {
             let frame = read_frame(&mut client)?;
             let request = Request::read(&frame);
+            if request.is(Api::AddOffsetsToTxn) {
+                let_stragglers_through(plans, request.client)?;
+            }
             let spoil = match strike(plans, &request) {
-                Some((_, Fault::Lost)) => return Ok(()),
+                Some((_, Fault::Lost)) => return Ok(Ended::ForBoth),
+                Some((api, Fault::Straggles)) => {
+                    let (connection, client) = (self.clone(), request.client.to_owned());
+                    let (correlation, version) = (request.correlation, request.version);
+                    let straggler = Straggler { client, connection, correlation, api, version, frame };
+                    plans.lock().expect("plain data").stragglers.push(straggler);
+                    return Ok(Ended::ForTheClient);
+                }
                 Some((api, Fault::Refused(error))) => {
                     write_frame(&mut &*self.client.lock().expect("plain data"), &request.refusal(api, error))?;
                     continue;
@@ -251,6 +278,30 @@ impl Connection {
             write_frame(&mut &*self.client.lock().expect("plain data"), &answer)?;
         }
     }
+}
+
+/// How a connection was ended.
+enum Ended {
+    ForBoth,
+    /// The broker is still to get something by it.
+    ForTheClient,
+}
+
+/// Sends the broker what this client has taken for lost, and waits for its answers.
+fn let_stragglers_through(plans: &Plans, client: &str) -> io::Result<()> {
+    let stragglers: Vec<Straggler> = {
+        let mut plans = plans.lock().expect("plain data");
+        plans.stragglers.extract_if(.., |straggler| straggler.client == client).collect()
+    };
+    for Straggler { connection, correlation, api, version, frame, .. } in stragglers {
+        let answered = || plans.lock().expect("plain data").kept.len();
+        let before = answered();
+        let expected = Expected { version, redirect: false, spoil: Some(Spoil::Keep(api)) };
+        connection.waiting.lock().expect("plain data").insert(correlation, expected);
+        write_frame(&mut &*connection.broker, &frame)?;
+        wait_until("the broker answers what comes late", Duration::from_secs(30), || answered() > before);
+    }
+    Ok(())
 }
 
 fn read_frame(stream: &mut impl Read) -> io::Result<Vec<u8>> {
