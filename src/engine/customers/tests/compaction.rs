@@ -176,7 +176,7 @@ fn a_parked_state_follows_one_that_carries() {
     assert_eq!(kinds(&shop), "fkz");
 }
 
-/// What a clock that is ahead for a while gives up can't be had back.
+/// What a clock that is ahead for a while compacts can't be had back.
 #[test]
 fn nothing_is_given_up_by_a_clock_that_is_not_trusted() {
     let mut shop = Shop::new(short_memory);
