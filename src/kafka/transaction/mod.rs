@@ -4,9 +4,9 @@
 //! sent first may still be on its way. The end of one transaction that comes late ends the next one, of which half is there, for
 //! both have the producer's epoch (brokers raise it with each transaction only for clients that know KIP-890, which librdkafka
 //! does not: its issue 5423). It does not always tell of the connection either, but before it repeats anything it waits for
-//! `retry.backoff.ms`, less a fifth at most. So a transaction whose end, or whose offsets, took as long may have left something
-//! behind. Before the next one begins, a new producer takes the place of its own: its introduction raises the epoch, which fences
-//! all that is late.
+//! `retry.backoff.ms`, less a fifth at most, or for `retry.backoff.max.ms` where that is less; before it repeats offsets, for half
+//! a second. So a transaction whose end, or whose offsets, took as long may have left something behind. Before the next one
+//! begins, a new producer takes the place of its own: its introduction raises the epoch, which fences all that is late.
 
 mod batch;
 mod failure;
@@ -55,6 +55,9 @@ const INTRODUCTION: Duration = Duration::from_secs(2);
 /// restored, and it is waited for as after any other failure.
 const FENCED_WITHIN: Duration = Duration::from_secs(5);
 
+/// librdkafka waits so long before it repeats a `TxnOffsetCommit`, whatever it is configured to.
+const OFFSETS_REPEATED_AFTER: Duration = Duration::from_millis(500);
+
 /// So long after its limit a call is given up that has not come back.
 const OVERDUE: Duration = Duration::from_secs(1);
 
@@ -88,7 +91,7 @@ impl Transactions {
     /// librdkafka refuses the configuration.
     pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
-        let repeated_after = repeated_after(&config);
+        let repeated_after = repeated_after(&config)?;
         let batch = Batch::default();
         Ok(Transactions { config, reachability, producer, repeated_after, opened: None, told: None, batch })
     }
@@ -432,10 +435,18 @@ impl Steps {
     }
 }
 
-/// The least time after which librdkafka repeats a request: `retry.backoff.ms` less the fifth by which that is spread.
-fn repeated_after(config: &ClientConfig) -> Duration {
-    let backoff = config.get("retry.backoff.ms").and_then(|backoff| backoff.parse().ok());
-    Duration::from_millis(backoff.unwrap_or(100)) * 4 / 5
+/// The least time after which librdkafka repeats a request: `retry.backoff.ms` less the fifth by which that is spread,
+/// `retry.backoff.max.ms` where that is less, and never more than offsets are repeated after.
+///
+/// # Errors
+/// librdkafka refuses the configuration.
+fn repeated_after(config: &ClientConfig) -> Result<Duration, KafkaError> {
+    // As librdkafka reads them, and with its own defaults. After what could not be read any request may be repeated.
+    let read = config.create_native_config()?;
+    let time =
+        |name| -> Result<Duration, KafkaError> { Ok(Duration::from_millis(read.get(name)?.parse().unwrap_or(0))) };
+    let of_most = (time("retry.backoff.ms")? * 4 / 5).min(time("retry.backoff.max.ms")?);
+    Ok(of_most.min(OFFSETS_REPEATED_AFTER))
 }
 
 fn new_producer(
@@ -498,6 +509,30 @@ mod tests {
         // Whatever is said of the first record has been taken note of, or is yet to come.
         transactions.producer.context().take_undelivered();
         transactions
+    }
+
+    #[test]
+    fn what_is_answered_sooner_was_not_repeated_by_librdkafka() {
+        let repeated_after = |properties: &[(&str, &str)]| {
+            let mut config = Clients::new(&Config::default()).producer("id");
+            for (name, value) in properties {
+                config.set(*name, *value);
+            }
+            let transactions = Transactions::new(config, Arc::default()).unwrap();
+            transactions.repeated_after.as_millis()
+        };
+        let cases: [(&[(&str, &str)], u128); 5] = [
+            (&[], 200),
+            (&[("retry.backoff.ms", "100")], 80),
+            // It waits no longer than its other limit, which is 1 s unless it is given, and with offsets no longer than 500 ms.
+            (&[("retry.backoff.ms", "5000")], 500),
+            (&[("retry.backoff.max.ms", "50")], 50),
+            // It reads numbers as C does: this is 168.
+            (&[("retry.backoff.ms", "0250")], 134),
+        ];
+        for (properties, millis) in cases {
+            assert_eq!(repeated_after(properties), millis, "{properties:?}");
+        }
     }
 
     #[test]

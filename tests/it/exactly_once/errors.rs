@@ -110,6 +110,8 @@ struct World {
     commits_every: &'static str,
     /// How often it deletes what was read, in milliseconds.
     trims_every: &'static str,
+    /// For how long its clients wait before they repeat a request, in milliseconds, where that is not as always.
+    backs_off: Option<&'static str>,
     /// In which way it works wrongly.
     works_wrongly: Option<&'static str>,
 }
@@ -118,7 +120,15 @@ impl World {
     fn new(name: &str) -> World {
         let processor = Processor::new(name, Partitions::alike(2));
         let proxy = Proxy::start();
-        World { instance: None, processor, proxy, commits_every: "100", trims_every: "60000", works_wrongly: None }
+        World {
+            instance: None,
+            processor,
+            proxy,
+            commits_every: "100",
+            trims_every: "60000",
+            backs_off: None,
+            works_wrongly: None,
+        }
     }
 
     fn start(&mut self) {
@@ -128,6 +138,7 @@ impl World {
             ("PAYBACK_COMMIT__INTERVAL_MS", self.commits_every),
             ("PAYBACK_TEST_TRIM_MS", self.trims_every),
         ];
+        variables.extend(self.backs_off.map(|time| ("PAYBACK_KAFKA__PROPERTIES__RETRY_BACKOFF_MS", time)));
         variables.extend(self.works_wrongly.map(|fault| ("PAYBACK_TEST_FAULT", fault)));
         self.instance = Some(self.processor.start_with("a", &variables));
     }
