@@ -43,7 +43,7 @@ impl<S: Stage> Worker<S> {
         }
     }
 
-    /// Ends the transaction as if it had never been, and drops all state that it touched.
+    /// Ends the transaction as if it had never been, and drops the state of all partitions.
     pub(super) fn undo(&mut self, failure: &Failure) -> Result<(), WorkerError> {
         // What ends the process is said then.
         if !matches!(failure, Failure::Hopeless { .. }) {
