@@ -5,11 +5,12 @@
 //! both have the producer's epoch (brokers raise it with each transaction only for clients that know KIP-890, which librdkafka
 //! does not: its issue 5423). It does not always tell of the connection either, but before it repeats anything it waits for
 //! `retry.backoff.ms`, less a fifth at most, or for `retry.backoff.max.ms` where that is less; before it repeats offsets, for half
-//! a second. So a transaction whose end, or whose offsets, took as long may have left something behind. Before the next one
-//! begins, a new producer takes the place of its own: its introduction raises the epoch, which fences all that is late.
+//! a second. So a transaction whose end, or whose offsets, took as long may have left something behind. When the next one is to
+//! begin, a new producer takes the place of its own first: its introduction raises the epoch, which fences all that is late.
 
 mod batch;
 mod failure;
+mod repeats;
 
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -23,6 +24,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
 use self::batch::Batch;
 pub use self::failure::Failure;
+use self::repeats::repeated_after;
 use crate::kafka::client::errors::is_hopeless;
 use crate::kafka::client::{Link, Reachability, TRANSACTION_TIMEOUT, Undelivered, place};
 use crate::kafka::faults;
@@ -35,6 +37,8 @@ pub struct Transactions {
     producer: Arc<BaseProducer<Link>>,
     /// What is answered sooner was not repeated.
     repeated_after: Duration,
+    /// Whether a request of an earlier transaction may have been repeated, so that the first one may still come.
+    may_come_late: bool,
     /// Since when one is open.
     opened: Option<Instant>,
     /// Who is told when one is opened and ended.
@@ -54,9 +58,6 @@ const INTRODUCTION: Duration = Duration::from_secs(2);
 /// How long a broker may take to know the producer that takes the place of another between two transactions. After that all is
 /// restored, and it is waited for as after any other failure.
 const FENCED_WITHIN: Duration = Duration::from_secs(5);
-
-/// librdkafka waits so long before it repeats a `TxnOffsetCommit`, whatever it is configured to.
-const OFFSETS_REPEATED_AFTER: Duration = Duration::from_millis(500);
 
 /// So long after its limit a call is given up that has not come back.
 const OVERDUE: Duration = Duration::from_secs(1);
@@ -92,8 +93,17 @@ impl Transactions {
     pub fn new(config: ClientConfig, reachability: Arc<Reachability>) -> Result<Transactions, KafkaError> {
         let producer = new_producer(&config, &reachability)?;
         let repeated_after = repeated_after(&config)?;
-        let batch = Batch::default();
-        Ok(Transactions { config, reachability, producer, repeated_after, opened: None, told: None, batch })
+        let (may_come_late, batch) = (false, Batch::default());
+        Ok(Transactions {
+            config,
+            reachability,
+            producer,
+            repeated_after,
+            may_come_late,
+            opened: None,
+            told: None,
+            batch,
+        })
     }
 
     /// Introduces the producer: ends what an earlier one of the same transactional id left open, and fences it. `false`:
@@ -140,6 +150,7 @@ impl Transactions {
     /// librdkafka refuses the configuration.
     pub fn replace(&mut self) -> Result<(), KafkaError> {
         self.producer = new_producer(&self.config, &self.reachability)?;
+        self.may_come_late = false;
         self.end();
         Ok(())
     }
@@ -153,12 +164,15 @@ impl Transactions {
         self.opened.is_some()
     }
 
-    /// Begins a transaction, unless one is open.
+    /// Begins a transaction, unless one is open. What may come late of an earlier one is fenced first.
     ///
     /// # Errors
-    /// The producer refuses.
+    /// The producer refuses, or no broker takes the new one.
     pub fn begin(&mut self) -> Result<(), Failure> {
         if !self.is_open() {
+            if self.may_come_late {
+                self.fence_what_is_late()?;
+            }
             self.producer.begin_transaction().map_err(|cause| Failure::of("a transaction can't be begun", cause))?;
             self.opened = Some(Instant::now());
             self.told.iter().for_each(|told| told.begun());
@@ -301,25 +315,29 @@ impl Transactions {
         group: &Arc<ConsumerGroupMetadata>,
         patience: Patience,
     ) -> Result<(), Failure> {
-        let mut steps = Steps::new(self.repeated_after);
         if offsets.count() > 0 {
-            self.send_offsets(offsets, group, patience)?;
+            self.timed(|transactions| transactions.send_offsets(offsets, group, patience))?;
         }
-        steps.done();
         faults::at(faults::Point::AfterSendOffsets);
         faults::soon_at(faults::Point::AfterCommitSent);
-        steps.next();
-        self.retried(patience, |producer, limit| producer.commit_transaction(limit))
+        self.timed(|transactions| transactions.retried(patience, |producer, limit| producer.commit_transaction(limit)))
             .map_err(|cause| Failure::of("the transaction can't be committed", cause))?;
-        steps.done();
         self.end();
         self.reachability.back();
-        if steps.may_be_repeated { self.fence_what_is_late() } else { Ok(()) }
+        Ok(())
+    }
+
+    /// Takes a step towards the end of a transaction, and notes whether a request of it may have been repeated.
+    fn timed<T>(&mut self, step: impl FnOnce(&Transactions) -> T) -> T {
+        let began = Instant::now();
+        let outcome = step(self);
+        self.may_come_late |= began.elapsed() >= self.repeated_after;
+        outcome
     }
 
     /// Puts a new producer in the place of one of whose last transaction something may come late.
     fn fence_what_is_late(&mut self) -> Result<(), Failure> {
-        let what = "the transaction is committed, and what may come late of it can't be fenced";
+        let what = "what may come late of an earlier transaction can't be fenced";
         tracing::debug!("a transaction took long to end: a new producer takes over, lest something of it comes late");
         self.replace().map_err(|cause| Failure::Broken { what: what.into(), cause })?;
         match self.introduce_within(FENCED_WITHIN) {
@@ -370,12 +388,19 @@ impl Transactions {
         if !self.is_open() {
             return Ok(());
         }
-        let mut steps = Steps::new(self.repeated_after);
+        self.timed(|transactions| transactions.abort_open(patience))?;
+        self.end();
+        self.producer.context().take_undelivered();
+        self.producer.context().take_refused();
+        Ok(())
+    }
+
+    fn abort_open(&self, patience: Patience) -> Result<(), Failure> {
         // The purged records' reports must be served between the calls, for an abort waits for them without doing so.
         let mut limit = Duration::from_millis(20);
         loop {
             match self.producer.abort_transaction(limit) {
-                Ok(()) => break,
+                Ok(()) => return Ok(()),
                 Err(error) if is_worth_retrying(&error) && !patience.is_over() => {
                     while self.producer.in_flight_count() > 0 && !patience.is_over() {
                         self.pump();
@@ -392,11 +417,6 @@ impl Transactions {
                 }
             }
         }
-        steps.done();
-        self.end();
-        self.producer.context().take_undelivered();
-        self.producer.context().take_refused();
-        if steps.may_be_repeated { self.fence_what_is_late() } else { Ok(()) }
     }
 
     fn retried(
@@ -411,42 +431,6 @@ impl Transactions {
             }
         }
     }
-}
-
-/// The steps that end a transaction, each a request.
-struct Steps {
-    began: Instant,
-    repeated_after: Duration,
-    /// Whether one took as long as it takes to repeat a request.
-    may_be_repeated: bool,
-}
-
-impl Steps {
-    fn new(repeated_after: Duration) -> Steps {
-        Steps { began: Instant::now(), repeated_after, may_be_repeated: false }
-    }
-
-    fn next(&mut self) {
-        self.began = Instant::now();
-    }
-
-    fn done(&mut self) {
-        self.may_be_repeated |= self.began.elapsed() >= self.repeated_after;
-    }
-}
-
-/// The least time after which librdkafka repeats a request: `retry.backoff.ms` less the fifth by which that is spread,
-/// `retry.backoff.max.ms` where that is less, and never more than offsets are repeated after.
-///
-/// # Errors
-/// librdkafka refuses the configuration.
-fn repeated_after(config: &ClientConfig) -> Result<Duration, KafkaError> {
-    // As librdkafka reads them, and with its own defaults. After what could not be read any request may be repeated.
-    let read = config.create_native_config()?;
-    let time =
-        |name| -> Result<Duration, KafkaError> { Ok(Duration::from_millis(read.get(name)?.parse().unwrap_or(0))) };
-    let of_most = (time("retry.backoff.ms")? * 4 / 5).min(time("retry.backoff.max.ms")?);
-    Ok(of_most.min(OFFSETS_REPEATED_AFTER))
 }
 
 fn new_producer(
@@ -509,30 +493,6 @@ mod tests {
         // Whatever is said of the first record has been taken note of, or is yet to come.
         transactions.producer.context().take_undelivered();
         transactions
-    }
-
-    #[test]
-    fn what_is_answered_sooner_was_not_repeated_by_librdkafka() {
-        let repeated_after = |properties: &[(&str, &str)]| {
-            let mut config = Clients::new(&Config::default()).producer("id");
-            for (name, value) in properties {
-                config.set(*name, *value);
-            }
-            let transactions = Transactions::new(config, Arc::default()).unwrap();
-            transactions.repeated_after.as_millis()
-        };
-        let cases: [(&[(&str, &str)], u128); 5] = [
-            (&[], 200),
-            (&[("retry.backoff.ms", "100")], 80),
-            // It waits no longer than its other limit, which is 1 s unless it is given, and with offsets no longer than 500 ms.
-            (&[("retry.backoff.ms", "5000")], 500),
-            (&[("retry.backoff.max.ms", "50")], 50),
-            // It reads numbers as C does: this is 168.
-            (&[("retry.backoff.ms", "0250")], 134),
-        ];
-        for (properties, millis) in cases {
-            assert_eq!(repeated_after(properties), millis, "{properties:?}");
-        }
     }
 
     #[test]
