@@ -153,14 +153,7 @@ fn of_group(
         for number in 0..partitions {
             let state = states.get(number as usize);
             let progress = state.and_then(|state| state.progress.as_ref());
-            let stored = progress.and_then(|progress| {
-                if is_internal {
-                    Some((progress.internal_offset?, progress.internal_id))
-                } else {
-                    let source = progress.source_offsets.iter().find(|source| source.topic == topic)?;
-                    Some((source.next, source.id))
-                }
-            });
+            let stored = progress.and_then(|progress| progress.stored(topic, is_internal));
             let partition = i32::try_from(number).unwrap_or(i32::MAX);
             let element = committed.find_partition(topic, partition);
             let evidence = Evidence {
@@ -172,7 +165,7 @@ fn of_group(
                 low: offset_in(&low, topic, partition).unwrap_or(0),
                 high: offset_in(&high, topic, partition).unwrap_or(i64::MAX),
             };
-            match if is_internal { evidence.of_internal() } else { evidence.of_source() } {
+            match evidence.start(is_internal) {
                 Ok(Start::Another { .. }) => plan.begins.push((topic.to_owned(), partition)),
                 Ok(_) => {}
                 Err(obstacle) if !obstacle.is_passable() => plan.hopeless.push((topic.to_owned(), partition, obstacle)),

@@ -13,6 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext
 use super::error::GenerateError;
 use crate::kafka::client::contact;
 use crate::shop::{Message, Source};
+use crate::status::lock::lock;
 
 /// A producer for the two source topics.
 pub struct Producer {
@@ -116,7 +117,7 @@ struct Deliveries(Mutex<Option<(String, KafkaError)>>);
 
 impl Deliveries {
     fn failure(&self) -> Result<(), GenerateError> {
-        let mut failed = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut failed = lock(&self.0);
         match failed.take() {
             Some((topic, error)) => Err(GenerateError::Kafka { topic, error }),
             None => Ok(()),
@@ -139,7 +140,7 @@ impl ProducerContext for Deliveries {
 
     fn delivery(&self, result: &DeliveryResult<'_>, _: ()) {
         if let Err((error, message)) = result {
-            let mut failed = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut failed = lock(&self.0);
             failed.get_or_insert_with(|| (message.topic().to_owned(), error.clone()));
         }
     }

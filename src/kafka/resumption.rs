@@ -89,11 +89,15 @@ impl Obstacle {
 }
 
 impl Evidence<'_> {
-    /// Of an internal topic.
+    /// Where reading goes on, of an internal topic or of a source.
     ///
     /// # Errors
     /// Why it can't go on.
-    pub fn of_internal(&self) -> Result<Start, Obstacle> {
+    pub fn start(&self, is_internal: bool) -> Result<Start, Obstacle> {
+        if is_internal { self.of_internal() } else { self.of_source() }
+    }
+
+    fn of_internal(&self) -> Result<Start, Obstacle> {
         if self.claim.state.is_some() && self.stored.is_some() && self.claim.state != self.birth {
             return Err(Obstacle::AnotherState);
         }
@@ -115,11 +119,7 @@ impl Evidence<'_> {
         }
     }
 
-    /// Of a source.
-    ///
-    /// # Errors
-    /// Why it can't go on.
-    pub fn of_source(&self) -> Result<Start, Obstacle> {
+    fn of_source(&self) -> Result<Start, Obstacle> {
         match (self.committed, self.stored) {
             (Some(read), _) if self.is_another(self.claim.topic) => Ok(Start::Another { beginning: self.low, read }),
             (Some(committed), _) => self.within(Start::At(committed)),

@@ -4,7 +4,7 @@
 //! its own state for a moment when that changes.
 
 mod campaigns;
-mod lock;
+pub mod lock;
 mod worker;
 
 use std::collections::HashMap;

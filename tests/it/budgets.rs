@@ -1,14 +1,14 @@
 //! Memory has bounds: the state says when it takes more than it may, and a slow broker makes the processor wait, not grow.
 
 use std::fs;
-use std::process::Command;
 use std::time::Duration;
 
 use payback::shop::Source;
 
 use crate::broker;
 use crate::exactly_once::{Delivery, final_figures, now};
-use crate::process::{Process, wait_until};
+use crate::own_process;
+use crate::process::wait_until;
 use crate::processor::{Instance, LIMIT, Partitions, Processor};
 use crate::topics::{Loader, written};
 
@@ -56,14 +56,9 @@ fn a_state_over_its_limit_is_not_ready_and_says_so_and_stays_right() {
     final_figures(&processor, &load);
 }
 
-/// Runs the next test in a process of its own, with a Kafka of its own.
 #[test]
 fn a_slow_broker_makes_the_processor_wait_and_not_grow() {
-    let name = "budgets::a_backlog_of_dead_letters_meets_a_slow_broker";
-    let mut command = Command::new(std::env::current_exe().expect("a program knows its own file"));
-    command.args([name, "--exact", "--ignored", "--nocapture"]).env_remove("PAYBACK_TEST_BROKERS");
-    let status = Process::start(&mut command).wait(3 * LIMIT);
-    assert!(status.success(), "{name}: {status}");
+    own_process::run(&["budgets::a_backlog_of_dead_letters_meets_a_slow_broker", "--exact"], 3 * LIMIT);
 }
 
 #[test]

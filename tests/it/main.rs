@@ -16,6 +16,7 @@ mod history;
 mod identity;
 mod leaving;
 mod monitoring;
+mod own_process;
 mod pipeline;
 mod process;
 mod processor;

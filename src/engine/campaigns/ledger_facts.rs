@@ -131,20 +131,20 @@ fn drop_hour(book: &mut Book, number: u32, hour: Millis, facts: &mut FactWriter,
 
 fn write_hour(book: &Book, number: u32, hour: Millis, facts: &mut FactWriter, effects: &mut impl Effects) {
     let campaign = &book.campaigns[number];
-    let key = Key::Hour { campaign: campaign.id(), hour };
-    match campaign.hours.ledger(hour) {
-        Some(sums) => facts.put_with(&key, |value| sums.write(value), effects),
-        None => facts.delete(&key, effects),
-    }
+    write(&Key::Hour { campaign: campaign.id(), hour }, campaign.hours.ledger(hour), facts, effects);
 }
 
 /// Writes a day's whole bucket as its fact: no hour of it has one of its own. A day that was compacted since has none either.
 fn write_day(book: &Book, number: u32, day: Date, facts: &mut FactWriter, effects: &mut impl Effects) {
     let campaign = &book.campaigns[number];
-    let key = Key::Day { campaign: campaign.id(), day };
-    match campaign.days.ledger(day) {
-        Some(sums) => facts.put_with(&key, |value| sums.write(value), effects),
-        None => facts.delete(&key, effects),
+    write(&Key::Day { campaign: campaign.id(), day }, campaign.days.ledger(day), facts, effects);
+}
+
+/// Writes a bucket's fact, or deletes it where there are no sums.
+fn write(key: &Key<'_>, sums: Option<LedgerSums>, facts: &mut FactWriter, effects: &mut impl Effects) {
+    match sums {
+        Some(sums) => facts.put_with(key, |value| sums.write(value), effects),
+        None => facts.delete(key, effects),
     }
 }
 

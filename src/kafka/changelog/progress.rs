@@ -72,6 +72,16 @@ impl Progress {
         has_sequence(format) && self.internal_offset.is_some() && self.as_of.0 - now.0 > FAR_AHEAD
     }
 
+    /// The next record of an input's partition, of the internal topic or of a source, and which topic that is. `None` where it
+    /// does not say.
+    pub fn stored(&self, topic: &str, is_internal: bool) -> Option<(i64, Option<TopicId>)> {
+        if is_internal {
+            return Some((self.internal_offset?, self.internal_id));
+        }
+        let source = self.source_offsets.iter().find(|source| source.topic == topic)?;
+        Some((source.next, source.id))
+    }
+
     /// Writes this as a fact's value into `buffer`, replacing what it holds.
     pub fn write(&self, format: Format, buffer: &mut Vec<u8>) {
         let Progress { as_of, rolled_to, internal_offset, internal_id, source_offsets, sequence, trusted, told } = self;

@@ -1,7 +1,7 @@
 //! A client that is asked now and then. It is made anew when it gets no answers: one that slept while the address of its only
 //! broker changed may look for that at the old one for ever.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 
 use super::link::Link;
+use crate::status::lock::lock;
 
 /// So long it goes without an answer. A broker that is there gives one within a second.
 const ANEW_AFTER: Duration = Duration::from_secs(10);
@@ -42,7 +43,7 @@ impl Inquirer {
     /// # Errors
     /// Those of the question.
     pub fn ask<T>(&self, question: impl FnOnce(&BaseConsumer<Link>) -> KafkaResult<T>) -> KafkaResult<T> {
-        let client = Arc::clone(&self.asked().client);
+        let client = Arc::clone(&lock(&self.asked).client);
         // Nothing is assigned, so there are no records: only what librdkafka has to say. That may be much: while no broker is there,
         // an admin request has it try to connect thousands of times a second.
         let began = Instant::now();
@@ -54,7 +55,7 @@ impl Inquirer {
 
     /// Takes note of whether there was an answer at this moment, if only an error.
     fn learn(&self, error: Option<&KafkaError>, now: Instant) {
-        let mut asked = self.asked();
+        let mut asked = lock(&self.asked);
         if error.and_then(KafkaError::rdkafka_error_code).is_none_or(is_of_broker) {
             asked.unanswered = None;
         } else if now.duration_since(*asked.unanswered.get_or_insert(now)) >= ANEW_AFTER {
@@ -64,11 +65,6 @@ impl Inquirer {
                 Err(error) => tracing::debug!(%error, "a client that gets no answers can't be made anew"),
             }
         }
-    }
-
-    /// A lock whose holder panicked still holds plain data.
-    fn asked(&self) -> std::sync::MutexGuard<'_, Asked> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,8 +91,8 @@ mod tests {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "g");
         let inquirer = Inquirer::new(config).unwrap();
-        let first = Arc::clone(&inquirer.asked().client);
-        let is_first = || Arc::ptr_eq(&inquirer.asked().client, &first);
+        let first = Arc::clone(&lock(&inquirer.asked).client);
+        let is_first = || Arc::ptr_eq(&lock(&inquirer.asked).client, &first);
         let [silence, word] = [Code::OperationTimedOut, Code::CoordinatorLoadInProgress].map(KafkaError::MetadataFetch);
         let begun = Instant::now();
         let at = |seconds| begun + Duration::from_secs(seconds);

@@ -17,6 +17,7 @@ use rdkafka::{ClientContext, TopicPartitionList};
 use super::contact::{self, Complaint};
 use super::reachability::Reachability;
 use super::statistics::Ends;
+use crate::status::lock::lock;
 
 /// Takes the events of one client. Calls come on the thread that polls it.
 pub struct Link {
@@ -130,11 +131,6 @@ fn refused_by(message: &str) -> Option<String> {
     let (partition, why) = said.split_once("] to transaction: ")?;
     let (topic, number) = partition.rsplit_once("\" [")?;
     (!why.contains("not attempted")).then(|| place(topic, number.parse().unwrap_or(-1)))
-}
-
-/// A lock whose holder panicked still holds plain data.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 impl ClientContext for Link {

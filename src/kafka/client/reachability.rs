@@ -2,8 +2,10 @@
 //! comes and goes.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::status::lock::lock;
 
 /// So soon after Kafka was back, trouble may be an echo: some clients connect later than others, and some have connections
 /// from before a password was changed. It is logged once it lasts.
@@ -148,9 +150,8 @@ impl Reachability {
         self.reach.store(reach as u8, Ordering::Relaxed);
     }
 
-    /// A lock whose holder panicked still holds plain data.
     fn said(&self) -> MutexGuard<'_, Said> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.said)
     }
 }
 

@@ -190,19 +190,18 @@ impl Lookout {
         let mut all = true;
         let mut gone = None;
         for (watched, identity) in self.topics.iter_mut().zip(found) {
-            let Watched { topic, role, .. } = &*watched;
+            let Watched { topic, role, gone: since, said } = watched;
             let former = self.destinations.get(topic).id;
             match identity {
                 Identity::Gone => {
                     all = false;
-                    let since = *watched.gone.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= GONE_AFTER {
-                        if watched.role.is_lasting() {
-                            return Err(WorkerError::Gone { topic: watched.topic.clone(), role: watched.role });
+                    if since.get_or_insert_with(Instant::now).elapsed() >= GONE_AFTER {
+                        let error = WorkerError::Gone { topic: topic.clone(), role: *role };
+                        if role.is_lasting() {
+                            return Err(error);
                         }
-                        let error = WorkerError::Gone { topic: watched.topic.clone(), role: watched.role };
-                        if watched.said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
-                            watched.said = Some(Instant::now());
+                        if said.is_none_or(|said| said.elapsed() >= SAY_EVERY) {
+                            *said = Some(Instant::now());
                             tracing::warn!("{error}");
                         }
                         gone.get_or_insert_with(|| error.to_string());
@@ -217,7 +216,7 @@ impl Lookout {
                 }
                 Identity::Unnamed => {}
             }
-            (watched.gone, watched.said) = (None, None);
+            (*since, *said) = (None, None);
         }
         self.status.set_gone(gone);
         Ok(all)

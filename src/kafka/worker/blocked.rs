@@ -35,8 +35,8 @@ impl Standing {
         self.places.clear();
     }
 
-    /// Looks where each partition stands at `now`, of which the consumer tells its positions, and returns those that do not move, the longest first. Says it once in the log,
-    /// and once when it is over.
+    /// Looks where each partition stands at `now`, of which the consumer tells its positions, and returns those that do not move,
+    /// the longest first. Says it once in the log, and once when it is over.
     pub fn look(&mut self, inputs: &Inputs, consumed: &TopicPartitionList, ends: &Ends, now: Instant) -> Vec<Blocked> {
         for (topic, partition, end) in ends.iter().filter(|(_, _, end)| now.duration_since(end.known) < FRESH) {
             let (Some(index), Ok(number)) = (inputs.index_of(topic), usize::try_from(partition)) else { continue };

@@ -5,11 +5,11 @@ use rdkafka::TopicPartitionList;
 
 use super::inputs::Inputs;
 use crate::engine::Stage;
-use crate::kafka::changelog::partition::{Partition, Partitions};
+use crate::kafka::changelog::partition::Partitions;
 use crate::kafka::claim::Claim;
 use crate::kafka::client::ask::offset_in;
 use crate::kafka::error::{Obstacles, WorkerError};
-use crate::kafka::resumption::{Evidence, Start, Stored};
+use crate::kafka::resumption::{Evidence, Start};
 
 /// What is known from the broker about the assigned inputs.
 pub struct Known<'a> {
@@ -39,7 +39,7 @@ pub fn set_positions<S: Stage>(
         let Some(index) = inputs.index_of(topic) else { continue };
         let state = u32::try_from(number).ok().and_then(|number| partitions.get(number));
         let is_internal = inputs.is_internal(index);
-        let stored = state.and_then(|state| if is_internal { of_internal(state) } else { of_source(state, topic) });
+        let stored = state.and_then(|state| state.progress.stored(topic, is_internal));
         let committed = known.committed.find_partition(topic, number);
         let evidence = Evidence {
             topic: inputs.id(index),
@@ -50,10 +50,9 @@ pub fn set_positions<S: Stage>(
             low: offset_in(known.low, topic, number).unwrap_or(0),
             high: offset_in(known.high, topic, number).unwrap_or(i64::MAX),
         };
-        let start = match (known.offsets_are_kept, is_internal) {
-            (false, _) => Ok(evidence.stored.map_or(Start::Beginning(evidence.low), |(next, _)| Start::At(next))),
-            (true, true) => evidence.of_internal(),
-            (true, false) => evidence.of_source(),
+        let start = match known.offsets_are_kept {
+            true => evidence.start(is_internal),
+            false => Ok(evidence.stored.map_or(Start::Beginning(evidence.low), |(next, _)| Start::At(next))),
         };
         match start {
             Ok(start) => {
@@ -76,13 +75,4 @@ pub fn set_positions<S: Stage>(
     }
     inputs.clear();
     Err(Obstacles { group: known.group.to_owned(), changelog: known.changelog.to_owned(), found }.into())
-}
-
-fn of_internal<S: Stage>(state: &Partition<S>) -> Option<Stored> {
-    Some((state.progress.internal_offset?, state.progress.internal_id))
-}
-
-fn of_source<S: Stage>(state: &Partition<S>, topic: &str) -> Option<Stored> {
-    let source = state.progress.source_offsets.iter().find(|source| source.topic == topic)?;
-    Some((source.next, source.id))
 }

@@ -1,22 +1,16 @@
 //! Kafka itself dies and comes back.
 
-use std::process::Command;
-
 use super::check::{every_update, figures_of_now, final_figures};
 use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::broker;
-use crate::process::{Process, wait_until};
+use crate::own_process;
+use crate::process::wait_until;
 use crate::processor::{LIMIT, Partitions, Processor};
 
-/// Runs the next test in a process of its own, with a Kafka of its own.
 #[test]
 fn nothing_is_lost_while_kafka_is_away() {
-    let name = "exactly_once::away::kafka_dies_and_comes_back";
-    let mut command = Command::new(std::env::current_exe().expect("a program knows its own file"));
-    command.args([name, "--exact", "--ignored", "--nocapture"]).env_remove("PAYBACK_TEST_BROKERS");
-    let status = Process::start(&mut command).wait(3 * LIMIT);
-    assert!(status.success(), "{name}: {status}");
+    own_process::run(&["exactly_once::away::kafka_dies_and_comes_back", "--exact"], 3 * LIMIT);
 }
 
 #[test]

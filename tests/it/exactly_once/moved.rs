@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -11,20 +10,16 @@ use super::check::{every_update, figures_of_now, final_figures};
 use super::feed::Feed;
 use super::load::{Steady, disturbed, mixed, now, shop};
 use crate::broker::{self, Guards};
-use crate::process::{Process, wait_until};
+use crate::own_process;
+use crate::process::wait_until;
 use crate::processor::{LIMIT, Partitions, Processor};
 
 /// The listener that instances use. Tests have one that stays where it is.
 const MOVES: &str = "MOVES";
 
-/// Runs the next test in a process of its own, with a Kafka of its own.
 #[test]
 fn nothing_is_lost_when_kafka_comes_back_at_another_address() {
-    let name = "exactly_once::moved::kafka_comes_back_at_another_address";
-    let mut command = Command::new(std::env::current_exe().expect("a program knows its own file"));
-    command.args([name, "--exact", "--ignored", "--nocapture"]).env_remove("PAYBACK_TEST_BROKERS");
-    let status = Process::start(&mut command).wait(6 * LIMIT);
-    assert!(status.success(), "{name}: {status}");
+    own_process::run(&["exactly_once::moved::kafka_comes_back_at_another_address", "--exact"], 6 * LIMIT);
 }
 
 #[test]

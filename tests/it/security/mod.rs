@@ -4,10 +4,8 @@ mod guarded;
 mod secrecy;
 mod settings;
 
-use std::process::Command;
-
 use crate::broker;
-use crate::process::Process;
+use crate::own_process;
 use crate::processor::LIMIT;
 
 /// Runs the tests of `guarded` in a process of its own, with a Kafka of its own that asks who is there.
@@ -17,8 +15,5 @@ fn brokers_that_ask_who_is_there_are_worked_with() {
         eprintln!("SKIPPED: TLS, SCRAM and ACLs need a Kafka of their own: Docker, or Java 17 and Maven");
         return;
     }
-    let mut command = Command::new(std::env::current_exe().expect("a program knows its own file"));
-    command.args([guarded::filter(), "--ignored", "--nocapture"]).env_remove("PAYBACK_TEST_BROKERS");
-    let status = Process::start(&mut command).wait(5 * LIMIT);
-    assert!(status.success(), "{}: {status}", guarded::filter());
+    own_process::run(&[guarded::filter()], 5 * LIMIT);
 }

@@ -147,7 +147,7 @@ fn an_order_that_was_never_placed_goes_with_all_its_refunds_and_a_parked_state_f
 }
 
 #[test]
-fn a_parked_state_follows_one_that_carries() {
+fn a_parked_state_follows_one_that_compacts() {
     let mut shop = Shop::new(short_memory);
     shop.take(with(order("a", 390, 100), json!({"campaign_id": "x"})));
     shop.take(json!({"type": "refund", "customer_id": "c", "order_id": "a", "refund_id": "r", "occurred_at": at(-380), "amount": 130}));
@@ -178,7 +178,7 @@ fn a_parked_state_follows_one_that_carries() {
 
 /// What a clock that is ahead for a while compacts can't be had back.
 #[test]
-fn nothing_is_given_up_by_a_clock_that_is_not_trusted() {
+fn nothing_is_compacted_by_a_clock_that_is_not_trusted() {
     let mut shop = Shop::new(short_memory);
     shop.take(order("first", 380, 100));
     shop.flush();
